@@ -1,0 +1,94 @@
+"""The workflow's vocabulary: every way in which work can end other than well.
+
+Step Functions matches the bare class name of what a Lambda raises, so the names here are a contract: the state
+machine's Retry and Catch lists are built from them (``infra/workflow.py``), and so are the outcomes that the summary
+counts. An error that leaves a Lambda carries JSON as its text (:func:`error_message`); anywhere else its text is for a
+person.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+MESSAGE_LIMIT_BYTES: Final = 4096
+"""The longest message a worker raises: it travels through Step Functions' 256 KiB states and one SQS message."""
+
+
+class MosaicError(Exception):
+    """The root of all errors of this package; never raised itself."""
+
+
+class InvalidRequestError(MosaicError):
+    """What was asked for makes no sense: unknown key, year without a mosaic, name off the grid. Never retried."""
+
+
+class TileAbsentError(MosaicError):
+    """JAXA publishes no such tile in that year: a result, not a failure. Never retried."""
+
+
+class SourceUnavailableError(MosaicError):
+    """The source does not answer, refuses, is busy (421) or lost its folder. Retried with long backoff."""
+
+
+class CorruptArchiveError(MosaicError):
+    """An archive or a member of it is not what its name says. Retried once: a transfer may have spoilt it."""
+
+
+class OutputError(MosaicError):
+    """A raster or its metadata can't be written: disk full, encoder failed. Never retried by itself."""
+
+
+class PublishError(MosaicError):
+    """S3 (or the target folder) refuses what is to be published. Retried."""
+
+
+class DeadlineError(MosaicError):
+    """The worker ended itself ahead of Lambda's own time-out. Retried once."""
+
+
+class IncompleteRunError(MosaicError):
+    """A run ended with more failed tiles than its failure limit allows. Raised by nothing: names the run's end."""
+
+
+class RunTooLargeError(MosaicError):
+    """A run was seeded with more tiles than its hard cap. Raised by nothing: names the run's end."""
+
+
+LAMBDA_THROTTLED: Final = ("Lambda.TooManyRequestsException",)
+"""Too many invocations at once: retried long, it is nobody's fault."""
+
+LAMBDA_TRANSIENT: Final = (
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+)
+"""Lambda's own hiccups: retried a few times (AWS' recommendation for every Lambda task)."""
+
+LAMBDA_DIED: Final = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "States.Timeout")
+"""A worker that timed out or ran out of memory: retried once, the next one would most likely end the same way."""
+
+TASK_FAILED: Final = "States.TaskFailed"
+"""What an integration without error names of its own (SQS) fails with."""
+
+EVERYTHING: Final = "States.ALL"
+"""The last Catch of every task."""
+
+PLATFORM_ERRORS: Final = frozenset({*LAMBDA_THROTTLED, *LAMBDA_TRANSIENT, *LAMBDA_DIED, TASK_FAILED, EVERYTHING})
+"""The closed table of error names that are AWS', not ours."""
+
+
+def error_message(cause: str, **facts: Any) -> str:
+    """Return the text a worker raises: JSON of at most :data:`MESSAGE_LIMIT_BYTES`, so that readers need not guess.
+
+    ``facts`` are what the next reader needs (year, tile, attempt, run ...); the cause is cut first.
+
+    >>> error_message("550 No such folder", tile="N10E010", year=2020)
+    '{"tile": "N10E010", "year": 2020, "cause": "550 No such folder"}'
+    """
+    text = json.dumps({**facts, "cause": cause})
+    while len(text.encode()) > MESSAGE_LIMIT_BYTES and cause:
+        cause = cause[: len(cause) * 3 // 4]
+        text = json.dumps({**facts, "cause": cause + " ..."})
+    return text

@@ -1,0 +1,116 @@
+"""The one home of names: members of archives, keys of what is published, ids of items, keys of a run's records."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from alos_mosaic.bands import Band
+from alos_mosaic.grid import Cell, Tile
+from alos_mosaic.missions import Mission
+
+_MEMBER = re.compile(
+    r"(?P<cell>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?:sl_)?(?P<band>HH|HV|VH|VV|linci|date|mask|C)"
+    r"(?:_(?P<suffix>[FU][0-9A-Z_]{2}[SDQ][AD_][RL_]))?(?P<extension>\.tif|\.hdr)?"
+)
+"""Every member name seen or read of; the suffix is mode, beam, polarization, orbit, look (``F02DAR``, ``FP6QAR``)."""
+
+_ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
+"""The namespace of the Open Data Cube tools' deterministic dataset ids."""
+
+
+@dataclass(frozen=True)
+class MemberName:
+    """What the name of a file in an archive says."""
+
+    cell: Cell
+    year_digits: str
+    band_code: str
+    suffix: str
+    extension: str
+    """``.tif``, ``.hdr`` or nothing: the raw pixels that an ENVI header describes."""
+
+    def is_of_year(self, year: int) -> bool:
+        """Tell whether the name's year, of two or four digits, is this one."""
+        return self.year_digits in (f"{year:04d}", f"{year % 100:02d}")
+
+
+def parse_member(name: str) -> MemberName | None:
+    """Return what a member's bare file name says, or None if it is no raster of ours.
+
+    :class:`~alos_mosaic.errors.InvalidRequestError` if it looks like one but names a cell off the grid.
+
+    >>> parse_member("N23W161_20_sl_HH_F02DAR.tif").cell.tile.name
+    'N25W165'
+    >>> parse_member("readme.txt") is None
+    True
+    """
+    match = _MEMBER.fullmatch(name)
+    if match is None:
+        return None
+    cell = Cell.from_name(match["cell"])
+    return MemberName(cell, match["year"], match["band"], match["suffix"] or "", match["extension"] or "")
+
+
+def tile_prefix(mission: Mission, year: int, tile: Tile) -> str:
+    """Return the folder below which everything published for a tile lies, without a closing slash."""
+    return f"{mission.product}/{year}/{tile.name}"
+
+
+def band_file_name(tile: Tile, year: int, band: Band, suffix: str) -> str:
+    """Return a band's file name; the suffix is its archive's.
+
+    >>> from alos_mosaic.bands import BANDS
+    >>> band_file_name(Tile.from_name("N10E010"), 2020, BANDS["HH"], "_F02DAR")
+    'N10E010_20_sl_HH_F02DAR.tif'
+    """
+    return f"{tile.name}_{year % 100:02d}_sl_{band.code}{suffix}.tif"
+
+
+def item_file_name(tile: Tile, year: int) -> str:
+    """Return the STAC item's file name."""
+    return f"{tile.name}_{year % 100:02d}.stac-item.json"
+
+
+def item_key(mission: Mission, year: int, tile: Tile) -> str:
+    """Return the STAC item's key.
+
+    >>> from alos_mosaic.missions import mission_of
+    >>> item_key(mission_of(2020), 2020, Tile.from_name("N10E010"))
+    'alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json'
+    """
+    return f"{tile_prefix(mission, year, tile)}/{item_file_name(tile, year)}"
+
+
+def item_id(algorithm: str, year: int, tile: Tile) -> uuid.UUID:
+    """Return the item's id, the same as Digital Earth Africa's: a uuid5 over algorithm, version and tags.
+
+    >>> item_id("alos", 2020, Tile.from_name("N10E010"))
+    UUID('8b5a33ba-ccdd-54a0-b6ca-d68941461fc9')
+    >>> item_id("jers", 1996, Tile.from_name("N00E010"))
+    UUID('4c331a1d-75f2-52ac-a4cc-216fc9c61728')
+    """
+    lines = (algorithm, "1", "", f"tile={tile.name}", f"year={year}")
+    return uuid.uuid5(_ITEM_ID_NAMESPACE, "\n".join(lines).lower())
+
+
+def manifest_key(run: str) -> str:
+    """Return the key of the list of tiles that a run is to process."""
+    return f"runs/{run}/manifest.json"
+
+
+def results_prefix(run: str) -> str:
+    """Return the prefix below which the workers of a run leave their results."""
+    return f"runs/{run}/results/"
+
+
+def result_key(run: str, year: int, tile: str) -> str:
+    """Return the key of one tile's result."""
+    return f"{results_prefix(run)}{year}/{tile}.json"
+
+
+def summary_key(run: str) -> str:
+    """Return the key of a run's summary."""
+    return f"runs/{run}/summary.json"
