@@ -188,9 +188,7 @@ def parse_bbox(numbers: Sequence[object]) -> Bounds:
     """Return ``[west, south, east, north]`` in degrees as checked bounds."""
     if not isinstance(numbers, list | tuple) or len(numbers) != 4:  # noqa: PLR2004
         raise InvalidRequestError(f"bbox is [west, south, east, north] in degrees, not {numbers!r}")
-    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-        raise InvalidRequestError(f"bbox holds four numbers, not {numbers!r}")
-    west, south, east, north = (float(number) for number in numbers)
+    west, south, east, north = (_degrees(number) for number in numbers)
     if not south < north:
         raise InvalidRequestError(f"bbox has its south ({south:g}) at or above its north ({north:g})")
     if south < -90 or north > 90:  # noqa: PLR2004
@@ -200,6 +198,12 @@ def parse_bbox(numbers: Sequence[object]) -> Bounds:
     if west == east:
         raise InvalidRequestError(f"bbox has no width: west and east are both {west:g}")
     return Bounds(west, south, east, north)
+
+
+def _degrees(number: object) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise InvalidRequestError(f"bbox holds four numbers, and {number!r} is none")
+    return float(number)
 
 
 def tiles_over(box: Bounds) -> tuple[Tile, ...]:

@@ -50,7 +50,7 @@ class Settings:
 
 def _parse(key: str, text: str, kind: object) -> object:
     try:
-        return kind(text) if kind in (int, float) else text  # type: ignore[operator]
+        return kind(text) if kind in (int, float) else text
     except ValueError as error:
         raise InvalidRequestError(f"{key} is {text!r}, which is not a number") from error
 

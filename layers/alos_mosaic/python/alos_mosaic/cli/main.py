@@ -1,0 +1,146 @@
+"""The command ``alos-mosaic``: a thin skin over the package."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import alos_mosaic
+from alos_mosaic.errors import MosaicError
+from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
+from alos_mosaic.processing.download import Credentials
+from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
+from alos_mosaic.processing.publish import open_target
+from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
+
+EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
+"""Scripts rely on these; 2 is a usage error, as everywhere."""
+
+app = typer.Typer(
+    help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True, highlight=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(alos_mosaic.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data."""
+
+
+@app.command()
+def process(
+    tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
+    to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
+    source: Annotated[str, typer.Option(help="Where archives come from: ftp://host or file:///mirror.")] = (
+        DEFAULT_SOURCE_URI
+    ),
+    work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
+    mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Process one tile of one year, with no AWS but where --to says so.
+
+    Exits with 0 for published and skipped, 3 for absent, 1 for failed. A user and password for the source are read
+    from ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+
+    Example: alos-mosaic process 2020/N25W165 --source file:///mirror --to file:///mosaics
+    """
+    try:
+        tile_year = TileYear.from_text(tile)
+        scratch = (work or Path(tempfile.gettempdir())) / f"alos-mosaic-{os.getpid()}"
+        target = open_target(to, boto3.client("s3") if urlsplit(to).scheme == "s3" else None)
+        with work_folder(scratch) as folder:
+            place = Workplace(source, target, folder, _credentials())
+            result = process_tile(TileRequest(tile_year, mode), place)
+    except MosaicError as error:
+        result = _failure(tile, error)
+    _print_result(result, as_json)
+    raise typer.Exit(EXIT_CODES[result.state])
+
+
+@app.command()
+def tiles(
+    years: Annotated[str, typer.Option(help="Years, separated by commas.")],
+    region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
+    bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
+) -> None:
+    """List the tiles that a run over a selection would seed.
+
+    Example: alos-mosaic tiles --years 2020 --region africa
+    """
+    given: dict[str, Any] = {"years": years.split(",")}
+    given |= {} if region is None else {"region": region}
+    given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
+    try:
+        request = RunRequest.from_input(given, DEFAULT_REGION)
+    except MosaicError as error:
+        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps([tile_year.to_dict() for tile_year in request.tiles]))
+        return
+    for tile_year in request.tiles:
+        typer.echo(f"{tile_year.year}/{tile_year.tile}")
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _credentials() -> Credentials | None:
+    settings = SourceSettings.from_env()
+    if settings.source_username is None or settings.source_password is None:
+        return None
+    return Credentials(settings.source_username, settings.source_password)
+
+
+def _failure(tile: str, error: MosaicError) -> TileResult:
+    year, _, name = tile.partition("/")
+    return TileResult(
+        State.FAILED, int(year) if year.isdecimal() else 0, name, error=type(error).__name__, cause=str(error)
+    )
+
+
+def _print_result(result: TileResult, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=2))
+        return
+    name = f"{result.year}/{result.tile}"
+    if result.state is State.FAILED:
+        _errors.print(f"alos-mosaic: {name} failed, {result.error}: {result.cause}", style="red", markup=False)
+        return
+    if result.state is State.ABSENT:
+        typer.echo(f"{name} is absent: {result.cause}")
+        return
+    typer.echo(f"{name} {result.state}: {result.item_uri}")
+    if result.state is State.PUBLISHED:
+        table = Table("stage", "seconds", box=None)
+        for stage, seconds in result.seconds.items():
+            table.add_row(stage, f"{seconds:.1f}")
+        Console().print(table)
+        typer.echo(f"{len(result.cells)} of 25 cells, {result.output_bytes / 1e6:.1f} MB")

@@ -1,0 +1,1 @@
+"""The tile pipeline: fetch, unpack, mosaic, write COGs, describe, publish."""

@@ -1,0 +1,141 @@
+"""One tile of one year, from the source to its published item."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alos_mosaic.bands import Band, bands_of
+from alos_mosaic.errors import OutputError, TileAbsentError
+from alos_mosaic.grid import Grid
+from alos_mosaic.messages import Mode, State, TileRequest, TileResult
+from alos_mosaic.missions import mission_of
+from alos_mosaic.naming import band_file_name, item_file_name, item_key, tile_prefix
+from alos_mosaic.processing.archive import Members, unpack
+from alos_mosaic.processing.checksums import sha256_of
+from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
+from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
+from alos_mosaic.processing.metadata import TileProduct, describe
+from alos_mosaic.processing.mosaic import check_complete, mosaic
+from alos_mosaic.processing.publish import ITEM_MEDIA_TYPE, Target, is_published
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a tile comes from, goes to, and is worked on in between."""
+
+    source_url: str
+    target: Target
+    work: Path
+    """An existing, empty folder on this machine; who made it removes it."""
+    credentials: Credentials | None = None
+    source_timeout_seconds: float = 60.0
+    grid: Grid = field(default_factory=Grid)
+
+
+def process_tile(request: TileRequest, place: Workplace) -> TileResult:
+    """Fetch, unpack, mosaic, write COGs, describe, publish; the item last, as the mark that all is there.
+
+    Returns a result that is published, skipped or absent; raises the errors of :mod:`alos_mosaic.errors` otherwise,
+    and then nothing is published.
+    """
+    stopwatch = Stopwatch()
+    year, tile = request.tile_year.year, request.tile_year.tile
+    mission = mission_of(year)
+    key = item_key(mission, year, tile)
+    facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
+    with stopwatch.stage("check"):
+        if request.mode is Mode.SKIP and is_published(place.target, key):
+            return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
+    try:
+        with (
+            stopwatch.stage("fetch"),
+            open_source(place.source_url, place.credentials, place.source_timeout_seconds) as source,
+        ):
+            archive = fetch(source, request.tile_year, place.work)
+    except TileAbsentError as error:
+        return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
+    with stopwatch.stage("unpack"):
+        members = unpack(archive.path, place.work / "members", request.tile_year, place.grid)
+        archive.path.unlink()
+        check_complete(members, mission)
+    with stopwatch.stage("write"):
+        cogs = tuple(_write_band(band, members, request, archive, place) for band in bands_of(mission))
+    product = TileProduct(request.tile_year, place.grid, archive, tuple(sorted(members)), cogs, request.run)
+    with stopwatch.stage("publish"):
+        _publish(product, place)
+    return TileResult(
+        State.PUBLISHED,
+        **facts,
+        item_uri=place.target.uri(key),
+        cells=tuple(cell.name for cell in product.cells),
+        archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
+        output_bytes=sum(cog.size_bytes for cog in cogs),
+        seconds=stopwatch.seconds,
+    )
+
+
+def _write_band(band: Band, members: Members, request: TileRequest, archive: Archive, place: Workplace) -> Cog:
+    year, tile = request.tile_year.year, request.tile_year.tile
+    path = place.work / band_file_name(tile, year, band, archive.layout.suffix)
+    with mosaic(members, band, tile, place.grid) as dataset:
+        return write_cog(dataset, band, path)
+
+
+def _publish(product: TileProduct, place: Workplace) -> None:
+    year, tile = product.tile_year.year, product.tile_year.tile
+    mission = mission_of(year)
+    prefix = tile_prefix(mission, year, tile)
+    for cog in product.cogs:
+        place.target.put(cog.path, f"{prefix}/{cog.path.name}", MEDIA_TYPE, cog.sha256)
+    key = item_key(mission, year, tile)
+    path = place.work / item_file_name(tile, year)
+    _write_text(path, json.dumps(describe(product, place.target.uri(key)), indent=2))
+    place.target.put(path, key, ITEM_MEDIA_TYPE, sha256_of(path))
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OutputError(f"can't write {path.name}: {error}") from error
+
+
+@contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """Yield a fresh, empty folder at ``path``: whatever a crash left there goes before, all of it goes after."""
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"can't make the work folder: {error}") from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Stopwatch:
+    """Wall time by stage, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        start = time.perf_counter()
+        logger.info("Stage begins", extra={"stage": name})
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - start, 3)
