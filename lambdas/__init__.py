@@ -1,0 +1,1 @@
+"""The Lambda functions: one folder, one thin handler and one role each."""

@@ -1,0 +1,1 @@
+"""The Lambda function that processes one tile of one year."""

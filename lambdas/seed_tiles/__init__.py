@@ -1,0 +1,1 @@
+"""The Lambda function that lists the tiles of a run."""

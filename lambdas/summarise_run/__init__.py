@@ -1,0 +1,1 @@
+"""The Lambda function that counts how a run ended."""

@@ -1,0 +1,109 @@
+"""Turn one tile of one year into COGs and a published STAC item."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from alos_mosaic.errors import MosaicError, PublishError, SourceUnavailableError, error_message
+from alos_mosaic.grid import Grid
+from alos_mosaic.messages import State, TileRequest, TileResult
+from alos_mosaic.naming import result_key
+from alos_mosaic.processing.download import Credentials
+from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
+from alos_mosaic.processing.publish import open_target
+from alos_mosaic.settings import TileSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+logging.getLogger("alos_mosaic").setLevel(logging.INFO)
+logger.setLevel(logging.INFO)
+
+_WORK_FOLDER: Final = "alos-mosaic"
+
+
+def lambda_handler(event: object, context: Any) -> dict[str, Any]:
+    """Process a tile, record its result under the run's prefix, and return it.
+
+    What fails is recorded, too, then raised under its own class name, which the state machine's Retry and Catch match,
+    with JSON as its text, which readers of the dead-letter queue take apart.
+    """
+    request = TileRequest.from_event(event)
+    settings = TileSettings.from_env()
+    log = f"{context.log_group_name} {context.log_stream_name}"
+    facts: dict[str, Any] = {
+        "year": request.tile_year.year,
+        "tile": request.tile_year.tile.name,
+        "run": request.run,
+        "log": log,
+    }
+    try:
+        with work_folder(Path(tempfile.gettempdir()) / _WORK_FOLDER) as work:
+            result = process_tile(request, _workplace(settings, work))
+    except Exception as error:
+        name, cause = type(error).__name__, str(error)
+        logger.exception("Tile failed", extra=facts)
+        failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
+        _record_if_possible(failure, settings)
+        if isinstance(error, MosaicError):
+            raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
+        raise
+    logger.info("Tile ended", extra={**facts, "state": result.state})
+    _record(result, settings)
+    return result.to_dict()
+
+
+def _record(result: TileResult, settings: TileSettings) -> None:
+    if result.run is None:
+        return
+    key = result_key(result.run, result.year, result.tile)
+    body = json.dumps(result.to_dict()).encode()
+    try:
+        _s3().put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
+    except (BotoCoreError, ClientError) as error:
+        raise PublishError(f"can't record the result under {key}: {error}") from error
+
+
+def _record_if_possible(failure: TileResult, settings: TileSettings) -> None:
+    """Record a failure without hiding it behind one of its own; the dead letter tells of the tile all the same."""
+    try:
+        _record(failure, settings)
+    except PublishError:
+        logger.exception("Failure not recorded")
+
+
+def _workplace(settings: TileSettings, work: Path) -> Workplace:
+    return Workplace(
+        source_url=settings.source_uri,
+        target=open_target(settings.output_uri, _s3()),
+        work=work,
+        credentials=None if settings.source_secret_name is None else _credentials(settings.source_secret_name),
+        source_timeout_seconds=settings.source_timeout_seconds,
+        grid=Grid(settings.cell_pixels),
+    )
+
+
+@functools.cache
+def _s3() -> S3Client:
+    return boto3.client("s3")
+
+
+@functools.cache
+def _credentials(secret_name: str) -> Credentials:
+    """Read the source's user and password; no error text may carry what the secret holds."""
+    text = boto3.client("secretsmanager").get_secret_value(SecretId=secret_name)["SecretString"]
+    try:
+        secret = json.loads(text)
+        return Credentials(secret["username"], secret["password"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise SourceUnavailableError(f"the secret {secret_name} is not of the form {{username, password}}")

@@ -1,0 +1,31 @@
+"""Count how the tiles of a run ended, and keep the summary beside its manifest."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from alos_mosaic.settings import SummarySettings
+from alos_mosaic.summary import READERS, summarise_run
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.INFO)
+
+
+def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
+    summary = summarise_run(event["run"], SummarySettings.from_env(), _s3()).to_dict()
+    logger.info("Run summarised", extra=summary)
+    return summary
+
+
+@functools.cache
+def _s3() -> S3Client:
+    return boto3.client("s3", config=Config(max_pool_connections=READERS))

@@ -1,0 +1,99 @@
+"""Summarising: what became of every tile of a run's manifest.
+
+The manifest is the truth of what was to be done, the workers' records of what was done. A tile without a record had a
+worker that died without a word: it counts as failed. So the four counts always add up to what was seeded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from alos_mosaic.messages import SCHEMA_VERSION, UNKNOWN, State, TileResult
+from alos_mosaic.naming import manifest_key, result_key, results_prefix, summary_key
+from alos_mosaic.settings import SummarySettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+READERS: Final = 16
+"""Results read from S3 at once; the client wants as many connections."""
+_DIED_CAUSE: Final = "the worker left no result: it timed out, ran out of memory or never started"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The end of a run."""
+
+    run: str
+    results: tuple[TileResult, ...]
+    """One for each tile of the manifest, in its order."""
+    failure_limit_percent: float
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Tiles by the way they ended; the four add up to what was seeded."""
+        found = Counter(result.state for result in self.results)
+        return {state.value: found[state] for state in State}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the failed tiles are within the failure limit."""
+        return self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
+
+    @property
+    def sentence(self) -> str:
+        """Say in a line how the run ended."""
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
+        return f"{counts} of {len(self.results)} seeded"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the state machine goes on with: numbers and a sentence, no lists."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": self.run,
+            "seeded": len(self.results),
+            **self.counts,
+            "complete": self.complete,
+            "sentence": self.sentence,
+        }
+
+    def to_report(self) -> dict[str, Any]:
+        """Return the whole summary, as it is kept beside the manifest."""
+        failed = [result for result in self.results if result.state is State.FAILED]
+        return {
+            **self.to_dict(),
+            "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
+            "tiles": [result.to_dict() for result in self.results],
+        }
+
+
+def summarise_run(run: str, settings: SummarySettings, s3: S3Client) -> Summary:
+    """Compare a run's manifest with what its workers recorded, and keep the summary beside them."""
+    manifest = _read_json(s3, settings.runs_bucket, manifest_key(run))
+    recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
+
+    def result_of(entry: Mapping[str, Any]) -> TileResult:
+        key = result_key(run, entry["year"], entry["tile"])
+        if key not in recorded:
+            return TileResult(State.FAILED, entry["year"], entry["tile"], run, error=UNKNOWN, cause=_DIED_CAUSE)
+        return TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
+
+    with ThreadPoolExecutor(READERS) as readers:
+        summary = Summary(run, tuple(readers.map(result_of, manifest)), settings.failure_limit_percent)
+    body = json.dumps(summary.to_report()).encode()
+    s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
+    return summary
+
+
+def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterable[str]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+
+def _read_json(s3: S3Client, bucket: str, key: str) -> Any:
+    return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
