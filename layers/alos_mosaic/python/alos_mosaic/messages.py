@@ -7,6 +7,7 @@ wrong and why.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from alos_mosaic.grid import Tile, parse_bbox, tiles_of_region, tiles_over
 from alos_mosaic.missions import mission_of
 
 SCHEMA_VERSION: Final = 1
+
+_YEAR: Final = re.compile(r"[0-9]{4}")
 
 UNKNOWN: Final = "unknown"
 """What a reader says of a fact that a worker took with it when it died."""
@@ -144,7 +147,8 @@ class TileResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; facts that do not apply are left out."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, (), {}, "")}
+        plain = {**asdict(self), "state": self.state.value, "cells": list(self.cells)}
+        return {key: value for key, value in plain.items() if value not in (None, [], {}, "")}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
@@ -193,7 +197,7 @@ def parse_year(value: object, current_year: int | None = None) -> int:
     >>> parse_year("2020")
     2020
     """
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and _YEAR.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidRequestError(f"{value!r} is not a year; one looks like 2020")

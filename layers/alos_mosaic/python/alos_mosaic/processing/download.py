@@ -251,5 +251,7 @@ def _open_output(path: Path) -> Iterator[Callable[[bytes], None]]:
 def _as_unavailable(url: str) -> Iterator[None]:
     try:
         yield
-    except ftplib.all_errors as error:  # OSError, time-outs and EOFError are among them
+    except ftplib.all_errors as error:  # OSErrors and EOFError are among them
         raise SourceUnavailableError(f"{url}: {error or type(error).__name__}") from error
+    except ValueError as error:
+        raise SourceUnavailableError(f"{url}: an answer that makes no sense: {error}") from error

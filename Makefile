@@ -1,0 +1,62 @@
+# The one interface to everything. `make demo` and `make test` need Python 3.11+, make and git, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export CDK_DISABLE_CLI_TELEMETRY := true
+export CDK_DISABLE_VERSION_CHECK := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.done: requirements.txt requirements-dev.txt constraints.txt layers/alos_mosaic/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version + ". Say which: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -r requirements-dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.done ## Make .venv with everything pinned in it
+
+.PHONY: demo
+demo: setup ## Run the whole system on this machine (SAMPLES=folder adds a real archive)
+	$(BIN)/python -m local.demo $(if $(SAMPLES),--samples "$(SAMPLES)")
+
+.PHONY: test
+test: lint setup ## Run linters, type checks, import rules and all tests but the clients'
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: setup ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: synth
+synth: setup ## Write the CloudFormation template into cdk.out
+	$(BIN)/python app.py
+
+$(VENV)-clients/.done: tests/clients/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-clients
+	$(VENV)-clients/bin/pip install --quiet -r tests/clients/requirements.txt
+	@touch $@
+
+.PHONY: test-clients
+test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools people use
+	rm -rf build/clients
+	$(BIN)/python -m tests.clients.publish build/clients
+	$(VENV)-clients/bin/python -m pytest tests/clients -c tests/clients/pytest.ini
+
+.PHONY: clean
+clean: ## Remove what was built, .venv included
+	rm -rf $(VENV) $(VENV)-* build cdk.out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -1,0 +1,69 @@
+"""What ships, and where it lies in the repository: the only place that knows either.
+
+Allow-lists, never deny-lists: a new file ships only if a line here says so, and asset hashes stand still when a README
+changes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import IgnoreMode
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_lambda as lambda_
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+CDK_JSON: Final = REPOSITORY / "cdk.json"
+
+_LAYER_FOLDER: Final = "layers/alos_mosaic"
+_PACKAGE: Final = "python/alos_mosaic"
+_IMAGE_FOLDER: Final = "lambdas/process_tile"
+
+
+def layer_code() -> lambda_.Code:
+    """Return the package's light half, laid out as a layer: no ``processing``, no ``cli``, which are its folders."""
+    return lambda_.Code.from_asset(
+        str(REPOSITORY / _LAYER_FOLDER),
+        exclude=_only(f"{_PACKAGE}/*.py", f"{_PACKAGE}/py.typed"),
+        ignore_mode=IgnoreMode.DOCKER,
+    )
+
+
+def zip_code(name: str) -> lambda_.Code:
+    """Return a handler's zip, laid out so that :func:`handler` is its path there as it is in pytest."""
+    return lambda_.Code.from_asset(
+        str(REPOSITORY),
+        exclude=_only("lambdas/__init__.py", f"lambdas/{name}/*.py"),
+        ignore_mode=IgnoreMode.DOCKER,
+    )
+
+
+def image_code() -> lambda_.DockerImageCode:
+    """Return the tile Lambda's image, built from its Dockerfile where the stack is deployed."""
+    return lambda_.DockerImageCode.from_image_asset(
+        str(REPOSITORY),
+        file=f"{_IMAGE_FOLDER}/Dockerfile",
+        # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
+        cmd=[handler("process_tile")],
+        platform=ecr_assets.Platform.LINUX_AMD64,
+        exclude=_only(
+            f"{_IMAGE_FOLDER}/Dockerfile",
+            f"{_IMAGE_FOLDER}/requirements.txt",
+            f"{_IMAGE_FOLDER}/*.py",
+            "lambdas/__init__.py",
+            f"{_LAYER_FOLDER}/pyproject.toml",
+            f"{_LAYER_FOLDER}/{_PACKAGE}/py.typed",
+            f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
+        ),
+        ignore_mode=IgnoreMode.DOCKER,
+    )
+
+
+def handler(name: str) -> str:
+    """Return the dotted path of a Lambda's entry, the same in pytest, in the zip and in the image."""
+    return f"lambdas.{name}.handler.lambda_handler"
+
+
+def _only(*patterns: str) -> list[str]:
+    return ["*", *(f"!{pattern}" for pattern in patterns)]

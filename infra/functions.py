@@ -1,0 +1,197 @@
+"""The Lambda functions: each with a role, a log group and a published version of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from alos_mosaic import naming
+from alos_mosaic.settings import SeedSettings, SummarySettings, TileSettings
+from infra import assets
+from infra.config import StackConfig
+from infra.permissions import accept, allow
+from infra.storage import Storage, log_retention
+
+TILE_TIMEOUT: Final = cdk.Duration.minutes(15)
+"""Lambda's longest; the worker ends itself a little earlier, with an error that has a name."""
+
+_RUNTIME: Final = lambda_.Runtime.PYTHON_3_13
+_RUNTIME_REASON: Final = (
+    "One Python for all functions: 3.13 is the base of the tile image, which its pinned wheels were checked for. "
+    "A newer one is a change of the Dockerfile, the pins and this line together."
+)
+
+
+class Functions(Construct):
+    """The functions of the workflow, each allowed to do only what it does."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig, storage: Storage) -> None:
+        """Create the layer and the functions."""
+        super().__init__(scope, construct_id)
+        self._config = config
+        self._storage = storage
+        self._layer = lambda_.LayerVersion(
+            self,
+            "Package",
+            code=assets.layer_code(),
+            compatible_runtimes=[_RUNTIME],
+            description="alos_mosaic without its raster processing",
+        )
+        self.seed_tiles = self._seed_tiles()
+        self.process_tile = self._process_tile()
+        self.summarise_run = self._summarise_run()
+
+    def _seed_tiles(self) -> lambda_.Function:
+        config, runs = self._config, self._storage.runs
+        settings = SeedSettings(
+            runs_bucket=runs.bucket_name,
+            default_region=config.default_region,
+            default_max_concurrency=config.default_max_concurrency,
+            max_concurrency_ceiling=config.max_concurrency_ceiling,
+            max_tiles_ceiling=config.max_tiles_ceiling,
+        )
+        role = self._role("SeedTiles")
+        allow(
+            role,
+            ["s3:PutObject"],
+            [runs.arn_for_objects(naming.manifest_key("*"))],
+            because="One manifest a run; runs are named when they start.",
+        )
+        return self._zip_function(
+            "SeedTiles",
+            "seed_tiles",
+            role=role,
+            description="Checks a run's input and lists its tiles in a manifest",
+            environment=settings.to_env(),
+        )
+
+    def _process_tile(self) -> lambda_.Function:
+        config, storage = self._config, self._storage
+        settings = TileSettings(
+            output_uri=storage.output_uri,
+            runs_bucket=storage.runs.bucket_name,
+            source_uri=config.source_uri,
+            source_secret_name=config.source_secret_name,
+            cell_pixels=config.cell_pixels,
+        )
+        role = self._role("ProcessTile")
+        self._allow_publishing(role)
+        if config.source_secret_name:
+            self._allow_reading_secret(role, config.source_secret_name)
+        return lambda_.DockerImageFunction(
+            self,
+            "ProcessTile",
+            code=assets.image_code(),
+            memory_size=config.memory_mib,
+            ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
+            timeout=TILE_TIMEOUT,
+            description="Turns one tile of one year into COGs and a published STAC item",
+            environment=settings.to_env(),
+            **self._common("ProcessTile", role),
+        )
+
+    def _summarise_run(self) -> lambda_.Function:
+        runs = self._storage.runs
+        limit = self._config.failure_limit_percent
+        settings = SummarySettings(runs_bucket=runs.bucket_name, failure_limit_percent=limit)
+        role = self._role("SummariseRun")
+        allow(
+            role,
+            ["s3:GetObject"],
+            [runs.arn_for_objects("runs/*")],
+            because="The summary reads the manifest and every result of whichever run has ended.",
+        )
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": ["runs/*"]}})
+        allow(
+            role,
+            ["s3:PutObject"],
+            [runs.arn_for_objects(naming.summary_key("*"))],
+            because="One summary a run; runs are named when they start.",
+        )
+        return self._zip_function(
+            "SummariseRun",
+            "summarise_run",
+            role=role,
+            description="Compares a run's results with its manifest and writes its summary",
+            environment=settings.to_env(),
+        )
+
+    def _allow_publishing(self, role: iam.Role) -> None:
+        """Let the worker read and write products and leave its result; nothing else."""
+        output, patterns = self._storage.output, self._storage.product_patterns
+        allow(
+            role,
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            [output.arn_for_objects(pattern) for pattern in patterns],
+            because="The worker publishes any tile of any year below its products' folders.",
+        )
+        # Without the right to list, S3 answers 403 for a missing key, which can't be told from a refusal. For that
+        # answer S3 takes the key as the prefix (as https://github.com/ceph/ceph/pull/68577 found).
+        allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
+        allow(
+            role,
+            ["s3:PutObject"],
+            [self._storage.runs.arn_for_objects(naming.results_prefix("*") + "*")],
+            because="One result a tile of a run; runs are named when they start.",
+        )
+
+    def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
+        # Secrets Manager appends a hyphen and six characters of its own to a secret's name.
+        secret = cdk.Stack.of(self).format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{name}-??????",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        allow(role, ["secretsmanager:GetSecretValue"], [secret])
+
+    def _zip_function(
+        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]
+    ) -> lambda_.Function:
+        function = lambda_.Function(
+            self,
+            name,
+            runtime=_RUNTIME,
+            handler=assets.handler(folder),
+            code=assets.zip_code(folder),
+            layers=[self._layer],
+            # Memory buys CPU and network, too; the largest run's results are 25,000 small objects.
+            memory_size=1024,
+            timeout=cdk.Duration.minutes(15),
+            description=description,
+            environment=environment,
+            **self._common(name, role),
+        )
+        accept(function, "AwsSolutions-L1", because=_RUNTIME_REASON)
+        return function
+
+    def _role(self, name: str) -> iam.Role:
+        return iam.Role(
+            self,
+            f"{name}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What the function {name} may do",
+        )
+
+    def _common(self, name: str, role: iam.Role) -> dict[str, Any]:
+        """Return what every function has: its role, a log group that only it writes, versions that stay."""
+        log_group = logs.LogGroup(
+            self,
+            f"{name}Log",
+            log_group_name=f"/aws/lambda/{cdk.Stack.of(self).stack_name}-{name}",
+            retention=log_retention(self._config),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        allow(role, ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
+        return {
+            "role": role,
+            "log_group": log_group,
+            "architecture": lambda_.Architecture.X86_64,
+            # A run that is under way goes on with the version it started with, also when the next one is deployed.
+            "current_version_options": lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN),
+        }

@@ -1,0 +1,78 @@
+"""What is tried again, how often and how patiently; the names are those of :mod:`alos_mosaic.errors`.
+
+Each retry counts for itself, so a tile can meet a busy source and a broken archive and still be published. Errors that
+stand nowhere here (:class:`~alos_mosaic.errors.InvalidRequestError`, :class:`~alos_mosaic.errors.OutputError`, a bug)
+would fail the same way again: they are never retried and go straight to the Catch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk.aws_stepfunctions import JitterType, TaskStateBase
+
+from alos_mosaic import errors
+
+
+@dataclass(frozen=True)
+class Retry:
+    """One retrier: waits double from try to try, and where there is more than one each is cut short at random."""
+
+    errors: tuple[str, ...]
+    attempts: int
+    first_wait_seconds: int
+    longest_wait_seconds: int | None = None
+
+
+_THROTTLED: Final = Retry(errors.LAMBDA_THROTTLED, attempts=8, first_wait_seconds=15, longest_wait_seconds=300)
+"""Nobody's fault, only a matter of time: eight tries, 15 seconds to 5 minutes apart, 24 minutes in all at most."""
+
+_TRANSIENT: Final = Retry(errors.LAMBDA_TRANSIENT, attempts=5, first_wait_seconds=2)
+"""Lambda's own hiccups last seconds; AWS recommends a few tries for every Lambda task."""
+
+_DIED: Final = Retry(errors.LAMBDA_DIED, attempts=1, first_wait_seconds=30)
+"""Timed out or out of memory, most likely so again, at up to 15 minutes of Lambda a try: once, in a fresh process."""
+
+_SOURCE: Final = Retry(
+    (errors.SourceUnavailableError.__name__,), attempts=5, first_wait_seconds=60, longest_wait_seconds=900
+)
+"""One FTP server serves the world; busy (421) or restarted, it is back within minutes, and each try costs it a
+connection: five, 1, 2, 4, 8 and 15 minutes apart at most. Chance in the waits keeps tiles from coming all at once."""
+
+_CORRUPT: Final = Retry((errors.CorruptArchiveError.__name__,), attempts=1, first_wait_seconds=30)
+"""A transfer may have spoilt it; an archive that comes broken twice lies broken on the server."""
+
+_PUBLISH: Final = Retry((errors.PublishError.__name__,), attempts=3, first_wait_seconds=10)
+"""S3 has a bad minute, beyond what boto3 sits out by itself: three tries, 10, 20 and 40 seconds apart at most."""
+
+_DEADLINE: Final = Retry((errors.DeadlineError.__name__,), attempts=1, first_wait_seconds=30)
+"""Too slow for one invocation: once more, in case the source was slow; a tile that is too large stays too large."""
+
+_SEND: Final = Retry((errors.TASK_FAILED,), attempts=6, first_wait_seconds=5)
+"""A message that is lost is a reason that is lost: six tries, some five minutes in all at most."""
+
+PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
+"""For every Lambda task: what AWS can do to it."""
+
+TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, _DEADLINE, *PLATFORM)
+"""For the tile Lambda: its own errors, then the platform's."""
+
+DEAD_LETTER: Final = (_SEND,)
+"""For the send to the dead-letter queue."""
+
+
+def add_retries(task: TaskStateBase, retries: Iterable[Retry]) -> None:
+    """Give a task its retriers, in this order."""
+    for retry in retries:
+        longest = retry.longest_wait_seconds
+        task.add_retry(
+            errors=list(retry.errors),
+            max_attempts=retry.attempts,
+            interval=Duration.seconds(retry.first_wait_seconds),
+            backoff_rate=2,
+            max_delay=None if longest is None else Duration.seconds(longest),
+            jitter_strategy=JitterType.FULL if retry.attempts > 1 else None,
+        )

@@ -1,0 +1,64 @@
+"""The buckets: what is published, what runs leave behind, who looked at either."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from alos_mosaic.missions import MISSIONS
+from infra.config import LOG_RETENTIONS, StackConfig
+
+
+class Storage(Construct):
+    """The output bucket (created or given), the bucket of run records and the one of access logs."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig) -> None:
+        """Create the buckets; the output bucket outlives the stack, whatever the settings say."""
+        super().__init__(scope, construct_id)
+        removal = cdk.RemovalPolicy.RETAIN if config.removal == "retain" else cdk.RemovalPolicy.DESTROY
+        self._prefix = f"{config.output_prefix}/" if config.output_prefix else ""
+        self._access_logs = self._bucket("AccessLogs", removal, expires_after_days=config.log_retention_days)
+        self.runs = self._bucket("Runs", removal, expires_after_days=config.runs_expiry_days)
+        self.output = self._output_bucket(config)
+
+    @property
+    def output_uri(self) -> str:
+        """Where the products' folders lie, as ``s3://bucket`` or ``s3://bucket/prefix``."""
+        return f"s3://{self.output.bucket_name}/{self._prefix}".rstrip("/")
+
+    @property
+    def product_patterns(self) -> list[str]:
+        """Patterns of the keys that may be published: each product's folder, nothing beside them."""
+        return [f"{self._prefix}{product}/*" for product in sorted({mission.product for mission in MISSIONS})]
+
+    def _output_bucket(self, config: StackConfig) -> s3.IBucket:
+        if config.output_bucket_name:
+            return s3.Bucket.from_bucket_name(self, "Output", config.output_bucket_name)
+        return self._bucket("Output", cdk.RemovalPolicy.RETAIN)
+
+    def _bucket(self, name: str, removal: cdk.RemovalPolicy, expires_after_days: int | None = None) -> s3.Bucket:
+        """Return a private, encrypted bucket; an upload that was broken off is gone after a day."""
+        rule = s3.LifecycleRule(
+            abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
+            expiration=cdk.Duration.days(expires_after_days) if expires_after_days else None,
+        )
+        is_log = name == "AccessLogs"
+        return s3.Bucket(
+            self,
+            name,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            lifecycle_rules=[rule],
+            removal_policy=removal,
+            server_access_logs_bucket=None if is_log else self._access_logs,
+            server_access_logs_prefix=None if is_log else f"{name.lower()}/",
+        )
+
+
+def log_retention(config: StackConfig) -> cdk.aws_logs.RetentionDays:
+    """Return how long log groups keep their lines, as the CDK spells it."""
+    return cdk.aws_logs.RetentionDays[LOG_RETENTIONS[config.log_retention_days]]

@@ -1,0 +1,89 @@
+"""What happens to one tile: process it, or put it into the dead-letter queue; either way end in next to nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from aws_cdk.aws_stepfunctions import JsonPath
+from constructs import Construct
+
+from alos_mosaic import errors
+from infra import retries
+from infra.functions import TILE_TIMEOUT
+
+PASSED_ON: Final = ("schema_version", "run", "mode", "year", "tile")
+"""The fields of an item: what the parent hands to a child, the child to the worker and to the queue."""
+
+
+class TileSteps(Construct):
+    """The child workflow of the Distributed Map; ``start`` is its first state."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, worker: lambda_.IVersion, dead_letters: sqs.IQueue
+    ) -> None:
+        """Create the states and tie them together."""
+        super().__init__(scope, construct_id)
+        # What children put out travels back to the parent all at once, and 256 KiB is the end of it: so nothing does.
+        done = sfn.Pass(
+            self,
+            "TileDone",
+            result=sfn.Result.from_object({}),
+            comment="The result lies in S3, a failed tile's message in the queue; nothing travels on",
+        )
+        send = self._send_dead_letter(dead_letters)
+        process = self._process_tile(worker)
+        process.add_catch(send, errors=[errors.EVERYTHING], result_path="$.failure")
+        self.start = process.next(done)
+        send.next(done)
+
+    def _process_tile(self, worker: lambda_.IVersion) -> tasks.LambdaInvoke:
+        task = tasks.LambdaInvoke(
+            self,
+            "ProcessTile",
+            comment="Fetch the archive, write the COGs, publish them and their STAC item",
+            lambda_function=worker,
+            payload=sfn.TaskInput.from_object({**_item(), "retries": JsonPath.number_at("$$.State.RetryCount")}),
+            result_path=JsonPath.DISCARD,
+            retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
+            # The net below Lambda's own time-out, for an answer that never comes.
+            task_timeout=sfn.Timeout.duration(TILE_TIMEOUT.plus(cdk.Duration.minutes(1))),
+        )
+        retries.add_retries(task, retries.TILE)
+        return task
+
+    def _send_dead_letter(self, queue: sqs.IQueue) -> tasks.SqsSendMessage:
+        lost = sfn.Fail(
+            self,
+            "DeadLetterLost",
+            comment="The tile has no result, so the summary counts it as failed all the same",
+            error_path="$.lost.Error",
+            cause_path="$.lost.Cause",
+        )
+        body = {
+            **_item(),
+            "error": JsonPath.string_at("$.failure.Error"),
+            # As it came: this language can't cut strings, and parsing fails on a cause that is plain text.
+            "cause": JsonPath.string_at("$.failure.Cause"),
+            "execution": JsonPath.execution_id,
+            "time": JsonPath.state_entered_time,
+        }
+        task = tasks.SqsSendMessage(
+            self,
+            "SendDeadLetter",
+            comment="The failed tile, its error and cause, for people to read and for a redrive",
+            queue=queue,
+            message_body=sfn.TaskInput.from_object(body),
+            result_path=JsonPath.DISCARD,
+        )
+        retries.add_retries(task, retries.DEAD_LETTER)
+        task.add_catch(lost, errors=[errors.EVERYTHING], result_path="$.lost")
+        return task
+
+
+def _item() -> dict[str, str]:
+    return {name: JsonPath.string_at(f"$.{name}") for name in PASSED_ON}

@@ -1,0 +1,151 @@
+"""The state machine: list the tiles, process each, say how it went."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from aws_cdk.aws_stepfunctions import JsonPath
+from constructs import Construct
+
+from alos_mosaic import errors
+from infra import retries
+from infra.config import StackConfig
+from infra.functions import Functions
+from infra.queues import Queues
+from infra.storage import Storage, log_retention
+from infra.tile_steps import PASSED_ON, TileSteps
+from infra.workflow_role import MAP_LABEL, WorkflowRole, map_run_prefix
+
+_FROM_MANIFEST: Final = ("year", "tile")
+
+
+class Workflow(Construct):
+    """The state machine of a run, with its log and its role."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StackConfig,
+        storage: Storage,
+        queues: Queues,
+        functions: Functions,
+    ) -> None:
+        """Create the states, the role and the state machine."""
+        super().__init__(scope, construct_id)
+        self._storage, self._queues, self._functions = storage, queues, functions
+        role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions)
+        log_group = logs.LogGroup(
+            self,
+            "Log",
+            # With this prefix the log's permission does not grow into the account's resource policy limit.
+            log_group_name=f"/aws/vendedlogs/states/{Stack.of(self).stack_name}",
+            retention=log_retention(config),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.state_machine = sfn.StateMachine(
+            self,
+            "Run",
+            definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
+            comment="One run: years in, published tiles out",
+            # The CDK's own grants are wider than need be; infra/workflow_role.py grants what is used.
+            role=role.role.without_policy_updates(),
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
+            tracing_enabled=True,
+        )
+        # The CDK's own policy for it, which the role has declined.
+        self.state_machine.node.try_remove_child("DistributedMapPolicy")
+        role.allow_distributed_map(self.state_machine)
+
+    def _definition(self) -> sfn.IChainable:
+        summarise = self._summarise_run()
+        process = self._process_tiles()
+        process.add_catch(summarise, errors=[errors.EVERYTHING], result_path="$.map_failure")
+        too_large = sfn.Fail(
+            self,
+            "RunTooLarge",
+            error=errors.RunTooLargeError.__name__,
+            cause_path="States.Format('The run lists {} tiles, its limit is {}', $.seed.count, $.seed.max_tiles)",
+        )
+        within_limit = sfn.Choice(self, "WithinTileLimit", comment="The hard cap: nothing has started yet")
+        above = sfn.Condition.number_greater_than_json_path("$.seed.count", "$.seed.max_tiles")
+        within_limit.when(above, too_large).otherwise(process)
+        process.next(summarise)
+        return self._seed_tiles().next(within_limit)
+
+    def _seed_tiles(self) -> tasks.LambdaInvoke:
+        refused = sfn.Fail(self, "RunRefused", error_path="$.refusal.Error", cause_path="$.refusal.Cause")
+        payload = {"run": JsonPath.execution_name, "input": JsonPath.object_at("$$.Execution.Input")}
+        seed = self._invoke("SeedTiles", "seed", self._functions.seed_tiles, payload, "Check the input, list the tiles")
+        seed.add_catch(refused, errors=[errors.EVERYTHING], result_path="$.refusal")
+        return seed
+
+    def _process_tiles(self) -> sfn.DistributedMap:
+        steps = TileSteps(
+            self,
+            "Tile",
+            worker=self._functions.process_tile.current_version,
+            dead_letters=self._queues.dead_letters,
+        )
+        sources = {name: "$$.Map.Item.Value" if name in _FROM_MANIFEST else "$.seed" for name in PASSED_ON}
+        process = sfn.DistributedMap(
+            self,
+            "ProcessTiles",
+            comment="Every tile of the manifest, in a child execution of its own",
+            label=MAP_LABEL,
+            map_execution_type=sfn.StateMachineType.STANDARD,
+            item_reader=sfn.S3JsonItemReader(
+                bucket_name_path=JsonPath.string_at("$.seed.bucket"), key=JsonPath.string_at("$.seed.key")
+            ),
+            item_selector={name: JsonPath.string_at(f"{source}.{name}") for name, source in sources.items()},
+            max_concurrency_path="$.seed.max_concurrency",
+            # A tile that fails fails alone; the summary judges the run.
+            tolerated_failure_percentage=100,
+            # Never read, but without it the outputs of all children count as the Map's output, also when discarded.
+            result_writer_v2=sfn.ResultWriterV2(
+                bucket=self._storage.runs,
+                prefix=JsonPath.format(map_run_prefix("{}"), JsonPath.execution_name),
+            ),
+            result_path=JsonPath.DISCARD,
+        )
+        return process.item_processor(steps.start)
+
+    def _summarise_run(self) -> tasks.LambdaInvoke:
+        failed = sfn.Fail(
+            self, "SummaryFailed", error_path="$.summary_failure.Error", cause_path="$.summary_failure.Cause"
+        )
+        payload = {"run": JsonPath.execution_name}
+        summarise = self._invoke(
+            "SummariseRun", "summary", self._functions.summarise_run, payload, "Count how the tiles ended"
+        )
+        summarise.add_catch(failed, errors=[errors.EVERYTHING], result_path="$.summary_failure")
+        incomplete = sfn.Fail(
+            self, "RunIncomplete", error=errors.IncompleteRunError.__name__, cause_path="$.summary.sentence"
+        )
+        complete = sfn.Choice(self, "RunComplete?", comment="Are there more failed tiles than the limit allows?")
+        is_complete = sfn.Condition.boolean_equals("$.summary.complete", value=True)
+        complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
+        summarise.next(complete)
+        return summarise
+
+    def _invoke(
+        self, name: str, result: str, function: lambda_.Function, payload: dict[str, Any], comment: str
+    ) -> tasks.LambdaInvoke:
+        """Return a task that invokes the published version of a zip function and passes on ``{result: its answer}``."""
+        task = tasks.LambdaInvoke(
+            self,
+            name,
+            comment=comment,
+            lambda_function=function.current_version,
+            payload=sfn.TaskInput.from_object(payload),
+            result_selector={result: JsonPath.object_at("$.Payload")},
+            retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
+        )
+        retries.add_retries(task, retries.PLATFORM)
+        return task

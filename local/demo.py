@@ -1,0 +1,215 @@
+"""The whole system on one machine: ``make demo``, or ``python -m local.demo --help``.
+
+A look-alike of JAXA's FTP server with synthetic archives of three missions, the emulated cloud with the stack in it as
+the CDK synthesizes it, one execution over a handful of tiles, and a table of what became of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.messages import State, TileResult, TileYear
+from alos_mosaic.naming import results_prefix, summary_key
+from infra.application import STACK_NAME, synthesize
+from local.archives import add_archive_file, place_archive
+from local.emulator import Cloud, running_cloud
+from local.jaxa_server import JaxaServer
+
+REPOSITORY: Final = Path(__file__).parents[1]
+RUN: Final = "demo"
+REAL_ARCHIVE: Final = "N23W161_20_MOS_F02DAR.tar.gz"
+"""The archive that a folder of samples holds: one 1x1 cell off Hawaii."""
+_REAL: Final = TileYear(2020, Tile.from_name("N25W165"))
+_POLL_SECONDS: Final = 0.5
+_TIME_LIMIT_SECONDS: Final = 900
+_COLOURS: Final = {"published": "green", "skipped": "green", "absent": "yellow", "failed": "red", "waiting": "dim"}
+
+_PLACES: Final = {
+    "2020/N10E010": ("N09E013", "N09E014", "N08E013", "N08E014"),
+    "2009/N10E010": ("N09E013",),
+    "1996/N10E010": ("N09E013", "N09E014"),
+    "2020/S05E035": ("S06E038",),
+}
+"""Synthetic archives on the server, and the cells in them. The years and tiles below ask for more than these."""
+
+
+@dataclass
+class Scene:
+    """What the demo asks for and expects."""
+
+    years: tuple[int, ...] = (1996, 2009, 2020)
+    tiles: tuple[str, ...] = ("N10E010", "S05E035")
+    expected: dict[str, State] = field(default_factory=dict)
+
+    def expect(self, published: list[str]) -> None:
+        """Every tile of every year is published if its archive is there, else absent."""
+        names = [f"{year}/{tile}" for year, tile in itertools.product(self.years, self.tiles)]
+        self.expected = {name: State.PUBLISHED if name in published else State.ABSENT for name in names}
+
+
+def main() -> None:
+    """Run the demo; exit with 1 unless every tile ended as it should."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=REPOSITORY / "build/demo", help="where everything is left")
+    parser.add_argument(
+        "--samples", type=Path, help=f"a folder with the real archive {REAL_ARCHIVE}, processed as well"
+    )
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.folder, ignore_errors=True)
+    arguments.folder.mkdir(parents=True)
+    console = Console()
+    start = time.monotonic()
+    scene = _set_up(arguments.folder / "mirror", arguments.samples, console)
+    with (
+        JaxaServer(arguments.folder / "mirror") as server,
+        running_cloud(arguments.folder / "cloud", REPOSITORY) as cloud,
+    ):
+        console.print(f"JAXA look-alike at {server.url}, AWS look-alike at {cloud.endpoint_url}")
+        outputs = _deploy(cloud, arguments.folder, server.url)
+        status = _run(cloud, outputs, scene, console)
+        results = _results(cloud, outputs["RunsBucketName"])
+        ended_well = _judge(status, scene, results, console)
+        _show_where(cloud, outputs, arguments.folder, console)
+    console.print(f"{time.monotonic() - start:.0f} seconds")
+    sys.exit(0 if ended_well else 1)
+
+
+def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
+    """Fill the look-alike server's folder."""
+    console.print("Making synthetic archives")
+    for name, cells in _PLACES.items():
+        place = TileYear.from_text(name)
+        wanted = [cell for cell in place.tile.cells if cell.name in cells]
+        place_archive(mirror, place.tile, place.year, Grid(), cells=wanted)
+    scene, published = Scene(), list(_PLACES)
+    if samples is not None:
+        archive = samples / REAL_ARCHIVE
+        if not archive.is_file():
+            raise SystemExit(f"{archive} does not exist; the samples folder holds the real archive under that name")
+        add_archive_file(mirror, _REAL.tile, _REAL.year, archive)
+        scene.tiles += (_REAL.tile.name,)
+        published.append(f"{_REAL.year}/{_REAL.tile}")
+    scene.expect(published)
+    return scene
+
+
+def _deploy(cloud: Cloud, folder: Path, source_url: str) -> dict[str, str]:
+    """Synthesize the stack and put it into the emulated cloud."""
+    context = {"alos-mosaic:source_uri": source_url}
+    template = synthesize(folder / "cdk.out", context)
+    return cloud.deploy(template.parent, STACK_NAME)
+
+
+def _run(cloud: Cloud, outputs: dict[str, str], scene: Scene, console: Console) -> str:
+    """Start the execution and show its progress until it ends; return its status."""
+    given = {"years": list(scene.years), "tiles": list(scene.tiles), "max_concurrency": 2}
+    console.print(f"Starting an execution with {json.dumps(given)}")
+    workflow = cloud.client("stepfunctions")
+    started = workflow.start_execution(stateMachineArn=outputs["StateMachineArn"], name=RUN, input=json.dumps(given))
+    deadline = time.monotonic() + _TIME_LIMIT_SECONDS
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        for results in _watch(cloud, outputs["RunsBucketName"], console):
+            execution = workflow.describe_execution(executionArn=started["executionArn"])
+            if execution["status"] != "RUNNING":
+                console.print(_reason(execution))
+                return str(execution["status"])
+            if time.monotonic() > deadline:
+                return f"still running after {_TIME_LIMIT_SECONDS} seconds"
+            ended = f"{len(results)} of {len(scene.expected)} tiles ended"
+            live.update(Group(_table(scene, results), Text(ended)))
+    raise AssertionError("the watch never ends by itself")
+
+
+def _reason(execution: dict[str, Any]) -> str:
+    reason = execution.get("cause") or execution.get("error") or ""
+    return f"Execution {execution['status']}{': ' if reason else ''}{reason}"
+
+
+def _watch(cloud: Cloud, bucket: str, console: Console) -> Iterator[dict[str, TileResult]]:
+    """Yield the results so far, again and again; without a terminal each new one is printed as a line."""
+    seen: set[str] = set()
+    while True:
+        results = _results(cloud, bucket)
+        if not console.is_terminal:
+            for name in sorted(set(results) - seen):
+                console.print(f"  {name} {results[name].state}")
+        seen |= set(results)
+        yield results
+        time.sleep(_POLL_SECONDS)
+
+
+def _results(cloud: Cloud, bucket: str) -> dict[str, TileResult]:
+    """Read what the workers recorded, by YEAR/TILE."""
+    s3 = cloud.client("s3")
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=results_prefix(RUN)).get("Contents", ())
+    bodies = (json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in found)
+    results = (TileResult.from_dict(body) for body in bodies)
+    return {f"{result.year}/{result.tile}": result for result in results}
+
+
+def _table(scene: Scene, results: dict[str, TileResult]) -> Table:
+    table = Table("tile", "outcome", "cells", "archive MB", "COGs MB", "seconds", box=None, header_style="bold")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for name in scene.expected:
+        result = results.get(name)
+        state = "waiting" if result is None else str(result.state)
+        cells: list[str | Text] = [name, Text(state, style=_COLOURS[state])]
+        if result is not None and result.state is State.PUBLISHED:
+            megabytes = [f"{size / 1e6:.1f}" for size in (result.archive["size"], result.output_bytes)]
+            cells += [str(len(result.cells)), *megabytes, f"{sum(result.seconds.values()):.1f}"]
+        table.add_row(*cells)
+    return table
+
+
+def _judge(status: str, scene: Scene, results: dict[str, TileResult], console: Console) -> bool:
+    """Print the table of outcomes and tell whether all is as it should be."""
+    console.print(_table(scene, results))
+    wrong = [
+        f"{name} should be {state} and is {results[name].state if name in results else 'without a result'}"
+        for name, state in scene.expected.items()
+        if name not in results or results[name].state is not state
+    ]
+    if status != "SUCCEEDED":
+        wrong.append(f"the execution ended as {status}")
+    for sentence in wrong:
+        console.print(f"WRONG: {sentence}", style="red")
+    return not wrong
+
+
+def _show_where(cloud: Cloud, outputs: dict[str, str], folder: Path, console: Console) -> None:
+    """Say where everything lies, and leave summary and results beside it."""
+    output, runs = outputs["OutputBucketName"], outputs["RunsBucketName"]
+    console.print(f"Published: {_shown(cloud.bucket_folder(output))}")
+    console.print(f"Run:       {_shown(cloud.bucket_folder(runs) / 'runs' / RUN)}")
+    try:
+        summary = cloud.client("s3").get_object(Bucket=runs, Key=summary_key(RUN))["Body"].read()
+    except ClientError as error:
+        console.print(f"There is no summary: {error}", style="red")
+        return
+    (folder / "summary.json").write_bytes(summary)
+    console.print(f"Summary:   {_shown(folder / 'summary.json')}: {json.loads(summary)['sentence']}")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+if __name__ == "__main__":
+    main()

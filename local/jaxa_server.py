@@ -1,0 +1,184 @@
+"""JAXA's file server on this machine: a real FTP server over a folder that has the server's own tree (``pub/...``).
+
+python -m local.jaxa_server FOLDER --port 2121
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import logging
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # pyftpdlib stands on the standard library's old asyncore
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import DTPHandler, FTPHandler, ThrottledDTPHandler
+    from pyftpdlib.ioloop import IOLoop
+    from pyftpdlib.servers import FTPServer
+
+_READ_ONLY: Final = "elr"
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Account:
+    """The one user who may log in."""
+
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """An FTP command as a client sent it; passwords are blanked."""
+
+    name: str
+    """In capitals: ``PASV``, ``TYPE``, ``RETR``."""
+    argument: str
+    """As sent; a path for ``RETR`` and its like, relative or absolute, as the client wrote it."""
+
+
+class JaxaServer:
+    """A read-only FTP server in a thread of its own, for a ``with`` block or :meth:`start` and :meth:`stop`.
+
+    Anonymous unless there is an account. ``max_connections`` counts control connections; the next one is turned away
+    with 421. ``bytes_per_second`` throttles each transfer, in bursts of about that many bytes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        account: Account | None = None,
+        max_connections: int = 0,
+        bytes_per_second: int = 0,
+        port: int = 0,
+    ) -> None:
+        self.commands: list[Command] = []
+        """Every command since the start, in the order of arrival."""
+        self._authorizer = _authorizer(folder, account)
+        self._max_connections = max_connections
+        self._bytes_per_second = bytes_per_second
+        self._wanted_port = port
+        self._stopping = threading.Event()
+        self._server: FTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def host(self) -> str:
+        """The address it listens on."""
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; :class:`RuntimeError` unless started."""
+        if self._server is None:
+            raise RuntimeError("the server is not running")
+        return int(self._server.address[1])
+
+    @property
+    def url(self) -> str:
+        """``ftp://127.0.0.1:PORT``, without account and closing slash."""
+        return f"ftp://{self.host}:{self.port}"
+
+    def names(self) -> list[str]:
+        """Return the names of the commands seen, in order."""
+        return [command.name for command in list(self.commands)]
+
+    def start(self) -> Self:
+        """Listen and serve until :meth:`stop` or the interpreter's end."""
+        _quieten()
+        self._stopping.clear()
+        self._server = FTPServer((self.host, self._wanted_port), self._handler(), ioloop=IOLoop())
+        self._server.max_cons_per_ip = self._max_connections  # everyone here comes from one address
+        self._thread = threading.Thread(target=self._serve, args=(self._server,), name="jaxa-server", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Hang up on everyone and close the port; harmless when stopped already."""
+        if self._thread is None:
+            return
+        self._stopping.set()
+        self._thread.join()
+        self._thread = self._server = None
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _serve(self, server: FTPServer) -> None:
+        try:
+            while not self._stopping.is_set():
+                server.ioloop.loop(timeout=_POLL_SECONDS, blocking=False)
+        finally:
+            server.close_all()
+
+    def _handler(self) -> type[FTPHandler]:
+        """Return a handler class of this server's own: pyftpdlib keeps settings on classes."""
+        commands = self.commands
+
+        class Handler(FTPHandler):  # type: ignore[misc]
+            authorizer = self._authorizer
+            dtp_handler = _data_handler(self._bytes_per_second)
+            auth_failed_timeout = 0
+
+            def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
+                commands.append(Command(cmd, "***" if cmd == "PASS" else arg))
+                return super().pre_process_command(line, cmd, arg)
+
+        return Handler
+
+
+def _authorizer(folder: Path, account: Account | None) -> DummyAuthorizer:
+    authorizer = DummyAuthorizer()
+    if account is None:
+        authorizer.add_anonymous(str(folder), perm=_READ_ONLY)
+    else:
+        authorizer.add_user(account.user, account.password, str(folder), perm=_READ_ONLY)
+    return authorizer
+
+
+def _data_handler(bytes_per_second: int) -> type[DTPHandler]:
+    class DataHandler(ThrottledDTPHandler if bytes_per_second else DTPHandler):  # type: ignore[misc]
+        write_limit = bytes_per_second
+
+    return DataHandler
+
+
+def _quieten() -> None:
+    """Keep pyftpdlib from setting up logging to stderr by itself and from telling of every client."""
+    logger = logging.getLogger("pyftpdlib")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.setLevel(logging.ERROR)
+
+
+def main() -> None:
+    """Serve a folder until interrupted."""
+    parser = argparse.ArgumentParser(description="Serve a folder as JAXA's FTP server would.")
+    parser.add_argument("folder", type=Path, help="holds the server's own tree: pub/...")
+    parser.add_argument("--port", type=int, default=2121, help="0 for any free port (default: %(default)s)")
+    arguments = parser.parse_args()
+    with JaxaServer(arguments.folder, port=arguments.port) as server:
+        print(f"{server.url} serves {arguments.folder}; Ctrl-C stops it")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("stopped")
+
+
+if __name__ == "__main__":
+    main()

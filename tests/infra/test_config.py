@@ -1,0 +1,96 @@
+"""Settings of a deployment: what is good reaches the template, what is bad ends in a sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.assets import REPOSITORY
+from infra.config import ConfigError, StackConfig
+from tests.infra.conftest import as_list, flat, synthesized
+
+
+def test_settings_come_as_json_or_as_text() -> None:
+    context = {
+        "alos-mosaic:memory_mib": "8192",
+        "alos-mosaic:max_concurrency_ceiling": 4,
+        "alos-mosaic:failure_limit_percent": "2.5",
+        "alos-mosaic:output_bucket_name": "",
+        "@aws-cdk/aws-iam:minimizePolicies": True,
+    }
+    config = StackConfig.from_context(context)
+    assert (config.memory_mib, config.max_concurrency_ceiling, config.failure_limit_percent) == (8192, 4, 2.5)
+    assert config.output_bucket_name is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("memory", 4096, "unknown settings alos-mosaic:memory; known are output_bucket_name"),
+        ("memory_mib", "lots", "memory_mib is 'lots'; expected is a whole number"),
+        ("memory_mib", True, "memory_mib is True; expected is a whole number"),
+        ("memory_mib", 20_000, "memory_mib is 20000; expected is a number from 128 to 10240"),
+        ("failure_limit_percent", "nan", "failure_limit_percent is nan; expected is a number from 0 to 100"),
+        ("output_bucket_name", "My_Bucket", "output_bucket_name is 'My_Bucket'; expected is the name of an S3 bucket"),
+        ("output_bucket_name", 7, "output_bucket_name is 7; expected is text"),
+        ("output_prefix", "a/", "output_prefix is 'a/'; expected is a folder without slash at its ends"),
+        ("source_uri", "ftp.eorc.jaxa.jp", "source_uri is 'ftp.eorc.jaxa.jp'; expected is a URI like ftp://host"),
+        ("source_uri", None, "source_uri is None; expected is text"),
+        ("default_region", "atlantis", "default_region is 'atlantis'; expected is a region that the grid knows"),
+        ("default_max_concurrency", 9, "default_max_concurrency is 9, above max_concurrency_ceiling, which is 8"),
+        ("max_tiles_ceiling", 100_000, "max_tiles_ceiling is 100000; expected is a number from 1 to 87380"),
+        ("log_retention_days", 31, "log_retention_days is 31; expected is 30, 90, 180 or 365"),
+        ("removal", "burn", "removal is 'burn'; expected is destroy or retain"),
+    ],
+)
+def test_what_makes_no_sense_ends_in_a_sentence(name: str, value: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        StackConfig.from_context({f"alos-mosaic:{name}": value})
+    assert str(caught.value).startswith(sentence)
+
+
+def test_the_app_says_the_sentence_and_no_traceback(tmp_path: Path) -> None:
+    env = {**os.environ, "CDK_CONTEXT_JSON": '{"alos-mosaic:removal": "burn"}'}
+    command = [sys.executable, "app.py", "--output", str(tmp_path)]
+    ended = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "alos-mosaic: removal is 'burn'; expected is destroy or retain\n"
+
+
+def test_the_app_is_quiet_and_needs_neither_credentials_nor_node_nor_docker(tmp_path: Path) -> None:
+    # HOME stays: the CDK's binding keeps its unpacked packages there.
+    env = {"PATH": str(tmp_path), "HOME": os.environ["HOME"]}
+    command = [sys.executable, "app.py", "--output", str(tmp_path / "cdk.out")]
+    ended = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert (tmp_path / "cdk.out" / "AlosMosaic.template.json").exists()
+
+
+def test_a_given_bucket_with_a_prefix_and_a_secret(tmp_path: Path) -> None:
+    stack = synthesized(
+        tmp_path,
+        output_bucket_name="somebodys-bucket",
+        output_prefix="radar/v1",
+        source_secret_name="jaxa/login",
+        source_uri="ftp://127.0.0.1:2121",
+        cell_pixels=30,
+        removal="retain",
+    )
+    assert not [name for name in stack.of_type("AWS::S3::Bucket") if "Output" in name]
+    assert {stack.resources[name]["DeletionPolicy"] for name in stack.of_type("AWS::S3::Bucket")} == {"Retain"}
+    (worker,) = (f for name, f in stack.of_type("AWS::Lambda::Function").items() if "ProcessTile" in name)
+    variables = worker["Environment"]["Variables"]
+    assert variables["ALOS_MOSAIC_OUTPUT_URI"] == "s3://somebodys-bucket/radar/v1"
+    assert variables["ALOS_MOSAIC_SOURCE_SECRET_NAME"] == "jaxa/login"
+    assert variables["ALOS_MOSAIC_SOURCE_URI"] == "ftp://127.0.0.1:2121"
+    assert variables["ALOS_MOSAIC_CELL_PIXELS"] == "30"
+    (policy,) = (p for name, p in stack.of_type("AWS::IAM::Policy").items() if "ProcessTile" in name)
+    arns = [flat(arn) for s in policy["PolicyDocument"]["Statement"] for arn in as_list(s["Resource"])]
+    assert "arn:${AWS::Partition}:s3:::somebodys-bucket/radar/v1/alos_palsar_mosaic/*" in arns
+    secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:jaxa/login-??????"
+    assert secret in arns

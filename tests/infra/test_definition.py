@@ -1,0 +1,191 @@
+"""The state machine's definition, above all what no emulator on one machine shows: see local/fidelity.md."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+import pytest
+
+from alos_mosaic import errors
+from alos_mosaic.messages import SCHEMA_VERSION, TileFailure, TileRequest
+from alos_mosaic.settings import MAX_TILES_CEILING
+from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
+from tests.infra.conftest import Synthesized, all_states
+
+OWN_ERRORS = {name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)}
+
+
+@pytest.fixture
+def tile_map(definition: dict[str, Any]) -> dict[str, Any]:
+    (state,) = (state for state in definition["States"].values() if state["Type"] == "Map")
+    return state
+
+
+def _next_of(state: dict[str, Any]) -> set[str]:
+    targets = [state.get("Next"), state.get("Default")]
+    targets += [branch["Next"] for branch in state.get("Choices", []) + state.get("Catch", [])]
+    return {target for target in targets if target}
+
+
+def _ends(state: dict[str, Any]) -> bool:
+    return state.get("End") is True or state["Type"] in ("Succeed", "Fail")
+
+
+def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
+    tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
+    assert len(tasks) == 4
+    for name, task in tasks.items():
+        assert task["Retry"], name
+        assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+
+
+def test_a_failed_map_still_comes_to_the_summary(tile_map: dict[str, Any]) -> None:
+    (catch,) = tile_map["Catch"]
+    assert catch["ErrorEquals"] == ["States.ALL"]
+    assert catch["Next"] == tile_map["Next"] == "SummariseRun"
+
+
+def test_each_error_name_is_in_the_vocabulary(definition: dict[str, Any]) -> None:
+    named = set()
+    for state in all_states(definition).values():
+        for handler in state.get("Retry", []) + state.get("Catch", []):
+            named.update(handler["ErrorEquals"])
+        named.update([state["Error"]] if "Error" in state else [])
+    assert named <= OWN_ERRORS | errors.PLATFORM_ERRORS
+    assert named >= errors.PLATFORM_ERRORS, "every error of the platform's table is dealt with somewhere"
+
+
+def test_what_would_fail_the_same_way_again_is_never_retried(definition: dict[str, Any]) -> None:
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    attempts = {name: retry["MaxAttempts"] for retry in retries for name in retry["ErrorEquals"]}
+    assert not attempts.keys() & {"InvalidRequestError", "OutputError", "TileAbsentError", "States.ALL"}
+    assert attempts["SourceUnavailableError"] >= 5
+    for once in ("CorruptArchiveError", "DeadlineError", *errors.LAMBDA_DIED):
+        assert attempts[once] == 1, once
+
+
+def test_a_busy_source_is_left_alone_for_long(definition: dict[str, Any]) -> None:
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    (retry,) = (retry for retry in retries if retry["ErrorEquals"] == ["SourceUnavailableError"])
+    assert retry["IntervalSeconds"] >= 60
+    assert retry["MaxDelaySeconds"] <= 900
+    assert retry["JitterStrategy"] == "FULL"
+
+
+def _problems(definition: dict[str, Any]) -> list[str]:
+    """What is wrong with the transitions of a definition and of its maps; cfn-lint does not look at them."""
+    found: list[str] = []
+    states, waiting, reached = definition["States"], {definition["StartAt"]}, set[str]()
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        if name not in states:
+            found.append(f"{name} does not exist")
+            continue
+        if bool(_next_of(states[name])) is _ends(states[name]):
+            found.append(f"{name} must either end or go on")
+        waiting |= _next_of(states[name]) - reached
+        found += _problems(states[name]["ItemProcessor"]) if "ItemProcessor" in states[name] else []
+    return found + [f"{name} is never reached" for name in states.keys() - reached]
+
+
+def test_transitions_resolve_and_every_state_is_reached(definition: dict[str, Any]) -> None:
+    assert _problems(definition) == []
+
+
+def test_a_broken_transition_would_be_found(definition: dict[str, Any]) -> None:
+    broken = copy.deepcopy(definition)
+    broken["States"]["SeedTiles"]["Next"] = "Nowhere"
+    del broken["States"]["ProcessTiles"]["ItemProcessor"]["States"]["TileDone"]["End"]
+    assert "Nowhere does not exist" in _problems(broken)
+    assert "ProcessTiles is never reached" in _problems(broken)
+    assert _problems(broken["States"]["ProcessTiles"]["ItemProcessor"]) == ["TileDone must either end or go on"]
+
+
+def test_every_path_of_a_child_ends_in_nothing_or_in_fail(tile_map: dict[str, Any]) -> None:
+    ends = [state for state in tile_map["ItemProcessor"]["States"].values() if _ends(state)]
+    assert {state["Type"] for state in ends} == {"Pass", "Fail"}
+    for state in ends:
+        if state["Type"] == "Pass":
+            assert state["Result"] == {}
+            assert not state.keys() & {"ResultPath", "OutputPath", "Parameters"}
+
+
+def test_the_largest_run_stays_below_the_limit_of_a_state() -> None:
+    assert MAX_TILES_CEILING * len(CHILD_OUTPUT) < STATE_LIMIT_BYTES
+
+
+def test_the_map_writes_its_results_elsewhere_and_nobody_reads_them(tile_map: dict[str, Any]) -> None:
+    writer = tile_map["ResultWriter"]
+    assert writer["Resource"].endswith(":states:::s3:putObject")
+    assert writer["Parameters"]["Prefix.$"] == "States.Format('runs/{}/map-run', $$.Execution.Name)"
+    assert tile_map["ResultPath"] is None
+
+
+def test_the_map_takes_its_tiles_and_its_concurrency_from_the_seed(tile_map: dict[str, Any]) -> None:
+    assert tile_map["MaxConcurrencyPath"] == "$.seed.max_concurrency"
+    assert "MaxConcurrency" not in tile_map
+    assert tile_map["ItemReader"]["Parameters"] == {"Bucket.$": "$.seed.bucket", "Key.$": "$.seed.key"}
+    assert tile_map["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
+    assert tile_map["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert tile_map["ToleratedFailurePercentage"] == 100
+
+
+def test_the_hard_cap_stands_before_the_map(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    guard = states[states[definition["StartAt"]]["Next"]]
+    (rule,) = guard["Choices"]
+    assert (rule["Variable"], rule["NumericGreaterThanPath"]) == ("$.seed.count", "$.seed.max_tiles")
+    assert states[rule["Next"]]["Error"] == errors.RunTooLargeError.__name__
+    assert states[guard["Default"]]["Type"] == "Map"
+
+
+def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile_map: dict[str, Any]) -> None:
+    payload = all_states(definition)["ProcessTile"]["Parameters"]["Payload"]
+    item = {"$." + key.removesuffix(".$"): value for key, value in tile_map["ItemSelector"].items()}
+    known = {
+        "$.seed.schema_version": SCHEMA_VERSION,
+        "$.seed.run": "r1",
+        "$.seed.mode": "skip",
+        "$$.Map.Item.Value.year": 2020,
+        "$$.Map.Item.Value.tile": "N25W165",
+    }
+    context = {"$$.State.RetryCount": 2}
+    event = {
+        key.removesuffix(".$"): context[path] if path in context else known[item[path]] for key, path in payload.items()
+    }
+    request = TileRequest.from_event(event)
+    assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
+    assert request.attempt == 3
+
+
+def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]) -> None:
+    body = all_states(definition)["SendDeadLetter"]["Parameters"]["MessageBody"]
+    said = {key.removesuffix(".$") for key in body}
+    # the attempt stands in the cause, which the worker wrote
+    assert said >= set(TileFailure.__dataclass_fields__) - {"attempt"}
+    assert said >= {"schema_version", "mode"}
+    assert not [path for path in body.values() if path.startswith("States.")], "a cause is never parsed here"
+
+
+def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Synthesized) -> None:
+    versions = stack.of_type("AWS::Lambda::Version")
+    invoked = [
+        state["Parameters"]["FunctionName"]
+        for state in all_states(definition).values()
+        if state.get("Resource", "").endswith(":lambda:invoke")
+    ]
+    assert len(invoked) == 3
+    assert {name.strip("${}") for name in invoked} == set(versions)
+
+
+def test_the_summary_decides_how_a_run_ends(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    choice = states[states["SummariseRun"]["Next"]]
+    (rule,) = choice["Choices"]
+    assert (rule["Variable"], rule["BooleanEquals"]) == ("$.summary.complete", True)
+    assert states[rule["Next"]]["Type"] == "Succeed"
+    assert states[choice["Default"]]["Error"] == errors.IncompleteRunError.__name__
+    assert states[choice["Default"]]["CausePath"] == "$.summary.sentence"

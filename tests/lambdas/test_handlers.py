@@ -1,0 +1,201 @@
+"""The Lambda handlers, on moto and real rasters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, PublishError
+from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
+from lambdas.process_tile import handler as process_tile
+from lambdas.seed_tiles import handler as seed_tiles
+from lambdas.summarise_run import handler as summarise_run
+from local.archives import place_archive
+from local.jaxa_server import Account, JaxaServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TILE = Tile.from_name("N25W165")
+CONTEXT = SimpleNamespace(log_group_name="/group", log_stream_name="stream")
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Client]:
+    caches = (seed_tiles._s3, summarise_run._s3, process_tile._s3, process_tile._credentials)
+    with mock_aws():
+        client = boto3.client("s3")
+        for bucket in ("runs", "out"):
+            client.create_bucket(Bucket=bucket)
+        yield client
+    for cache in caches:
+        cache.cache_clear()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    for name, value in settings.to_env().items():
+        monkeypatch.setenv(name, value)
+
+
+def read(s3: S3Client, key: str) -> Any:
+    return json.loads(s3.get_object(Bucket="runs", Key=key)["Body"].read())
+
+
+def seed(given: object) -> dict[str, Any]:
+    return seed_tiles.lambda_handler({"run": "a-run", "input": given}, CONTEXT)
+
+
+def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
+        "schema_version": 1, "run": "a-run", "mode": "skip", "bucket": "runs", "key": "runs/a-run/manifest.json",
+        "count": 4, "max_concurrency": 2, "max_tiles": 25_000,
+    }  # fmt: skip
+    assert read(s3, "runs/a-run/manifest.json") == [
+        {"year": 2017, "tile": "N25W165"}, {"year": 2017, "tile": "N00E010"},
+        {"year": 2020, "tile": "N25W165"}, {"year": 2020, "tile": "N00E010"},
+    ]  # fmt: skip
+
+
+def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SeedSettings("runs", max_concurrency_ceiling=3, max_tiles_ceiling=100))
+    seeded = seed({"years": [2020], "region": "africa", "max_concurrency": 50, "max_tiles": 1000})
+    assert (seeded["count"], seeded["max_concurrency"], seeded["max_tiles"]) == (234, 3, 100)
+    seeded = seed({"years": [2020], "tiles": ["N25W165"], "max_concurrency": 1, "max_tiles": 1})
+    assert (seeded["count"], seeded["max_concurrency"], seeded["max_tiles"]) == (1, 1, 1)
+
+
+def test_seeding_refuses_before_anything_is_written(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    with pytest.raises(InvalidRequestError, match="N12E010"):
+        seed({"years": [2020], "tiles": ["N12E010"]})
+    assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+
+
+def settings_for(mirror: Path, grid: Grid, **changes: Any) -> TileSettings:
+    return TileSettings("s3://out/mosaics", "runs", mirror.as_uri(), cell_pixels=grid.cell_pixels, **changes)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place_archive(tmp_path / "mirror", TILE, 2020, grid, cells=TILE.cells[:1])
+    use(monkeypatch, settings_for(tmp_path / "mirror", grid))
+    return tmp_path / "mirror"
+
+
+def event(tile: str = "N25W165", **changes: Any) -> dict[str, Any]:
+    return {"schema_version": 1, "year": 2020, "tile": tile, "mode": "skip", "run": "a-run", "retries": 1, **changes}
+
+
+def test_a_tile_is_published_and_its_result_recorded(s3: S3Client, mirror: Path, tmp_path: Path) -> None:
+    result = process_tile.lambda_handler(event(), CONTEXT)
+    assert result["state"] == "published"
+    assert result["item_uri"] == "s3://out/mosaics/alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json"
+    assert read(s3, "runs/a-run/results/2020/N25W165.json") == result
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="out")["Contents"]]
+    assert len(keys) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["mirror"]
+    assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "skipped"
+
+
+@pytest.mark.parametrize("given", [{"year": 2020, "tile": "N25W165"}, "2020/N25W165"])
+def test_a_test_event_leaves_no_record(s3: S3Client, mirror: Path, given: object) -> None:
+    assert process_tile.lambda_handler(given, CONTEXT)["state"] == "published"
+    assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+
+
+def test_an_absent_tile_is_a_result(s3: S3Client, mirror: Path) -> None:
+    assert process_tile.lambda_handler(event("N00E010"), CONTEXT)["state"] == "absent"
+    assert read(s3, "runs/a-run/results/2020/N00E010.json")["state"] == "absent"
+
+
+def test_a_failed_tile_is_recorded_and_raised_as_json(s3: S3Client, mirror: Path, grid: Grid) -> None:
+    archive = next(mirror.rglob("*.tar.gz"))
+    archive.write_bytes(archive.read_bytes()[:1000])
+    with pytest.raises(CorruptArchiveError) as caught:
+        process_tile.lambda_handler(event(), CONTEXT)
+    raised = json.loads(str(caught.value))
+    assert raised.pop("cause").startswith("N25W165_20_MOS_F02DAR.tar.gz")
+    assert raised == {"year": 2020, "tile": "N25W165", "run": "a-run", "log": "/group stream", "attempt": 2}
+    record = read(s3, "runs/a-run/results/2020/N25W165.json")
+    assert (record["state"], record["error"], record["attempt"]) == ("failed", "CorruptArchiveError", 2)
+
+
+def test_a_record_that_can_not_be_kept_is_a_publish_error(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALOS_MOSAIC_RUNS_BUCKET", "nowhere")
+    with pytest.raises(PublishError, match="can't record"):
+        process_tile.lambda_handler(event(), CONTEXT)
+    next(mirror.rglob("*.tar.gz")).write_bytes(b"no archive")
+    with pytest.raises(CorruptArchiveError):
+        process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
+
+
+def test_the_secret_opens_the_source(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name="jaxa", SecretString=json.dumps({"username": "me", "password": "s3cret"}))
+    with JaxaServer(mirror, account=Account("me", "s3cret")) as server:
+        changed = TileSettings("s3://out", "runs", server.url, "jaxa", cell_pixels=grid.cell_pixels)
+        use(monkeypatch, changed)
+        assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
+        process_tile._credentials.cache_clear()
+        secrets.update_secret(SecretId="jaxa", SecretString="s3cret")
+        with pytest.raises(Exception, match="the secret jaxa is not of the form") as caught:
+            process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
+    assert "s3cret" not in caplog.text + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given", [{"year": 2012, "tile": "N25W165"}, {"year": 2020, "tile": "N12E010"}, {}, None, "2020"]
+)
+def test_a_senseless_event_is_refused(s3: S3Client, mirror: Path, given: object) -> None:
+    with pytest.raises(InvalidRequestError):
+        process_tile.lambda_handler(given, CONTEXT)
+
+
+def put_result(s3: S3Client, tile: str, state: str, **facts: Any) -> None:
+    body = json.dumps({"state": state, "year": 2020, "tile": tile, "run": "a-run", **facts})
+    s3.put_object(Bucket="runs", Key=f"runs/a-run/results/2020/{tile}.json", Body=body.encode())
+
+
+def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SummarySettings("runs"))
+    tiles = ["N25W165", "N00E010", "N10E010", "N20E010", "N30E010", "N40E010"]
+    seed({"years": [2020], "tiles": tiles})
+    for tile, state in zip(tiles, ["published", "skipped", "absent", "published"], strict=False):
+        put_result(s3, tile, state)
+    put_result(s3, "N30E010", "failed", error="OutputError", cause="disk full", attempt=1)
+    put_result(s3, "S05E010", "published")  # nobody asked for this one
+
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+
+    assert {key: summary[key] for key in ("seeded", "published", "skipped", "absent", "failed", "complete")} == {
+        "seeded": 6, "published": 2, "skipped": 1, "absent": 1, "failed": 2, "complete": False,
+    }  # fmt: skip
+    assert summary["sentence"] == "2 published, 1 skipped, 1 absent, 2 failed of 6 seeded"
+    report = read(s3, "runs/a-run/summary.json")
+    assert report["failures_by_error"] == {"OutputError": 1, "unknown": 1}
+    assert [tile["tile"] for tile in report["tiles"]] == tiles
+    assert report["tiles"][5]["cause"].startswith("the worker left no result")
+
+
+@pytest.mark.parametrize(("limit", "complete"), [(0, False), (49.9, False), (50, True), (100, True)])
+def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch, limit: float, complete: bool) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SummarySettings("runs", limit))
+    seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
+    put_result(s3, "N25W165", "published")
+    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["complete"] is complete

@@ -1,0 +1,214 @@
+"""Archives that are not what they should be: a typed error that names the member, nothing outside the folder."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from alos_mosaic.bands import BANDS
+from alos_mosaic.errors import CorruptArchiveError
+from alos_mosaic.grid import Cell, Grid, Tile
+from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.archive import Members, unpack
+from alos_mosaic.processing.mosaic import check_complete, read_cell
+from local.archives import Form, make_cell, members, write_archive
+
+TILE = Tile.from_name("N25W165")
+CELL = Cell.from_name("N23W161")
+Content = dict[str, bytes]
+
+
+@pytest.fixture
+def envi(grid: Grid) -> Content:
+    return dict(members(make_cell(CELL, 2009, grid), 2009))
+
+
+@pytest.fixture
+def geotiff(grid: Grid) -> Content:
+    return dict(members(make_cell(CELL, 2020, grid), 2020))
+
+
+def unpacked(tmp_path: Path, content: Iterable[tuple[str, bytes]], year: int, grid: Grid) -> Members:
+    archive = write_archive(tmp_path / "archive.tar.gz", [], year, extra_members=content)
+    return unpack(archive, tmp_path / "members", TileYear(year, TILE), grid)
+
+
+def read_all(found: Members, year: int, grid: Grid) -> None:
+    check_complete(found, mission_of(year))
+    for cell, of_cell in found.items():
+        for code in of_cell:
+            read_cell(of_cell, BANDS[code], cell, grid)
+
+
+def test_what_is_no_raster_is_passed_over(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    found = unpacked(tmp_path, {**envi, "readme.txt": b"hello", "N23W161_09_C": b"?"}.items(), 2009, grid)
+    assert set(found) == {CELL}
+    assert set(found[CELL]) == {"HH", "HV", "linci", "date", "mask"}
+    assert not (tmp_path / "members" / "readme.txt").exists()
+
+
+def test_folders_in_an_archive_do_not_matter(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    found = unpacked(tmp_path, {f"N25W165_09/{name}": data for name, data in envi.items()}.items(), 2009, grid)
+    read_all(found, 2009, grid)
+
+
+def test_inner_years_may_have_four_digits_and_foreign_suffixes(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    renamed = {name.replace("_20_", "_2020_").replace("F02DAR", "FP6QAR"): data for name, data in geotiff.items()}
+    read_all(unpacked(tmp_path, renamed.items(), 2020, grid), 2020, grid)
+
+
+@pytest.mark.parametrize("name", ["../../N23W161_09_sl_HH", "/N23W161_09_sl_HH", "a/../../N23W161_09_sl_HH"])
+def test_a_path_out_of_the_folder_stays_in_it(tmp_path: Path, envi: Content, grid: Grid, name: str) -> None:
+    moved = [(name if member == "N23W161_09_sl_HH" else member, data) for member, data in envi.items()]
+    unpacked(tmp_path, moved, 2009, grid)
+    assert {path.parent for path in tmp_path.rglob("N23W161*")} == {tmp_path / "members"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"N10E010_09_sl_HH": b""}, "N10E010_09_sl_HH belongs to tile N10E010"),
+        ({"N23W161_10_sl_HH": b""}, "N23W161_10_sl_HH is not of 2009"),
+        ({"S00W161_09_sl_HH": b""}, "S00W161"),
+        ({"N22W161_09_sl_HH": b"x" * 1800}, "without N22W161_09_sl_HH.hdr"),
+        ({"N22W161_09_sl_HH.hdr": b"x"}, "without N22W161_09_sl_HH$"),
+        ({"N23W161_09_sl_HV": b"x" * 1799}, "N23W161_09_sl_HV has 1799 bytes"),
+        ({"N23W161_09_sl_HV": b""}, "N23W161_09_sl_HV has 0 bytes"),
+        ({"N23W161_09_sl_HV.hdr": b"x" * 70_000}, "70000 bytes"),
+        ({"N23W161_09_sl_HV.tif": b"x" * 3_000_000}, "3000000 bytes"),
+        ({"N23W161_09_sl_HH_FP6QAR.tif": b"x"}, "both band HH of cell N23W161"),
+    ],
+)
+def test_a_member_that_is_not_what_it_says_is_named(
+    tmp_path: Path, envi: Content, grid: Grid, change: Content, reason: str
+) -> None:
+    with pytest.raises(CorruptArchiveError, match=reason):
+        unpacked(tmp_path, {**envi, **change}.items(), 2009, grid)
+
+
+def test_a_member_that_is_there_twice_is_named(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    twice = [*envi.items(), ("N23W161_09_sl_HH", envi["N23W161_09_sl_HH"])]
+    with pytest.raises(CorruptArchiveError, match="N23W161_09_sl_HH is there twice"):
+        unpacked(tmp_path, twice, 2009, grid)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_refused(tmp_path: Path, grid: Grid, kind: bytes) -> None:
+    path = tmp_path / "archive.tar.gz"
+    info = tarfile.TarInfo("N23W161_09_sl_HH")
+    info.type, info.linkname = kind, "/etc/hostname"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.addfile(info)
+    with pytest.raises(CorruptArchiveError, match="link or device"):
+        unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+
+
+def test_more_members_than_a_tile_can_have_are_refused(tmp_path: Path, grid: Grid) -> None:
+    with pytest.raises(CorruptArchiveError, match="more than"):
+        unpacked(tmp_path, ((f"file-{number}", b"") for number in range(500)), 2009, grid)
+
+
+def test_an_archive_without_a_raster_is_refused(tmp_path: Path, grid: Grid) -> None:
+    with pytest.raises(CorruptArchiveError, match="no raster of N25W165"):
+        unpacked(tmp_path, [("readme.txt", b"hello")], 2009, grid)
+
+
+def test_a_truncated_archive_is_refused_wherever_it_ends(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    whole = write_archive(tmp_path / "whole.tar.gz", [], 2009, extra_members=envi.items()).read_bytes()
+    for end in [*range(0, len(whole), 997), len(whole) - 1]:
+        path = tmp_path / "truncated.tar.gz"
+        path.write_bytes(whole[:end])
+        with pytest.raises(CorruptArchiveError, match="truncated.tar.gz"):
+            unpack(path, tmp_path / f"members-{end}", TileYear(2009, TILE), grid)
+
+
+def test_a_wrong_checksum_is_refused_although_the_tar_reads(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2009, extra_members=envi.items())
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # gzip's CRC
+    path.write_bytes(content)
+    with pytest.raises(CorruptArchiveError, match="CRC"):
+        unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+
+
+def test_bytes_behind_the_end_are_bounded(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2009, extra_members=envi.items())
+    path.write_bytes(path.read_bytes() + gzip.compress(bytes(50_000_000)))
+    with pytest.raises(CorruptArchiveError, match="behind the end"):
+        unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>busy</html>", gzip.compress(b"no tar"), gzip.compress(b"x" * 5000)])
+def test_what_is_no_archive_is_refused(tmp_path: Path, grid: Grid, content: bytes) -> None:
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(CorruptArchiveError):
+        unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+
+
+@pytest.mark.parametrize("missing", ["HV", "mask", "date"])
+def test_a_cell_that_lacks_a_band_is_named(tmp_path: Path, geotiff: Content, grid: Grid, missing: str) -> None:
+    rest = {name: data for name, data in geotiff.items() if f"_{missing}_" not in name}
+    with pytest.raises(CorruptArchiveError, match=f"cell {CELL} has no {missing}"):
+        read_all(unpacked(tmp_path, rest.items(), 2020, grid), 2020, grid)
+
+
+def swapped(content: Content, name: str, data: bytes) -> Iterable[tuple[str, bytes]]:
+    return {**content, name: data}.items()
+
+
+def test_rasters_of_another_place_size_or_type_are_named(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    other_place = dict(members(make_cell(TILE.cells[9], 2020, grid), 2020))[f"{TILE.cells[9]}_20_sl_HH_F02DAR.tif"]
+    other_size = dict(members(make_cell(CELL, 2020, Grid(31)), 2020))[name]
+    other_type = geotiff[f"{CELL}_20_mask_F02DAR.tif"]
+    for number, (data, reason) in enumerate(
+        [
+            (other_place, "lies at"),
+            (other_size, "pixels"),
+            (other_type, "uint8"),
+            (b"II*\0", "can't be read"),
+            (b"", ""),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        with pytest.raises(CorruptArchiveError, match=f"{name}.*{reason}"):
+            read_all(unpacked(folder_of(folder), swapped(geotiff, name, data), 2020, grid), 2020, grid)
+
+
+def folder_of(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [("samples = 30", "samples = 31"), ("data type = 12", "data type = 1"), ("bands = 1", "bands = 2"), ("ENVI", "")],
+)
+def test_envi_headers_that_lie_are_named(tmp_path: Path, envi: Content, grid: Grid, line: str, other: str) -> None:
+    name = "N23W161_09_sl_HH.hdr"
+    lying = envi[name].decode().replace(line, other, 1).encode()
+    assert lying != envi[name]
+    with pytest.raises(CorruptArchiveError, match="N23W161_09_sl_HH"):
+        read_all(unpacked(tmp_path, swapped(envi, name, lying), 2009, grid), 2009, grid)
+
+
+@pytest.mark.parametrize(
+    "disguise", [b"<VRTDataset rasterXSize='30' rasterYSize='30'/>", b'{"type": "STACTA"}', b"P5 30 30 255\n"]
+)
+def test_other_formats_in_a_tif_are_not_opened(tmp_path: Path, geotiff: Content, grid: Grid, disguise: bytes) -> None:
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    with pytest.raises(CorruptArchiveError, match=name):
+        read_all(unpacked(tmp_path, swapped(geotiff, name, disguise), 2020, grid), 2020, grid)
+
+
+def test_both_forms_unpack_to_the_same_pixels(tmp_path: Path, grid: Grid) -> None:
+    made = make_cell(CELL, 2017, grid, form=Form.ENVI)
+    found = unpacked(tmp_path, members(made, 2017, Form.ENVI), 2017, grid)
+    for code, array in made.arrays.items():
+        assert (read_cell(found[CELL], BANDS[code], CELL, grid) == array).all()

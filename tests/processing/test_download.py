@@ -1,0 +1,213 @@
+"""Sources, on a real FTP server and on folders."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailableError, TileAbsentError
+from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.messages import TileYear
+from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
+from local.archives import place_archive
+from local.jaxa_server import Account, JaxaServer
+
+TILE = Tile.from_name("N25W165")
+ASKED = TileYear(2017, TILE)
+
+
+@pytest.fixture
+def archive(mirror: Path, grid: Grid) -> Path:
+    return place_archive(mirror, TILE, 2017, grid, cells=TILE.cells[:1])
+
+
+@pytest.fixture
+def ftp(mirror: Path) -> Iterator[JaxaServer]:
+    with JaxaServer(mirror) as server:
+        yield server
+
+
+def fetched(url: str, folder: Path, asked: TileYear = ASKED, credentials: Credentials | None = None) -> Archive:
+    with open_source(url, credentials, timeout_seconds=2) as source:
+        return fetch(source, asked, folder)
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "file"])
+def test_an_archive_arrives_whole_with_its_provenance(
+    scheme: str, archive: Path, mirror: Path, ftp: JaxaServer, tmp_path: Path
+) -> None:
+    url = ftp.url if scheme == "ftp" else mirror.as_uri()
+    found = fetched(url, tmp_path)
+    assert found.path.read_bytes() == archive.read_bytes()
+    assert found.size_bytes == archive.stat().st_size
+    assert found.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert found.modified == datetime.fromtimestamp(int(archive.stat().st_mtime), UTC)
+    assert found.url == f"{url}/pub/ALOS-2/ext1/PALSAR-2_MSC/25m_MSC/2017/N25W165_17_MOS_F02DAR.tar.gz"
+    assert found.layout.name == "palsar-2-v1"
+
+
+def test_ftp_is_passive_and_binary(archive: Path, ftp: JaxaServer, tmp_path: Path) -> None:
+    fetched(ftp.url, tmp_path)
+    names = ftp.names()
+    assert {"PASV", "EPSV"} & set(names)
+    assert "PORT" not in names
+    types = [command.argument for command in ftp.commands if command.name == "TYPE"]
+    assert types
+    assert set(types) == {"I"}
+    assert names[-1] == "QUIT"
+
+
+def test_a_folder_below_the_servers_root_may_be_the_source(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    with JaxaServer(mirror.parent) as server:
+        assert fetched(f"{server.url}/mirror/", tmp_path).size_bytes == archive.stat().st_size
+
+
+def test_layouts_are_tried_in_order(archive: Path, mirror: Path, ftp: JaxaServer, tmp_path: Path) -> None:
+    moved = mirror / "pub/ALOS-2/ext2/PALSAR-2_MSC/25m_MSC/2017" / archive.name
+    moved.parent.mkdir(parents=True)
+    archive.rename(moved)
+    assert fetched(ftp.url, tmp_path).layout.name == "palsar-2-v1-ext2"
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "file"])
+def test_absent_is_only_what_its_folder_lacks(
+    scheme: str, archive: Path, mirror: Path, ftp: JaxaServer, tmp_path: Path
+) -> None:
+    url = ftp.url if scheme == "ftp" else mirror.as_uri()
+    with pytest.raises(TileAbsentError, match="none of N10E010"):
+        fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))
+    with pytest.raises(SourceUnavailableError, match="moved"):
+        fetched(url, tmp_path, TileYear(2018, TILE))
+    archive.unlink()
+    (archive.parent / "off").touch()
+    with pytest.raises(SourceUnavailableError, match="moved"):
+        fetched(url, tmp_path)
+
+
+def test_credentials_open_a_server_that_wants_them(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    with JaxaServer(mirror, account=Account("me", "secret")) as server:
+        assert fetched(server.url, tmp_path, credentials=Credentials("me", "secret")).size_bytes
+        for credentials in (None, Credentials("me", "wr0ng")):
+            with pytest.raises(SourceUnavailableError, match="530") as caught:
+                fetched(server.url, tmp_path, credentials=credentials)
+            assert "wr0ng" not in str(caught.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "secret" not in repr(Credentials("me", "secret"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://me:secret@host", "gopher://host", "ftp://", "/a/folder", "", "file://host/folder", "s3://bucket"],
+)
+def test_what_is_no_source_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        open_source(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_full_is_unavailable(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    with (
+        JaxaServer(mirror, max_connections=1) as server,
+        open_source(server.url),
+        pytest.raises(SourceUnavailableError, match="421"),
+    ):
+        fetched(server.url, tmp_path)
+
+
+def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(SourceUnavailableError, match=f"127.0.0.1:{port}"):
+        fetched(f"ftp://127.0.0.1:{port}", tmp_path)
+    with pytest.raises(SourceUnavailableError, match="does not exist"):
+        fetched((tmp_path / "nowhere").as_uri(), tmp_path)
+
+
+def test_silence_is_unavailable(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"ftp://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(SourceUnavailableError, match="timed out"):
+            fetched(url, tmp_path)
+
+
+@contextmanager
+def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]:
+    """Serve one client with fixed answers by command; RETR sends ``data`` first and closes its connection."""
+    control, passive = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    passive_port = passive.getsockname()[1]
+    known = {
+        "USER": "331 go on", "PASS": "230 in", "TYPE": "200 binary", "EPSV": f"229 on (|||{passive_port}|)",
+        "PASV": f"227 on (127,0,0,1,{passive_port // 256},{passive_port % 256})", "QUIT": "221 bye",
+        "MDTM": "213 20210316122000", "SIZE": "213 1000", "RETR": "150 here it comes", **answers,
+    }  # fmt: skip
+
+    def serve() -> None:
+        connection, _ = control.accept()
+        with connection, connection.makefile("rw", newline="\r\n") as lines:
+            print("220 hello", file=lines, flush=True)
+            for line in lines:
+                name = line.split()[0]
+                print(known.get(name, "502 what?"), file=lines, flush=True)
+                if name == "RETR" and known[name].startswith("150"):
+                    with passive.accept()[0] as transfer:
+                        transfer.sendall(data)
+                    print(known.get("after", "226 done"), file=lines, flush=True)
+                if name == "QUIT":
+                    return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"ftp://127.0.0.1:{control.getsockname()[1]}"
+    finally:
+        control.close()
+        passive.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({}, "500 bytes came of 1000"),
+        ({"after": "426 connection closed"}, "426"),
+        ({"RETR": "550 permission denied"}, "550"),
+        ({"RETR": "425 can't open"}, "425"),
+        ({"RETR": "450 busy"}, "450"),
+        ({"SIZE": "530 not logged in"}, "530"),
+        ({"SIZE": "421 too many"}, "421"),
+        ({"SIZE": "213 many"}, "many"),
+        ({"PASS": "530 no"}, "530"),
+    ],
+)
+def test_whatever_stands_between_us_and_the_bytes_is_unavailable(
+    answers: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    with scripted_server(answers, b"x" * 500) as url, pytest.raises(SourceUnavailableError, match=reason):
+        fetched(url, tmp_path)
+
+
+@pytest.mark.parametrize("answer", ["502 what?", "213 yesterday"])
+def test_a_server_without_file_times_serves_all_the_same(answer: str, tmp_path: Path) -> None:
+    with scripted_server({"MDTM": answer}, b"x" * 1000) as url:
+        found = fetched(url, tmp_path)
+    assert (found.size_bytes, found.modified) == (1000, None)
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "file"])
+def test_a_disk_that_refuses_is_not_the_sources_fault(
+    scheme: str, archive: Path, mirror: Path, ftp: JaxaServer, tmp_path: Path
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / archive.name).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=re.escape(archive.name)):
+        fetched(ftp.url if scheme == "ftp" else mirror.as_uri(), full)

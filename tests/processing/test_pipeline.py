@@ -1,0 +1,201 @@
+"""The whole recipe on one machine: pixels, item, states and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from rio_cogeo.cogeo import cog_validate
+
+from alos_mosaic.bands import bands_of
+from alos_mosaic.errors import CorruptArchiveError, MosaicError, SourceUnavailableError
+from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
+from alos_mosaic.messages import Mode, State, TileRequest, TileYear
+from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
+from local.archives import Form, make_cell, place_archive, write_archive
+
+TILE = Tile.from_name("N25W165")
+FAR_TILE = Tile.from_name("S55E175")
+CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
+
+MakePlace = Callable[[], Workplace]
+
+
+def request(year: int, tile: Tile = TILE, mode: Mode = Mode.SKIP) -> TileRequest:
+    return TileRequest(TileYear(year, tile), mode, run="a-run")
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("year", "form", "keys"),
+    [
+        (1996, Form.ENVI, "jers_sar_mosaic/1996/N25W165/N25W165_96_sl_{}.tif"),
+        (2009, Form.ENVI, "alos_palsar_mosaic/2009/N25W165/N25W165_09_sl_{}.tif"),
+        (2017, Form.ENVI, "alos_palsar_mosaic/2017/N25W165/N25W165_17_sl_{}_F02DAR.tif"),
+        (2017, Form.GEOTIFF, "alos_palsar_mosaic/2017/N25W165/N25W165_17_sl_{}_F02DAR.tif"),
+        (2020, Form.GEOTIFF, "alos_palsar_mosaic/2020/N25W165/N25W165_20_sl_{}_F02DAR.tif"),
+        (1996, Form.GEOTIFF, "jers_sar_mosaic/1996/N25W165/N25W165_96_sl_{}.tif"),
+    ],
+)
+def test_every_pixel_of_every_mission_arrives(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, year: int, form: Form, keys: str
+) -> None:
+    made = [make_cell(cell, year, grid, form=form) for cell in CELLS]
+    archive = place_archive(mirror, TILE, year, grid, cells=[])
+    write_archive(archive, made, year, form)
+
+    result = process_tile(request(year), place())
+
+    assert result.state is State.PUBLISHED
+    assert result.cells == tuple(cell.name for cell in sorted(CELLS))
+    bands = bands_of(mission_of(year))
+    folder = keys.rpartition("/")[0]
+    assert files_below(published) == {keys.format(band.code) for band in bands} | {
+        f"{folder}/N25W165_{year % 100:02d}.stac-item.json"
+    }
+    for band in bands:
+        expected = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
+        for cell in made:
+            row, column = grid.offset(cell.cell)
+            window = expected[row : row + grid.cell_pixels, column : column + grid.cell_pixels]
+            window[:] = np.where(cell.arrays["mask"] == 0, 0, cell.arrays[band.code])
+        path = published / keys.format(band.code)
+        with rasterio.open(path) as dataset:
+            assert (dataset.nodata, dataset.dtypes, dataset.crs.to_epsg()) == (0, (band.dtype,), 4326)
+            assert tuple(dataset.transform)[:6] == grid.transform(TILE)
+            np.testing.assert_array_equal(dataset.read(1), expected)
+        assert cog_validate(path, strict=True, quiet=True)[0]
+
+
+def test_a_nodata_tag_counts_where_the_mask_does_not(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    made = make_cell(CELLS[0], 2020, grid)
+    made.arrays["mask"][:] = 255
+    made.arrays["HH"][:3] = 1  # the tag of the GeoTIFF form
+    write_archive(place_archive(mirror, TILE, 2020, grid, cells=[]), [made], 2020)
+    process_tile(request(2020), place())
+    with rasterio.open(next(published.rglob("*_HH_*.tif"))) as dataset:
+        pixels = dataset.read(1)
+    assert not pixels[:3].any()
+    np.testing.assert_array_equal(pixels[3 : grid.cell_pixels, : grid.cell_pixels], made.arrays["HH"][3:])
+
+
+def test_a_whole_tile_has_overviews_down_to_a_block(place: MakePlace, mirror: Path, published: Path) -> None:
+    grid = Grid(220)
+    place_archive(mirror, TILE, 1996, grid)
+    workplace = place()
+    process_tile(request(1996), Workplace(workplace.source_url, workplace.target, workplace.work, grid=grid))
+    for path in published.rglob("*.tif"):
+        with rasterio.open(path) as dataset:
+            assert dataset.overviews(1) == [2, 4]
+            assert dataset.block_shapes == [(512, 512)]
+    assert (
+        len(json.loads(next(published.rglob("*.json")).read_text())["properties"]["alos_mosaic:cells"])
+        == CELLS_PER_TILE
+    )
+
+
+def test_the_item_says_what_lies_beside_it(place: MakePlace, mirror: Path, published: Path, grid: Grid) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    process_tile(request(2020), place())
+    path = next(published.rglob("*.stac-item.json"))
+    content = json.loads(path.read_text())
+    pystac.Item.from_file(path)
+    properties = content["properties"]
+    assert content["stac_version"] == "1.1.0"
+    assert content["id"] == "9bf79d1a-aae8-57a7-9a9b-a59b5e2fc646"
+    assert properties["odc:product"] == "alos_palsar_mosaic"
+    assert properties["odc:region_code"] == "N25W165"
+    assert properties["start_datetime"] == "2020-01-01T00:00:00Z"
+    assert properties["end_datetime"] == "2020-12-31T23:59:59Z"
+    assert properties["proj:code"] == "EPSG:4326"
+    assert properties["alos_mosaic:archive"]["layout"] == "palsar-2-v1"
+    assert properties["alos_mosaic:run"] == "a-run"
+    assert set(content["assets"]) == {"hh", "hv", "linci", "date", "mask"}
+    for asset in content["assets"].values():
+        file = path.parent / asset["href"]
+        assert file.stat().st_size == asset["file:size"]
+        assert asset["file:checksum"].startswith("1220")
+        assert len(asset["file:checksum"]) == 4 + 64
+    assert [link["href"] for link in content["links"] if link["rel"] == "self"] == [path.as_uri()]
+
+
+def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    assert process_tile(request(2020), place()).state is State.PUBLISHED
+    before = {path: path.read_bytes() for path in published.rglob("*.tif")}
+    assert process_tile(request(2020), place()).state is State.SKIPPED
+    assert process_tile(request(2020, mode=Mode.OVERWRITE), place()).state is State.PUBLISHED
+    assert {path: path.read_bytes() for path in published.rglob("*.tif")} == before
+
+    damaged = next(published.rglob("*_mask_*.tif"))
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    assert process_tile(request(2020), place()).state is State.PUBLISHED
+    assert damaged.read_bytes() == before[damaged]
+
+    damaged.unlink()
+    assert process_tile(request(2020), place()).state is State.PUBLISHED
+    next(published.rglob("*.json")).write_text("{")
+    assert process_tile(request(2020), place()).state is State.PUBLISHED
+
+
+def test_a_tile_jaxa_does_not_have_is_absent(place: MakePlace, mirror: Path, published: Path, grid: Grid) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    result = process_tile(request(2020, FAR_TILE), place())
+    assert result.state is State.ABSENT
+    assert "none of S55E175" in str(result.cause)
+    assert not published.exists()
+
+
+def test_a_folder_that_is_gone_is_no_absence(place: MakePlace) -> None:
+    with pytest.raises(SourceUnavailableError, match="moved"):
+        process_tile(request(2020), place())
+
+
+def test_a_folder_without_archives_is_no_absence(place: MakePlace, mirror: Path, grid: Grid) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS).unlink()
+    with pytest.raises(SourceUnavailableError, match="moved"):
+        process_tile(request(2020), place())
+
+
+def test_a_failed_tile_publishes_nothing(place: MakePlace, mirror: Path, published: Path, grid: Grid) -> None:
+    archive = place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    archive.write_bytes(archive.read_bytes()[:-200])
+    with pytest.raises(CorruptArchiveError):
+        process_tile(request(2020), place())
+    assert not published.exists()
+
+
+def test_an_item_that_can_not_be_published_leaves_no_item(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    (published / "alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json").mkdir(parents=True)
+    with pytest.raises(MosaicError):
+        process_tile(request(2020), place())
+    assert not [name for name in files_below(published) if not name.endswith(".tif")]
+
+
+def test_a_work_folder_is_fresh_and_goes_away(tmp_path: Path) -> None:
+    leftover = tmp_path / "work" / "leftover"
+    leftover.parent.mkdir()
+    leftover.touch()
+    with pytest.raises(ZeroDivisionError), work_folder(tmp_path / "work") as folder:
+        assert not list(folder.iterdir())
+        (folder / "scratch").touch()
+        raise ZeroDivisionError
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,92 @@
+"""The real cell N23W161 of 2020 at full size, as part of tile N25W165."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from pystac.validation import JsonSchemaSTACValidator, validate_dict
+from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_validate
+
+from alos_mosaic.bands import bands_of
+from alos_mosaic.grid import Cell, Grid, Tile
+from alos_mosaic.messages import State, TileRequest, TileYear
+from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.pipeline import Workplace, process_tile
+from alos_mosaic.processing.publish import FileTarget
+from local.archives import add_archive_file
+
+CELL = Cell.from_name("N23W161")
+ASKED = TileYear(2020, CELL.tile)
+
+
+@pytest.fixture(scope="module")
+def published(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real")
+    add_archive_file(folder / "mirror", CELL.tile, 2020, samples / "N23W161_20_MOS_F02DAR.tar.gz")
+    (folder / "work").mkdir()
+    place = Workplace((folder / "mirror").as_uri(), FileTarget(folder / "out"), folder / "work")
+    result = process_tile(TileRequest(ASKED), place)
+    assert (result.state, result.cells) == (State.PUBLISHED, (CELL.name,))
+    return folder / "out/alos_palsar_mosaic/2020/N25W165"
+
+
+@pytest.fixture(scope="module")
+def source(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The cell's bands as JAXA ships them, read without any code of ours."""
+    archive = samples / "N23W161_20_MOS_F02DAR.tar.gz"
+    names = {"HH": "sl_HH", "HV": "sl_HV", "linci": "linci", "date": "date", "mask": "mask"}
+    arrays = {}
+    for code, name in names.items():
+        with rasterio.open(f"/vsitar/{archive}/N23W161_20_{name}_F02DAR.tif") as dataset:
+            arrays[code] = dataset.read(1)
+    return arrays
+
+
+@pytest.mark.parametrize("code", [band.code for band in bands_of(mission_of(2020))])
+def test_every_valid_pixel_equals_the_source_and_every_other_is_zero(
+    code: str, published: Path, source: dict[str, np.ndarray]
+) -> None:
+    grid, tile = Grid(), Tile.from_name("N25W165")
+    path = published / f"N25W165_20_sl_{code}_F02DAR.tif"
+    valid = source["mask"] != 0
+    assert valid.any()
+    row, column = grid.offset(CELL)
+    with rasterio.open(path) as dataset:
+        assert dataset.shape == (22500, 22500)
+        assert dataset.nodata == 0
+        assert tuple(dataset.transform)[:6] == grid.transform(tile)
+        pixels = dataset.read(1)
+    cell = pixels[row : row + 4500, column : column + 4500]
+    np.testing.assert_array_equal(cell[valid], source[code][valid])
+    assert not cell[~valid].any()
+    cell[:] = 0
+    assert not pixels.any()
+    assert cog_validate(path, strict=True, quiet=True)[0]
+
+
+def test_the_overviews_show_the_cell(published: Path, source: dict[str, np.ndarray]) -> None:
+    """The coarsest overview's mean lies where the valid pixels' root mean square does."""
+    with rasterio.open(published / "N25W165_20_sl_HH_F02DAR.tif", overview_level=0) as dataset:
+        window = Window(dataset.width * 4 // 5, dataset.height * 2 // 5, dataset.width // 5, dataset.height // 5)
+        pixels = dataset.read(1, window=window).astype(float)
+    seen = np.sqrt(np.mean(pixels[pixels > 0] ** 2))
+    expected = np.sqrt(np.mean(source["HH"][source["mask"] != 0].astype(float) ** 2))
+    assert seen == pytest.approx(expected, rel=0.02)
+
+
+def test_the_item_validates_with_all_its_extensions(published: Path, samples: Path) -> None:
+    content = json.loads((published / "N25W165_20.stac-item.json").read_text())
+    validator = JsonSchemaSTACValidator()
+    for uri in content["stac_extensions"]:
+        extension, version = uri.split("/")[3:5]
+        schema = samples / "stac-schemas" / extension / version / "schema.json"
+        validator.schema_cache[uri] = json.loads(schema.read_text())
+    validated = validate_dict(content, validator=validator)
+    assert set(content["stac_extensions"]) <= set(validated)
+    assert pystac.Item.from_dict(content, migrate=False).id == "9bf79d1a-aae8-57a7-9a9b-a59b5e2fc646"

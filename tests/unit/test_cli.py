@@ -1,0 +1,100 @@
+"""The command as a script sees it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alos_mosaic import __version__
+from alos_mosaic.grid import Grid, Tile
+from local.archives import place_archive
+
+COMMAND = shutil.which("alos-mosaic", path=str(Path(sys.executable).parent))
+TILE = Tile.from_name("N25W165")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    assert COMMAND is not None
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_tiles_prints_an_array_of_objects() -> None:
+    done = run("tiles", "--years", "2017,2020", "--region", "africa", "--json")
+    listed = json.loads(done.stdout)
+    assert len(listed) == 2 * 234
+    assert {"year": 2020, "tile": "N10E010"} in listed
+    assert all(set(entry) == {"year", "tile"} for entry in listed)
+
+
+def test_tiles_prints_lines_that_process_takes() -> None:
+    assert run("tiles", "--years", "2020", "--bbox", "179,-17,-179,-16").stdout.split() == [
+        "2020/S15W180",
+        "2020/S15E175",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(("--years", "2012"), "2015-"), (("--years", "2020", "--bbox", "1,2"), "bbox"), (("--years", ""), "not a year")],
+)
+def test_a_senseless_selection_ends_with_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
+    done = run("tiles", *arguments)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout.strip() == __version__
+    assert "process" in run("--help").stdout
+    assert "Example" in run("process", "--help").stdout
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One full-size synthetic cell."""
+    folder = tmp_path_factory.mktemp("cli")
+    place_archive(folder / "mirror", TILE, 1996, Grid(), cells=TILE.cells[:1])
+    return folder / "mirror"
+
+
+@pytest.mark.slow
+def test_process_publishes_then_skips_and_leaves_nothing_else(mirror: Path, tmp_path: Path) -> None:
+    arguments = ("process", "1996/N25W165", "--source", mirror.as_uri(), "--to", (tmp_path / "out").as_uri())
+    done = run(*arguments, "--work", str(tmp_path / "work"), "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["state"], result["cells"]) == ("published", ["N25W165"])
+    published = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert published == {f"N25W165_96_sl_{band}.tif" for band in ("HH", "linci", "date", "mask")} | {
+        "N25W165_96.stac-item.json"
+    }
+    assert not list((tmp_path / "work").iterdir())
+    again = run(*arguments)
+    assert again.returncode == 0
+    assert again.stdout.startswith("1996/N25W165 skipped: file://")
+
+
+@pytest.mark.parametrize(
+    ("tile", "code", "word"),
+    [
+        ("1996/N10E010", 3, "absent"),
+        ("1997/N25W165", 1, "SourceUnavailableError"),
+        ("1996/N12E010", 1, "InvalidRequestError"),
+        ("N25W165", 1, "YEAR/TILE"),
+    ],
+)
+def test_process_exits_by_outcome(mirror: Path, tmp_path: Path, tile: str, code: int, word: str) -> None:
+    arguments = ("process", tile, "--source", mirror.as_uri(), "--to", (tmp_path / "out").as_uri())
+    done = run(*arguments)
+    assert done.returncode == code
+    assert word in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert json.loads(run(*arguments, "--json").stdout)["state"] in ("absent", "failed")
