@@ -100,13 +100,14 @@ class Functions(Construct):
         limit = self._config.failure_limit_percent
         settings = SummarySettings(runs_bucket=runs.bucket_name, failure_limit_percent=limit)
         role = self._role("SummariseRun")
+        everything = naming.run_prefix("*") + "*"
         allow(
             role,
             ["s3:GetObject"],
-            [runs.arn_for_objects("runs/*")],
+            [runs.arn_for_objects(everything)],
             because="The summary reads the manifest and every result of whichever run has ended.",
         )
-        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": ["runs/*"]}})
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
         allow(
             role,
             ["s3:PutObject"],
@@ -130,8 +131,7 @@ class Functions(Construct):
             [output.arn_for_objects(pattern) for pattern in patterns],
             because="The worker publishes any tile of any year below its products' folders.",
         )
-        # Without the right to list, S3 answers 403 for a missing key, which can't be told from a refusal. For that
-        # answer S3 takes the key as the prefix (as https://github.com/ceph/ceph/pull/68577 found).
+        # The worker lists a tile's folder to know what is there: asked for a missing key, S3 may answer 403.
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
         allow(
             role,

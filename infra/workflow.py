@@ -12,14 +12,14 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_stepfunctions import JsonPath
 from constructs import Construct
 
-from alos_mosaic import errors
+from alos_mosaic import errors, naming
 from infra import retries
 from infra.config import StackConfig
 from infra.functions import Functions
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 from infra.tile_steps import PASSED_ON, TileSteps
-from infra.workflow_role import MAP_LABEL, WorkflowRole, map_run_prefix
+from infra.workflow_role import MAP_LABEL, WorkflowRole
 
 _FROM_MANIFEST: Final = ("year", "tile")
 
@@ -110,7 +110,7 @@ class Workflow(Construct):
             # Never read, but without it the outputs of all children count as the Map's output, also when discarded.
             result_writer_v2=sfn.ResultWriterV2(
                 bucket=self._storage.runs,
-                prefix=JsonPath.format(map_run_prefix("{}"), JsonPath.execution_name),
+                prefix=JsonPath.format(naming.map_run_prefix("{}"), JsonPath.execution_name),
             ),
             result_path=JsonPath.DISCARD,
         )

@@ -19,11 +19,6 @@ MAP_LABEL: Final = "Tiles"
 """Stands in the ARNs of child executions; without one AWS makes one up."""
 
 
-def map_run_prefix(run: str) -> str:
-    """Return the prefix below which Step Functions writes its own account of a run; nothing of ours reads it."""
-    return f"runs/{run}/map-run"
-
-
 class WorkflowRole(Construct):
     """The role of the state machine."""
 
@@ -56,7 +51,7 @@ class WorkflowRole(Construct):
         allow(
             self.role,
             ["s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
-            [storage.runs.arn_for_objects(map_run_prefix("*") + "/*")],
+            [storage.runs.arn_for_objects(naming.map_run_prefix("*") + "/*")],
             because="The Distributed Map's ResultWriter (AWS documents these four actions) writes below its run.",
         )
         self._allow_logs_and_traces()

@@ -158,7 +158,7 @@ def test_the_worker_reads_and_writes_products_and_leaves_results(stack: Synthesi
 def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
     grants = _grants(stack, "SummariseRunRole")
     assert grants == {
-        "s3:GetObject": {"${StorageRuns.Arn}/runs/*"},
+        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/*"},
         "s3:ListBucket": {"${StorageRuns.Arn}"},
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json"},
         "logs:CreateLogStream": {"${FunctionsSummariseRunLog.Arn}"},

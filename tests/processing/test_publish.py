@@ -49,6 +49,9 @@ def test_what_was_put_is_there(target: Target, file: Path) -> None:
     assert target.read("a/key") is None
     assert target.stat("a/key") is None
     put(target, file, "a/key")
+    put(target, file, "a/deeper/key")
+    assert target.names("a") == {"key"}
+    assert target.names("b") == set()
     assert target.read("a/key") == b"content"
     found = target.stat("a/key")
     assert found is not None
@@ -79,11 +82,21 @@ def test_forbidden_is_never_missing(s3: S3Client) -> None:
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", "403", http_status_code=403)
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
         target = open_target("s3://out", s3)
         with pytest.raises(PublishError, match="403"):
             target.stat("key")
         with pytest.raises(PublishError, match="AccessDenied"):
             target.read("key")
+        with pytest.raises(PublishError, match="AccessDenied"):
+            is_published(target, "tile/item.json")
+
+
+def test_a_missing_item_is_never_asked_for(s3: S3Client) -> None:
+    """Where listing is limited to a prefix, S3 may answer 403 for a missing key."""
+    with Stubber(s3) as stub:
+        stub.add_response("list_objects_v2", {"KeyCount": 0})
+        assert not is_published(open_target("s3://out", s3), "tile/item.json")
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/x", "s3://", "/folder", "", "file://host/x"])

@@ -96,14 +96,19 @@ def item_id(algorithm: str, year: int, tile: Tile) -> uuid.UUID:
     return uuid.uuid5(_ITEM_ID_NAMESPACE, "\n".join(lines).lower())
 
 
+def run_prefix(run: str) -> str:
+    """Return the prefix below which everything that a run leaves behind lies, with its closing slash."""
+    return f"runs/{run}/"
+
+
 def manifest_key(run: str) -> str:
     """Return the key of the list of tiles that a run is to process."""
-    return f"runs/{run}/manifest.json"
+    return f"{run_prefix(run)}manifest.json"
 
 
 def results_prefix(run: str) -> str:
     """Return the prefix below which the workers of a run leave their results."""
-    return f"runs/{run}/results/"
+    return f"{run_prefix(run)}results/"
 
 
 def result_key(run: str, year: int, tile: str) -> str:
@@ -113,4 +118,9 @@ def result_key(run: str, year: int, tile: str) -> str:
 
 def summary_key(run: str) -> str:
     """Return the key of a run's summary."""
-    return f"runs/{run}/summary.json"
+    return f"{run_prefix(run)}summary.json"
+
+
+def map_run_prefix(run: str) -> str:
+    """Return the prefix, without a closing slash, of Step Functions' own account of a run; nothing of ours reads it."""
+    return f"{run_prefix(run)}map-run"

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import rasterio
+from rasterio.session import DummySession
+
 from alos_mosaic.bands import Band, bands_of
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
@@ -68,7 +71,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         members = unpack(archive.path, place.work / "members", request.tile_year, place.grid)
         archive.path.unlink()
         check_complete(members, mission)
-    with stopwatch.stage("write"):
+    with stopwatch.stage("write"), _gdal():
         cogs = tuple(_write_band(band, members, request, archive, place) for band in bands_of(mission))
     product = TileProduct(request.tile_year, place.grid, archive, tuple(sorted(members)), cogs, request.run)
     with stopwatch.stage("publish"):
@@ -82,6 +85,11 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         output_bytes=sum(cog.size_bytes for cog in cogs),
         seconds=stopwatch.seconds,
     )
+
+
+def _gdal() -> rasterio.Env:
+    """Return GDAL's settings: it needs no AWS session, which rasterio would make for each file."""
+    return rasterio.Env(session=DummySession())
 
 
 def _write_band(band: Band, members: Members, request: TileRequest, archive: Archive, place: Workplace) -> Cog:

@@ -52,6 +52,9 @@ class Target(Protocol):
     def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:
         """Store a file under a key: whole or not at all."""
 
+    def names(self, folder: str) -> set[str]:
+        """Return the names of the files in a folder; none if there is no such folder."""
+
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
 
@@ -80,6 +83,11 @@ class FileTarget:
                 scratch.replace(final)
             finally:
                 scratch.unlink(missing_ok=True)
+
+    def names(self, folder: str) -> set[str]:
+        """Return the names of the files in a folder; none if there is no such folder."""
+        with _as_publish_error(self.uri(folder)):
+            return {path.name for path in (self._root / folder).glob("*") if path.is_file()}
 
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
@@ -110,6 +118,13 @@ class S3Target:
         extra = {"ContentType": media_type, "Metadata": {_SHA256_METADATA: sha256}}
         with _as_publish_error(self.uri(key)):
             self._client.upload_file(str(path), self._bucket, self._prefix + key, ExtraArgs=extra, Config=_TRANSFER)
+
+    def names(self, folder: str) -> set[str]:
+        """Return the names of the objects directly below a prefix, one page of S3's: a tile's folder has few."""
+        prefix = f"{self._prefix}{folder}/"
+        with _as_publish_error(self.uri(folder)):
+            found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+        return {entry["Key"].removeprefix(prefix) for entry in found.get("Contents", ())}
 
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
@@ -145,8 +160,13 @@ def open_target(uri: str, client: S3Client | None) -> Target:
 
 
 def is_published(target: Target, item_key: str) -> bool:
-    """Tell whether an item and every asset it names is there, with the sizes and checksums it says."""
-    content = target.read(item_key)
+    """Tell whether an item and every asset it names is there, with the sizes and checksums it says.
+
+    The folder is listed first, since S3 may answer 403 for a file that is missing, which can't be told from a refusal.
+    """
+    folder = PurePosixPath(item_key).parent
+    names = target.names(str(folder))
+    content = target.read(item_key) if PurePosixPath(item_key).name in names else None
     if content is None:
         return False
     try:
@@ -154,8 +174,11 @@ def is_published(target: Target, item_key: str) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError):
         logger.warning("Item is unreadable, the tile counts as unpublished", extra={"key": item_key})
         return False
-    folder = PurePosixPath(item_key).parent
-    return bool(assets) and all(target.stat(str(folder / name)) == promised for name, promised in assets.items())
+    return (
+        bool(assets)
+        and assets.keys() <= names
+        and all(target.stat(str(folder / name)) == promised for name, promised in assets.items())
+    )
 
 
 def _promised_assets(item: dict[str, Any]) -> dict[str, StoredFile]:
