@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,10 +42,10 @@ _TIME_LIMIT_SECONDS: Final = 900
 _COLOURS: Final = {"published": "green", "skipped": "green", "absent": "yellow", "failed": "red", "waiting": "dim"}
 
 _PLACES: Final = {
-    "2020/N10E010": ("N09E013", "N09E014", "N08E013", "N08E014"),
-    "2009/N10E010": ("N09E013",),
-    "1996/N10E010": ("N09E013", "N09E014"),
+    "2009/N10E010": ("N09E013", "N09E014", "N08E013", "N08E014"),
+    "2020/N10E010": ("N09E013",),
     "2020/S05E035": ("S06E038",),
+    "1996/N10E010": ("N09E013",),
 }
 """Synthetic archives on the server, and the cells in them. The years and tiles below ask for more than these."""
 
@@ -73,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
     shutil.rmtree(arguments.folder, ignore_errors=True)
     arguments.folder.mkdir(parents=True)
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     start = time.monotonic()
     scene = _set_up(arguments.folder / "mirror", arguments.samples, console)
     with (
@@ -93,10 +94,8 @@ def main() -> None:
 def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
     """Fill the look-alike server's folder."""
     console.print("Making synthetic archives")
-    for name, cells in _PLACES.items():
-        place = TileYear.from_text(name)
-        wanted = [cell for cell in place.tile.cells if cell.name in cells]
-        place_archive(mirror, place.tile, place.year, Grid(), cells=wanted)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(_place, itertools.repeat(mirror), _PLACES))
     scene, published = Scene(), list(_PLACES)
     if samples is not None:
         archive = samples / REAL_ARCHIVE
@@ -107,6 +106,12 @@ def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
         published.append(f"{_REAL.year}/{_REAL.tile}")
     scene.expect(published)
     return scene
+
+
+def _place(mirror: Path, name: str) -> None:
+    place = TileYear.from_text(name)
+    cells = [cell for cell in place.tile.cells if cell.name in _PLACES[name]]
+    place_archive(mirror, place.tile, place.year, Grid(), cells=cells)
 
 
 def _deploy(cloud: Cloud, folder: Path, source_url: str) -> dict[str, str]:

@@ -20,6 +20,8 @@ from alos_mosaic.processing.checksums import to_multihash
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog
 from alos_mosaic.processing.download import Archive
 
+ITEM_MEDIA_TYPE: Final = "application/geo+json"
+
 _PREFIX: Final = "alos_mosaic"
 """Properties of our own stand behind this prefix."""
 _GSD_METERS: Final = 25
@@ -64,7 +66,7 @@ def describe(product: TileProduct, self_href: str) -> dict[str, Any]:
     projection.transform = list(product.grid.transform(tile))
     for cog in product.cogs:
         _add_asset(item, cog)
-    item.set_self_href(self_href)
+    item.add_link(pystac.Link(pystac.RelType.SELF, self_href, ITEM_MEDIA_TYPE))
     return item.to_dict(include_self_link=True, transform_hrefs=False)
 
 

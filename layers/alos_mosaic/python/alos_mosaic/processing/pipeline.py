@@ -25,9 +25,9 @@ from alos_mosaic.processing.archive import Members, unpack
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
-from alos_mosaic.processing.metadata import TileProduct, describe
+from alos_mosaic.processing.metadata import ITEM_MEDIA_TYPE, TileProduct, describe
 from alos_mosaic.processing.mosaic import check_complete, mosaic
-from alos_mosaic.processing.publish import ITEM_MEDIA_TYPE, Target, is_published
+from alos_mosaic.processing.publish import Target, is_published
 
 logger = logging.getLogger(__name__)
 

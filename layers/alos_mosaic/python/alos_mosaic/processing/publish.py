@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ITEM_MEDIA_TYPE: Final = "application/geo+json"
 
 _MEGABYTE: Final = 1 << 20
 _TRANSFER: Final = TransferConfig(multipart_threshold=64 * _MEGABYTE, multipart_chunksize=64 * _MEGABYTE)
