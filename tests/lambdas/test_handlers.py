@@ -199,3 +199,18 @@ def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published")
     assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["complete"] is complete
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b"{}", b'{"state": "done", "year": 2020, "tile": "N25W165"}']
+)
+def test_a_record_that_makes_no_sense_counts_as_failed(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SummarySettings("runs"))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=body)
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert (summary["seeded"], summary["failed"]) == (1, 1)
+    assert "makes no sense" in read(s3, "runs/a-run/summary.json")["tiles"][0]["cause"]

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.messages import SCHEMA_VERSION, UNKNOWN, State, TileResult
@@ -79,9 +79,13 @@ def summarise_run(run: str, settings: SummarySettings, s3: S3Client) -> Summary:
 
     def result_of(entry: Mapping[str, Any]) -> TileResult:
         key = result_key(run, entry["year"], entry["tile"])
+        failed = TileResult(State.FAILED, entry["year"], entry["tile"], run, error=UNKNOWN, cause=_DIED_CAUSE)
         if key not in recorded:
-            return TileResult(State.FAILED, entry["year"], entry["tile"], run, error=UNKNOWN, cause=_DIED_CAUSE)
-        return TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
+            return failed
+        try:
+            return TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return replace(failed, cause=f"its record {key} makes no sense")
 
     with ThreadPoolExecutor(READERS) as readers:
         summary = Summary(run, tuple(readers.map(result_of, manifest)), settings.failure_limit_percent)
