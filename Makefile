@@ -57,6 +57,11 @@ test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools
 	$(BIN)/python -m tests.clients.publish build/clients
 	$(VENV)-clients/bin/python -m pytest tests/clients -c tests/clients/pytest.ini
 
+.PHONY: test-image
+test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
+	tests/image/install-engine
+	$(BIN)/python -m pytest -c tests/image/pytest.ini tests/image
+
 .PHONY: clean
 clean: ## Remove what was built, .venv included
 	rm -rf $(VENV) $(VENV)-* build cdk.out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

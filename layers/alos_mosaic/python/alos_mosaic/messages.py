@@ -142,7 +142,7 @@ class TileResult:
     error: str | None = None
     cause: str | None = None
     log: str | None = None
-    """Where the worker's log is: group and stream."""
+    """Where the log of a worker that failed is: group and stream."""
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
