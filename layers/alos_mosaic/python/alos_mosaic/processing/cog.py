@@ -1,4 +1,4 @@
-"""Writing a band as Cloud-Optimized GeoTIFF, with GDAL's COG driver."""
+"""Writing a band as Cloud-Optimized GeoTIFF."""
 
 from __future__ import annotations
 
@@ -6,28 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import rasterio.shutil
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetWriter
+import numpy as np
+import numpy.typing as npt
 
 from alos_mosaic.bands import Band
 from alos_mosaic.errors import OutputError
+from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.processing.blocks import BLOCK_PIXELS
 from alos_mosaic.processing.checksums import sha256_of
+from alos_mosaic.processing.container import write_container
+from alos_mosaic.processing.overviews import overviews
 
-BLOCK_PIXELS: Final = 512
 MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
-
-_OPTIONS: Final[dict[str, Any]] = {
-    "driver": "COG",
-    "BLOCKSIZE": BLOCK_PIXELS,
-    "COMPRESS": "DEFLATE",
-    # Speckle has no repeats to look for, so a higher level costs time and saves no bytes.
-    "LEVEL": 1,
-    "PREDICTOR": "YES",
-    "NUM_THREADS": "ALL_CPUS",
-    # Blocks of absent cells are not stored; GDAL reads them as nodata.
-    "SPARSE_OK": "YES",
-}
 
 
 @dataclass(frozen=True)
@@ -40,11 +30,11 @@ class Cog:
     sha256: str
 
 
-def write_cog(dataset: DatasetWriter, band: Band, path: Path) -> Cog:
-    """Write an open dataset of one band with overviews down to one block; :class:`OutputError` if that fails."""
+def write_cog(pixels: npt.NDArray[np.unsignedinteger[Any]], band: Band, tile: Tile, grid: Grid, path: Path) -> Cog:
+    """Write a band of a whole tile with overviews down to one block; :class:`OutputError` if that fails."""
+    levels = [pixels, *overviews(pixels, band.resampling, BLOCK_PIXELS)]
     try:
-        rasterio.shutil.copy(dataset, path, OVERVIEW_RESAMPLING=band.resampling.value, **_OPTIONS)
-        checksum = sha256_of(path)
-    except (RasterioError, OSError) as error:
+        write_container(path, levels, grid.transform(tile))
+        return Cog(band, path, path.stat().st_size, sha256_of(path))
+    except OSError as error:
         raise OutputError(f"can't write {path.name}: {error}") from error
-    return Cog(band, path, path.stat().st_size, checksum)

@@ -6,28 +6,24 @@ where a file holds the value of its own nodata tag (1 in most bands of the relea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from affine import Affine
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.windows import Window
+from rasterio.io import DatasetReader
 
 from alos_mosaic.bands import MASK, NODATA, Band, bands_of
 from alos_mosaic.errors import CorruptArchiveError
-from alos_mosaic.grid import EPSG, Cell, Grid, Tile
+from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member, Members
 
 _SNAP_PIXELS: Final = 0.1
 """Bounds carry float noise; a member further off than this is not the cell its name says."""
 
-Pixels = npt.NDArray[np.unsignedinteger]
+Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 
 def check_complete(members: Members, mission: Mission) -> None:
@@ -38,28 +34,17 @@ def check_complete(members: Members, mission: Mission) -> None:
             raise CorruptArchiveError(f"cell {cell} has no {', '.join(missing)}")
 
 
-@contextmanager
-def mosaic(members: Members, band: Band, tile: Tile, grid: Grid) -> Iterator[DatasetWriter]:
-    """Yield one band of the whole tile as an in-memory dataset, ``grid.tile_pixels`` a side, of the band's dtype.
+def mosaic(members: Members, band: Band, grid: Grid) -> Pixels:
+    """Return one band of the whole tile, ``grid.tile_pixels`` a side, of the band's dtype.
 
-    Raises :class:`CorruptArchiveError` with the name of a member that disagrees with it.
+    Pages that no cell touches cost no memory. Raises :class:`CorruptArchiveError` with the name of a member that
+    disagrees with it.
     """
-    profile = {
-        "driver": "MEM",
-        "width": grid.tile_pixels,
-        "height": grid.tile_pixels,
-        "count": 1,
-        "dtype": band.dtype,
-        "crs": f"EPSG:{EPSG}",
-        "transform": Affine(*grid.transform(tile)),
-        "nodata": NODATA,
-    }
-    with rasterio.open("mosaic", "w", **profile) as dataset:
-        for cell, of_cell in members.items():
-            row, column = grid.offset(cell)
-            pixels = read_cell(of_cell, band, cell, grid)
-            dataset.write(pixels, 1, window=Window(column, row, grid.cell_pixels, grid.cell_pixels))
-        yield dataset
+    pixels = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
+    for cell, of_cell in members.items():
+        row, column = grid.offset(cell)
+        pixels[row : row + grid.cell_pixels, column : column + grid.cell_pixels] = read_cell(of_cell, band, cell, grid)
+    return pixels
 
 
 def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) -> Pixels:

@@ -95,8 +95,7 @@ def _gdal() -> rasterio.Env:
 def _write_band(band: Band, members: Members, request: TileRequest, archive: Archive, place: Workplace) -> Cog:
     year, tile = request.tile_year.year, request.tile_year.tile
     path = place.work / band_file_name(tile, year, band, archive.layout.suffix)
-    with mosaic(members, band, tile, place.grid) as dataset:
-        return write_cog(dataset, band, path)
+    return write_cog(mosaic(members, band, place.grid), band, tile, place.grid, path)
 
 
 def _publish(product: TileProduct, place: Workplace) -> None:
