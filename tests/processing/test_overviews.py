@@ -63,6 +63,14 @@ def test_the_same_pixels_are_valid_in_every_band() -> None:
         assert all((level == levels[0]).all() for level in levels)
 
 
+def test_patches_meet_without_a_seam() -> None:
+    pixels = np.random.default_rng(4).integers(0, 4, (1101, 1301)).astype("uint8")
+    for resampling in Resampling:
+        level = halved(pixels, resampling)
+        parts = [halved(pixels[top : top + 2], resampling) for top in range(0, 1101, 2)]
+        np.testing.assert_array_equal(level, np.vstack(parts))
+
+
 def test_levels_end_with_one_block() -> None:
     shapes = [level.shape for level in overviews(np.ones((2250, 22500), "uint8"), Resampling.MODE, 512)]
     assert shapes == [(1125, 11250), (563, 5625), (282, 2813), (141, 1407), (71, 704), (36, 352)]

@@ -6,6 +6,7 @@ Backscatter is stored as amplitude, so its mean is the root mean square; a day o
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +16,8 @@ from alos_mosaic.bands import NODATA, Resampling
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
-_STRIP_ROWS: Final = 256
-"""Rows of an overview made at once: the passes over them stay in the processor's cache."""
+_PATCH_PIXELS: Final = 256
+"""Side of what is made at once: the passes over it stay in the processor's cache, and empty patches cost nothing."""
 
 
 def overviews(pixels: Pixels, resampling: Resampling, block_pixels: int) -> list[Pixels]:
@@ -32,17 +33,18 @@ def halved(pixels: Pixels, resampling: Resampling) -> Pixels:
     """Return the next level: half as many rows and columns, rounded up, of the same dtype (uint8 or uint16)."""
     rows, columns = ((length + 1) // 2 for length in pixels.shape)
     level = np.zeros((rows, columns), pixels.dtype)
-    for top in range(0, rows, _STRIP_ROWS):
-        strip = pixels[2 * top : 2 * (top + _STRIP_ROWS)]
-        if strip.any():
-            level[top : top + _STRIP_ROWS] = _MAKERS[resampling](*_quarters(strip))
+    for top, left in product(range(0, rows, _PATCH_PIXELS), range(0, columns, _PATCH_PIXELS)):
+        bottom, right = top + _PATCH_PIXELS, left + _PATCH_PIXELS
+        below = pixels[2 * top : 2 * bottom, 2 * left : 2 * right]
+        if below.any():
+            level[top:bottom, left:right] = _MAKERS[resampling](*_quarters(below))
     return level
 
 
-def _quarters(strip: Pixels) -> tuple[Pixels, ...]:
+def _quarters(patch: Pixels) -> tuple[Pixels, ...]:
     """Return the north-west, north-east, south-west and south-east pixels; what an odd edge lacks is nodata."""
-    missing = [(0, length % 2) for length in strip.shape]
-    even = np.pad(strip, missing) if any(right for _, right in missing) else strip
+    missing = [(0, length % 2) for length in patch.shape]
+    even = np.pad(patch, missing) if any(more for _, more in missing) else patch
     return even[0::2, 0::2], even[0::2, 1::2], even[1::2, 0::2], even[1::2, 1::2]
 
 
