@@ -18,7 +18,7 @@ from infra.permissions import accept, allow
 from infra.storage import Storage, log_retention
 
 TILE_TIMEOUT: Final = cdk.Duration.minutes(15)
-"""Lambda's longest; the worker ends itself a little earlier, with an error that has a name."""
+"""Lambda's longest."""
 
 _RUNTIME: Final = lambda_.Runtime.PYTHON_3_13
 _RUNTIME_REASON: Final = (

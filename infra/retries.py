@@ -48,16 +48,13 @@ _CORRUPT: Final = Retry((errors.CorruptArchiveError.__name__,), attempts=1, firs
 _PUBLISH: Final = Retry((errors.PublishError.__name__,), attempts=3, first_wait_seconds=10)
 """S3 has a bad minute, beyond what boto3 sits out by itself: three tries, 10, 20 and 40 seconds apart at most."""
 
-_DEADLINE: Final = Retry((errors.DeadlineError.__name__,), attempts=1, first_wait_seconds=30)
-"""Too slow for one invocation: once more, in case the source was slow; a tile that is too large stays too large."""
-
 _SEND: Final = Retry((errors.TASK_FAILED,), attempts=6, first_wait_seconds=5)
 """A message that is lost is a reason that is lost: six tries, some five minutes in all at most."""
 
 PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
 """For every Lambda task: what AWS can do to it."""
 
-TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, _DEADLINE, *PLATFORM)
+TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, *PLATFORM)
 """For the tile Lambda: its own errors, then the platform's."""
 
 DEAD_LETTER: Final = (_SEND,)

@@ -72,8 +72,9 @@ def main() -> None:
         "--samples", type=Path, help=f"a folder with the real archive {REAL_ARCHIVE}, processed as well"
     )
     arguments = parser.parse_args()
-    shutil.rmtree(arguments.folder, ignore_errors=True)
-    arguments.folder.mkdir(parents=True)
+    for name in ("mirror", "cloud", "cdk.out"):
+        shutil.rmtree(arguments.folder / name, ignore_errors=True)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     console = Console(soft_wrap=True, highlight=False)
     start = time.monotonic()
     scene = _set_up(arguments.folder / "mirror", arguments.samples, console)

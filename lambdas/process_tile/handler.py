@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from alos_mosaic.errors import MosaicError, PublishError, SourceUnavailableError, error_message
+from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, SourceUnavailableError, error_message
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import State, TileRequest, TileResult
 from alos_mosaic.naming import result_key
@@ -28,8 +31,6 @@ logger = logging.getLogger(__name__)
 logging.getLogger("alos_mosaic").setLevel(logging.INFO)
 logger.setLevel(logging.INFO)
 
-_WORK_FOLDER: Final = "alos-mosaic"
-
 
 def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     """Process a tile, record its result under the run's prefix, and return it.
@@ -37,9 +38,11 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     What fails is recorded, too, then raised under its own class name, which the state machine's Retry and Catch match,
     with JSON as its text, which readers of the dead-letter queue take apart.
     """
-    request = TileRequest.from_event(event)
-    settings = TileSettings.from_env()
     log = f"{context.log_group_name} {context.log_stream_name}"
+    try:
+        request, settings = TileRequest.from_event(event), TileSettings.from_env()
+    except InvalidRequestError as error:
+        raise InvalidRequestError(error_message(str(error), log=log)) from error
     facts: dict[str, Any] = {
         "year": request.tile_year.year,
         "tile": request.tile_year.tile.name,
@@ -47,7 +50,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         "log": log,
     }
     try:
-        with work_folder(Path(tempfile.gettempdir()) / _WORK_FOLDER) as work:
+        with _fresh_work_folder() as work:
             result = process_tile(request, _workplace(settings, work))
     except Exception as error:
         name, cause = type(error).__name__, str(error)
@@ -97,12 +100,27 @@ def _s3() -> S3Client:
     return boto3.client("s3")
 
 
-@functools.cache
+@contextmanager
+def _fresh_work_folder() -> Iterator[Path]:
+    """Yield an empty folder; what a worker that died left in this warm environment, which is ours alone, goes first."""
+    parent = Path(tempfile.gettempdir()) / "alos-mosaic"
+    shutil.rmtree(parent, ignore_errors=True)
+    with work_folder(parent) as folder:
+        yield folder
+    shutil.rmtree(parent, ignore_errors=True)
+
+
 def _credentials(secret_name: str) -> Credentials:
-    """Read the source's user and password; no error text may carry what the secret holds."""
-    text = boto3.client("secretsmanager").get_secret_value(SecretId=secret_name)["SecretString"]
+    """Read the source's user and password, anew each time, since they may be rotated.
+
+    No error text may carry what the secret holds.
+    """
     try:
-        secret = json.loads(text)
+        answer = boto3.client("secretsmanager").get_secret_value(SecretId=secret_name)
+    except (BotoCoreError, ClientError) as error:
+        raise SourceUnavailableError(f"the secret {secret_name} can't be read: {error}") from error
+    try:
+        secret = json.loads(answer["SecretString"])
         return Credentials(secret["username"], secret["password"])
     except (ValueError, KeyError, TypeError):
         pass

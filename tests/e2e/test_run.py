@@ -164,7 +164,7 @@ def test_a_source_that_is_down_fails_its_tiles_after_retries(system: System) -> 
         ("no-year", {}, "InvalidRequestError", "lacks years"),
         ("wrong-year", {"years": [2012]}, "InvalidRequestError", "1993-1998, 2007-2010, 2015-"),
         ("off-the-grid", {"years": [2020], "tiles": ["N12E010"]}, "InvalidRequestError", "N12E010"),
-        ("too-large", {"years": [2020], "region": "africa", "max_tiles": 200}, "RunTooLargeError", ""),
+        ("too-large", {"years": [2020], "region": "africa", "max_tiles": 200}, "RunTooLargeError", "234 tiles"),
     ],
 )
 def test_a_run_that_makes_no_sense_starts_nothing(

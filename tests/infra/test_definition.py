@@ -62,7 +62,7 @@ def test_what_would_fail_the_same_way_again_is_never_retried(definition: dict[st
     attempts = {name: retry["MaxAttempts"] for retry in retries for name in retry["ErrorEquals"]}
     assert not attempts.keys() & {"InvalidRequestError", "OutputError", "TileAbsentError", "States.ALL"}
     assert attempts["SourceUnavailableError"] >= 5
-    for once in ("CorruptArchiveError", "DeadlineError", *errors.LAMBDA_DIED):
+    for once in ("CorruptArchiveError", *errors.LAMBDA_DIED):
         assert attempts[once] == 1, once
 
 

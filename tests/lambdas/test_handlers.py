@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, PublishError
+from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, PublishError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
@@ -30,7 +30,7 @@ CONTEXT = SimpleNamespace(log_group_name="/group", log_stream_name="stream")
 
 @pytest.fixture
 def s3() -> Iterator[S3Client]:
-    caches = (seed_tiles._s3, summarise_run._s3, process_tile._s3, process_tile._credentials)
+    caches = (seed_tiles._s3, summarise_run._s3, process_tile._s3)
     with mock_aws():
         client = boto3.client("s3")
         for bucket in ("runs", "out"):
@@ -150,9 +150,11 @@ def test_the_secret_opens_the_source(
         changed = TileSettings("s3://out", "runs", server.url, "jaxa", cell_pixels=grid.cell_pixels)
         use(monkeypatch, changed)
         assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
-        process_tile._credentials.cache_clear()
         secrets.update_secret(SecretId="jaxa", SecretString="s3cret")
         with pytest.raises(Exception, match="the secret jaxa is not of the form") as caught:
+            process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
+        secrets.delete_secret(SecretId="jaxa", ForceDeleteWithoutRecovery=True)
+        with pytest.raises(SourceUnavailableError, match="the secret jaxa can't be read"):
             process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
     assert "s3cret" not in caplog.text + str(caught.value)
 
@@ -161,8 +163,16 @@ def test_the_secret_opens_the_source(
     "given", [{"year": 2012, "tile": "N25W165"}, {"year": 2020, "tile": "N12E010"}, {}, None, "2020"]
 )
 def test_a_senseless_event_is_refused(s3: S3Client, mirror: Path, given: object) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises(InvalidRequestError) as caught:
         process_tile.lambda_handler(given, CONTEXT)
+    assert json.loads(str(caught.value))["log"] == "/group stream"
+
+
+def test_what_a_dead_worker_left_goes_first_and_nothing_else(s3: S3Client, mirror: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / "alos-mosaic" / "alos-mosaic-dead" / "members"
+    leftover.mkdir(parents=True)
+    assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
+    assert [path.name for path in tmp_path.iterdir()] == ["mirror"]
 
 
 def put_result(s3: S3Client, tile: str, state: str, **facts: Any) -> None:
@@ -214,3 +224,15 @@ def test_a_record_that_makes_no_sense_counts_as_failed(
     summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
     assert (summary["seeded"], summary["failed"]) == (1, 1)
     assert "makes no sense" in read(s3, "runs/a-run/summary.json")["tiles"][0]["cause"]
+
+
+@pytest.mark.parametrize("change", [{"tile": "N00E010"}, {"year": 2019}, {"run": "another"}])
+def test_a_record_of_another_tile_counts_as_failed(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SummarySettings("runs"))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    record = {"state": "published", "year": 2020, "tile": "N25W165", "run": "a-run", **change}
+    s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=json.dumps(record).encode())
+    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["failed"] == 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 from alos_mosaic.bands import BANDS
 from alos_mosaic.errors import CorruptArchiveError
@@ -136,10 +139,126 @@ def test_a_wrong_checksum_is_refused_although_the_tar_reads(tmp_path: Path, envi
         unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
 
 
+def plain_tar(content: Content) -> bytearray:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return bytearray(buffer.getvalue())
+
+
+def unpack_tar(tmp_path: Path, tar: bytes, grid: Grid) -> Members:
+    path = tmp_path / "archive.tar.gz"
+    path.write_bytes(gzip.compress(bytes(tar)))
+    return unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+
+
+def two_cells(envi: Content, grid: Grid) -> bytearray:
+    return plain_tar({**envi, **dict(members(make_cell(TILE.cells[0], 2009, grid), 2009))})
+
+
+def second_header(tar: bytearray) -> int:
+    return tar.index(b"N25W165_09_")
+
+
+def test_a_tar_of_two_cells_has_two(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    assert len(unpack_tar(tmp_path, two_cells(envi, grid), grid)) == 2
+
+
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    tar = two_cells(envi, grid)
+    tar[second_header(tar) + 150] ^= 1  # its checksum
+    with pytest.raises(CorruptArchiveError, match="header is damaged"):
+        unpack_tar(tmp_path, tar, grid)
+
+
+def test_a_tar_that_ends_between_members_is_refused(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    tar = two_cells(envi, grid)
+    with pytest.raises(CorruptArchiveError, match="damaged or missing"):
+        unpack_tar(tmp_path, tar[: second_header(tar)], grid)
+
+
+def test_a_tar_behind_a_tar_is_refused(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    with pytest.raises(CorruptArchiveError, match="behind the archive's end"):
+        unpack_tar(tmp_path, plain_tar(envi) + plain_tar(envi), grid)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.map": "x"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "y"},
+        {"size": "-5"},
+        {"path": "N23W161_09_sl_HH" * 10_000},
+    ],
+)
+def test_extended_headers_that_lie_are_refused(tmp_path: Path, grid: Grid, headers: dict[str, str]) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("N23W161_09_sl_HH")
+        info.pax_headers = headers
+        tar.addfile(info)
+    with pytest.raises(CorruptArchiveError):
+        unpack_tar(tmp_path, buffer.getvalue(), grid)
+
+
+def test_headers_chained_without_end_are_refused(tmp_path: Path, grid: Grid) -> None:
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 5
+    chain = (name.tobuf() + b"name\0".ljust(512, b"\0")) * 5000
+    with pytest.raises(CorruptArchiveError):
+        unpack_tar(tmp_path, chain, grid)
+
+
+@pytest.mark.parametrize("name", ["N22W161_09_sl_HH_F02DARX.tif", "N22W161_09_sl_HH.TIF", "N22W161_09_sl_HHX"])
+def test_a_raster_under_an_unknown_name_is_not_passed_over(
+    tmp_path: Path, envi: Content, grid: Grid, name: str
+) -> None:
+    with pytest.raises(CorruptArchiveError, match=name):
+        unpacked(tmp_path, {**envi, name: b"x"}.items(), 2009, grid)
+
+
+def test_a_large_file_that_nobody_asked_for_is_refused(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    with pytest.raises(CorruptArchiveError, match="is no raster"):
+        unpacked(tmp_path, {"notes.txt": bytes(20_000_000), **envi}.items(), 2009, grid)
+
+
+def test_rotated_and_foreign_rasters_are_named(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    pixel = 1 / grid.cell_pixels
+    right = rasterio.Affine(*grid.transform(CELL))
+    wrong = [
+        (rasterio.Affine(0, pixel, right.c, -pixel, 0, right.f), "EPSG:4326", "lies at"),
+        (right @ rasterio.Affine.translation(0.2, 0), "EPSG:4326", "lies at"),
+        (right, "EPSG:4267", "WGS 84"),
+        (right, "EPSG:32610", "WGS 84"),
+    ]
+    for number, (transform, crs, reason) in enumerate(wrong):
+        with rasterio.MemoryFile() as memory:
+            profile = {"driver": "GTiff", "width": 30, "height": 30, "count": 1, "dtype": "uint16"}
+            with memory.open(**profile, crs=crs, transform=transform) as dataset:
+                dataset.write(np.ones((1, 30, 30), "uint16"))
+            data = bytes(memory.getbuffer())
+        with pytest.raises(CorruptArchiveError, match=f"{name}.*{reason}"):
+            read_all(unpacked(folder_of(tmp_path / str(number)), swapped(geotiff, name, data), 2020, grid), 2020, grid)
+
+
+def test_float_noise_in_bounds_is_snapped(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    path = tmp_path / "noisy.tif"
+    path.write_bytes(geotiff[name])
+    a, b, c, d, e, f = grid.transform(CELL)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.transform = rasterio.Affine(a * (1 + 1e-9), b, c + 1e-9, d, e, f - 1e-9)
+    read_all(unpacked(tmp_path, swapped(geotiff, name, path.read_bytes()), 2020, grid), 2020, grid)
+
+
 def test_bytes_behind_the_end_are_bounded(tmp_path: Path, envi: Content, grid: Grid) -> None:
     path = write_archive(tmp_path / "archive.tar.gz", [], 2009, extra_members=envi.items())
     path.write_bytes(path.read_bytes() + gzip.compress(bytes(50_000_000)))
-    with pytest.raises(CorruptArchiveError, match="behind the end"):
+    with pytest.raises(CorruptArchiveError, match="behind the archive's end"):
         unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
 
 
@@ -188,7 +307,13 @@ def folder_of(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("line", "other"),
-    [("samples = 30", "samples = 31"), ("data type = 12", "data type = 1"), ("bands = 1", "bands = 2"), ("ENVI", "")],
+    [
+        ("samples = 30", "samples = 31"),
+        ("data type = 12", "data type = 1"),
+        ("bands = 1", "bands = 2"),
+        ("ENVI", ""),
+        ("header offset = 0", "header offset = 100"),
+    ],
 )
 def test_envi_headers_that_lie_are_named(tmp_path: Path, envi: Content, grid: Grid, line: str, other: str) -> None:
     name = "N23W161_09_sl_HH.hdr"

@@ -86,8 +86,14 @@ def test_absent_is_only_what_its_folder_lacks(
         fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))
     with pytest.raises(SourceUnavailableError, match="moved"):
         fetched(url, tmp_path, TileYear(2018, TILE))
+    for reissue in ("N10E010_17_MOS_F02DAR.zip", "N10E010_2017_MOS_F02DAR.tar.gz"):
+        (archive.parent / reissue).touch()
+        with pytest.raises(SourceUnavailableError, match=f"lists {reissue}"):
+            fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))
+        (archive.parent / reissue).unlink()
     archive.unlink()
-    (archive.parent / "off").touch()
+    for junk in ("off", "list.zip", "N10E010_17_FNF_F02DAR.tar.gz"):
+        (archive.parent / junk).touch()
     with pytest.raises(SourceUnavailableError, match="moved"):
         fetched(url, tmp_path)
 
@@ -107,7 +113,19 @@ def test_a_password_is_never_shown() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://me:secret@host", "gopher://host", "ftp://", "/a/folder", "", "file://host/folder", "s3://bucket"],
+    [
+        "ftp://host:99999",
+        "ftp://[::1",
+        "file:a",
+        "file:///a?b",
+        "ftp://me:secret@host",
+        "gopher://host",
+        "ftp://",
+        "/a/folder",
+        "",
+        "file://host/folder",
+        "s3://bucket",
+    ],
 )
 def test_what_is_no_source_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -179,6 +197,7 @@ def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]
     [
         ({}, "500 bytes came of 1000"),
         ({"after": "426 connection closed"}, "426"),
+        ({"SIZE": "213 499"}, "more bytes come than the 499"),
         ({"RETR": "550 permission denied"}, "550"),
         ({"RETR": "425 can't open"}, "425"),
         ({"RETR": "450 busy"}, "450"),

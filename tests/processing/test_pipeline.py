@@ -13,7 +13,7 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from alos_mosaic.bands import bands_of
-from alos_mosaic.errors import CorruptArchiveError, MosaicError, SourceUnavailableError
+from alos_mosaic.errors import CorruptArchiveError, MosaicError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
 from alos_mosaic.messages import Mode, State, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
@@ -147,6 +147,17 @@ def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
     assert process_tile(request(2020), place()).state is State.PUBLISHED
     assert damaged.read_bytes() == before[damaged]
 
+    item = next(published.rglob("*.json"))
+    content = json.loads(item.read_text())
+    for change in (
+        {"id": "another"},
+        {"assets": {"hh": content["assets"]["hh"]}},
+        {"assets": dict.fromkeys(content["assets"], content["assets"]["hh"])},
+        {"properties": {**content["properties"], "proj:shape": [1, 1]}},
+    ):
+        item.write_text(json.dumps({**content, **change}))
+        assert process_tile(request(2020), place()).state is State.PUBLISHED
+
     damaged.unlink()
     assert process_tile(request(2020), place()).state is State.PUBLISHED
     next(published.rglob("*.json")).write_text("{")
@@ -191,11 +202,13 @@ def test_an_item_that_can_not_be_published_leaves_no_item(
 
 
 def test_a_work_folder_is_fresh_and_goes_away(tmp_path: Path) -> None:
-    leftover = tmp_path / "work" / "leftover"
-    leftover.parent.mkdir()
-    leftover.touch()
+    precious = tmp_path / "work" / "precious"
+    precious.parent.mkdir()
+    precious.touch()
     with pytest.raises(ZeroDivisionError), work_folder(tmp_path / "work") as folder:
         assert not list(folder.iterdir())
         (folder / "scratch").touch()
         raise ZeroDivisionError
-    assert not (tmp_path / "work").exists()
+    assert list((tmp_path / "work").iterdir()) == [precious]
+    with pytest.raises(OutputError), work_folder(precious):
+        pass

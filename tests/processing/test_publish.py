@@ -14,10 +14,13 @@ from moto import mock_aws
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import from_multihash, sha256_of, to_multihash
-from alos_mosaic.processing.publish import Target, is_published, open_target
+from alos_mosaic.processing.publish import Expected, Target, is_published, open_target
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+EXPECTED = Expected("the-id", (10, 10), {"hh": "T_20_sl_HH"})
 
 
 @pytest.fixture
@@ -69,6 +72,7 @@ def test_a_folder_shows_no_scratch(tmp_path: Path, file: Path) -> None:
     target = open_target((tmp_path / "out").as_uri(), None)
     put(target, file, "a/key")
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["a", "key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
 
 
 def test_a_missing_bucket_is_a_publish_error(s3: S3Client, file: Path) -> None:
@@ -89,25 +93,39 @@ def test_forbidden_is_never_missing(s3: S3Client) -> None:
         with pytest.raises(PublishError, match="AccessDenied"):
             target.read("key")
         with pytest.raises(PublishError, match="AccessDenied"):
-            is_published(target, "tile/item.json")
+            is_published(target, "tile/item.json", EXPECTED)
 
 
 def test_a_missing_item_is_never_asked_for(s3: S3Client) -> None:
     """Where listing is limited to a prefix, S3 may answer 403 for a missing key."""
     with Stubber(s3) as stub:
         stub.add_response("list_objects_v2", {"KeyCount": 0})
-        assert not is_published(open_target("s3://out", s3), "tile/item.json")
+        assert not is_published(open_target("s3://out", s3), "tile/item.json", EXPECTED)
 
 
-@pytest.mark.parametrize("uri", ["ftp://host/x", "s3://", "/folder", "", "file://host/x"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "ftp://host/x",
+        "s3://",
+        "/folder",
+        "",
+        "file://host/x",
+        "file:x",
+        "file:///a#b",
+        "s3://b/p?c",
+        "s3://[",
+        "file:///a%00",
+    ],
+)
 def test_what_is_no_target_is_refused(uri: str, s3: S3Client) -> None:
     with pytest.raises(InvalidRequestError):
         open_target(uri, s3)
 
 
 def item(file: Path, **changes: Any) -> bytes:
-    asset = {"href": "./asset", "file:size": 7, "file:checksum": to_multihash(sha256_of(file)), **changes}
-    return json.dumps({"assets": {"hh": asset}}).encode()
+    asset = {"href": "./T_20_sl_HH.tif", "file:size": 7, "file:checksum": to_multihash(sha256_of(file)), **changes}
+    return json.dumps({"id": "the-id", "properties": {"proj:shape": [10, 10]}, "assets": {"hh": asset}}).encode()
 
 
 @pytest.mark.parametrize(
@@ -117,25 +135,31 @@ def item(file: Path, **changes: Any) -> bytes:
         ({"file:size": 8}, False),
         ({"file:checksum": to_multihash("0" * 64)}, False),
         ({"file:checksum": "no multihash"}, False),
-        ({"href": "./missing"}, False),
+        ({"href": "./T_20_sl_HH_F02DAR.tif"}, False),
+        ({"href": "./T_20_sl_HV.tif"}, False),
+        ({"href": "https://elsewhere.example/T_20_sl_HH.tif"}, False),
+        ({"href": "./T_20_sl_HH/../../T_20_sl_HH.tif"}, False),
         ({"href": None}, False),
     ],
 )
 def test_published_is_what_is_as_its_item_says(
     target: Target, file: Path, tmp_path: Path, changes: dict[str, Any], published: bool
 ) -> None:
-    put(target, file, "tile/asset")
-    assert not is_published(target, "tile/item.json")
+    put(target, file, "tile/T_20_sl_HH.tif")
+    put(target, file, "tile/T_20_sl_HV.tif")
+    assert not is_published(target, "tile/item.json", EXPECTED)
     (tmp_path / "item").write_bytes(item(file, **changes))
     put(target, tmp_path / "item", "tile/item.json")
-    assert is_published(target, "tile/item.json") is published
+    assert is_published(target, "tile/item.json", EXPECTED) is published
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b'{"assets": {}}', b'{"assets": []}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"assets": {}}', b'{"assets": []}', b"\xff", b"[" * 100_000]
+)
 def test_an_item_that_makes_no_sense_is_not_published(target: Target, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "item").write_bytes(content)
     put(target, tmp_path / "item", "tile/item.json")
-    assert not is_published(target, "tile/item.json")
+    assert not is_published(target, "tile/item.json", EXPECTED)
 
 
 def test_multihash_round_trip() -> None:

@@ -56,6 +56,33 @@ def test_version_and_help() -> None:
     assert "Example" in run("process", "--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "reason"),
+    [
+        ({"--to": "s3://bucket"}, {"AWS_DEFAULT_REGION": "bad region!"}, "region"),
+        ({"--to": "s3://bucket"}, {"AWS_PROFILE": "nope"}, "nope"),
+        ({"--to": "s3://["}, {}, "no URI"),
+        ({"--source": "ftp://host:99999"}, {}, "no URI"),
+        ({}, {"ALOS_MOSAIC_SOURCE_USERNAME": "me"}, "only one is set"),
+        ({"--work": "/dev/null"}, {}, "work folder"),
+    ],
+)
+def test_whatever_goes_wrong_ends_with_a_sentence_and_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], environment: dict[str, str], reason: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    given = {"--source": tmp_path.as_uri(), "--to": (tmp_path / "out").as_uri(), **options}
+    arguments = [text for option in given.items() for text in option]
+    done = run("process", "2020/N25W165", *arguments)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    result = json.loads(run("process", "2020/N25W165", *arguments, "--json").stdout)
+    assert result["state"] == "failed"
+    assert reason in result["cause"]
+
+
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One full-size synthetic cell."""

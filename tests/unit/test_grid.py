@@ -118,6 +118,8 @@ def test_a_box_over_everything_finds_everything() -> None:
         ([0, -91, 5, 5], "latitudes"),
         ([0, 0, 181, 5], "longitudes"),
         ([5, 0, 5, 5], "width"),
+        ([180, 0, -180, 5], "width"),
+        ([10**400, 0, 5, 5], "no coordinate"),
         ([float("nan"), 0, 5, 5], "longitudes"),
         ([0, float("nan"), 5, 5], "south"),
     ],

@@ -15,6 +15,9 @@ MESSAGE_LIMIT_BYTES: Final = 4096
 """The longest message a worker raises: it travels through Step Functions' 256 KiB states and one SQS message."""
 
 
+_SHOWN_CHARACTERS: Final = 100
+
+
 class MosaicError(Exception):
     """The root of all errors of this package; never raised itself."""
 
@@ -41,10 +44,6 @@ class OutputError(MosaicError):
 
 class PublishError(MosaicError):
     """S3 (or the target folder) refuses what is to be published. Retried."""
-
-
-class DeadlineError(MosaicError):
-    """The worker ended itself ahead of Lambda's own time-out. Retried once."""
 
 
 class IncompleteRunError(MosaicError):
@@ -77,6 +76,16 @@ EVERYTHING: Final = "States.ALL"
 
 PLATFORM_ERRORS: Final = frozenset({*LAMBDA_THROTTLED, *LAMBDA_TRANSIENT, *LAMBDA_DIED, TASK_FAILED, EVERYTHING})
 """The closed table of error names that are AWS', not ours."""
+
+
+def shown(value: object) -> str:
+    """Return what was given as an error's text shows it: its repr, cut where it gets long.
+
+    >>> shown("N12E010")
+    "'N12E010'"
+    """
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."
 
 
 def error_message(cause: str, **facts: Any) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, shown
 
 NORTHERNMOST_ROW: Final = 85
 SOUTHERNMOST_ROW: Final = -55
@@ -53,7 +53,7 @@ class _Square:
         """Return the square of that name; :class:`InvalidRequestError` if the name is not on the grid."""
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
         if match is None:
-            raise InvalidRequestError(f"{name!r} is not a {cls.kind} name; one looks like N10E010 or S05W060")
+            raise InvalidRequestError(f"{shown(name)} is not a {cls.kind} name; one looks like N10E010 or S05W060")
         vertical, degrees_north, horizontal, degrees_east = match.groups()
         north = int(degrees_north) * (1 if vertical == "N" else -1)
         west = int(degrees_east) * (1 if horizontal == "E" else -1)
@@ -61,12 +61,12 @@ class _Square:
             square = cls(north, west)
         except InvalidRequestError as error:
             raise InvalidRequestError(
-                f"{name!r} is off the grid: {cls.kind}s are named by their north-west corner, every {cls.degrees} "
+                f"{shown(name)} is off the grid: {cls.kind}s are named by their north-west corner, every {cls.degrees} "
                 f"degrees, from W180 to E{180 - cls.degrees} and from N85 to "
                 f"S{-(SOUTHERNMOST_ROW - TILE_DEGREES + cls.degrees)}"
             ) from error
         if square.name != name:
-            raise InvalidRequestError(f"{name!r} is off the grid: that {cls.kind} is called {square.name}")
+            raise InvalidRequestError(f"{shown(name)} is off the grid: that {cls.kind} is called {square.name}")
         return square
 
     @property
@@ -180,14 +180,14 @@ def tiles_of_region(name: str) -> tuple[Tile, ...]:
     (234, 2088)
     """
     if name not in REGIONS:
-        raise InvalidRequestError(f"no region is called {name!r}; known are {', '.join(sorted(REGIONS))}")
+        raise InvalidRequestError(f"no region is called {shown(name)}; known are {', '.join(sorted(REGIONS))}")
     return REGIONS[name]
 
 
 def parse_bbox(numbers: Sequence[object]) -> Bounds:
     """Return ``[west, south, east, north]`` in degrees as checked bounds."""
     if not isinstance(numbers, list | tuple) or len(numbers) != 4:  # noqa: PLR2004
-        raise InvalidRequestError(f"bbox is [west, south, east, north] in degrees, not {numbers!r}")
+        raise InvalidRequestError(f"bbox is [west, south, east, north] in degrees, not {shown(numbers)}")
     west, south, east, north = (_degrees(number) for number in numbers)
     if not south < north:
         raise InvalidRequestError(f"bbox has its south ({south:g}) at or above its north ({north:g})")
@@ -195,15 +195,18 @@ def parse_bbox(numbers: Sequence[object]) -> Bounds:
         raise InvalidRequestError(f"bbox has latitudes outside -90 to 90: {south:g}, {north:g}")
     if not (-180 <= west <= 180 and -180 <= east <= 180):  # noqa: PLR2004
         raise InvalidRequestError(f"bbox has longitudes outside -180 to 180: {west:g}, {east:g}")
-    if west == east:
-        raise InvalidRequestError(f"bbox has no width: west and east are both {west:g}")
+    if west == east or (west, east) == (180, -180):
+        raise InvalidRequestError(f"bbox has no width: west is {west:g}, east is {east:g}")
     return Bounds(west, south, east, north)
 
 
 def _degrees(number: object) -> float:
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise InvalidRequestError(f"bbox holds four numbers, and {number!r} is none")
-    return float(number)
+        raise InvalidRequestError(f"bbox holds four numbers, and {shown(number)} is none")
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise InvalidRequestError("bbox holds a number that is no coordinate") from error
 
 
 def tiles_over(box: Bounds) -> tuple[Tile, ...]:

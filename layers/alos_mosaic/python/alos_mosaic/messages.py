@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import Tile, parse_bbox, tiles_of_region, tiles_over
 from alos_mosaic.missions import mission_of
 
@@ -62,7 +62,7 @@ class TileYear:
         """
         year, slash, tile = text.partition("/")
         if not slash:
-            raise InvalidRequestError(f"{text!r} is not of the form YEAR/TILE, like 2020/N25W165")
+            raise InvalidRequestError(f"{shown(text)} is not of the form YEAR/TILE, like 2020/N25W165")
         return cls(parse_year(year, current_year), Tile.from_name(tile))
 
 
@@ -86,7 +86,7 @@ class RunRequest:
         tiles = _selected_tiles(given, default_region)
         return cls(
             tiles=tuple(TileYear(year, tile) for year in years for tile in tiles),
-            mode=_parse_mode(given.get("mode", Mode.SKIP)),
+            mode=_parse_mode(given.get("mode")),
             max_concurrency=_parse_count(given.get("max_concurrency"), "max_concurrency"),
             max_tiles=_parse_count(given.get("max_tiles"), "max_tiles"),
         )
@@ -115,11 +115,11 @@ class TileRequest:
         tile_year = TileYear(parse_year(given["year"]), Tile.from_name(given["tile"]))
         run = given.get("run")
         if run is not None and not (isinstance(run, str) and run and "/" not in run):
-            raise InvalidRequestError(f"run is the name of an execution, not {run!r}")
+            raise InvalidRequestError(f"run is the name of an execution, not {shown(run)}")
         retries = given.get("retries", 0)
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-            raise InvalidRequestError(f"retries is a number from 0 on, not {retries!r}")
-        return cls(tile_year, _parse_mode(given.get("mode", Mode.SKIP)), run, retries + 1)
+            raise InvalidRequestError(f"retries is a number from 0 on, not {shown(retries)}")
+        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class TileResult:
     cells: tuple[str, ...] = ()
     """Names of the cells that the tile's rasters hold."""
     archive: dict[str, Any] = field(default_factory=dict)
-    """What was fetched: uri, layout, size in bytes, sha256, the server's modification time."""
+    """What was fetched: url, layout, size in bytes; the item tells more."""
     output_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage."""
@@ -178,12 +178,14 @@ class TileFailure:
         ``errorMessage`` is what the worker raised, itself JSON (:func:`alos_mosaic.errors.error_message`).
         """
         given = json.loads(body)
+        if not isinstance(given, dict):
+            raise InvalidRequestError(f"a dead letter is a JSON object, not {shown(given)}")
         raised = _raised_facts(given.get("cause", ""))
         return cls(
             year=int(given["year"]),
             tile=str(given["tile"]),
             error=given.get("error", UNKNOWN),
-            cause=raised.get("cause", given.get("cause", UNKNOWN)),
+            cause=str(raised.get("cause", given.get("cause", UNKNOWN))),
             attempt=raised.get("attempt", UNKNOWN),
             run=given.get("run", UNKNOWN),
             execution=given.get("execution", UNKNOWN),
@@ -200,44 +202,48 @@ def parse_year(value: object, current_year: int | None = None) -> int:
     if isinstance(value, str) and _YEAR.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(f"{value!r} is not a year; one looks like 2020")
+        raise InvalidRequestError(f"{shown(value)} is not a year; one looks like 2020")
     this_year = current_year or datetime.now(UTC).year
     mission_of(value, this_year)
     return value
 
 
 def _raised_facts(cause: str) -> dict[str, Any]:
-    facts: Any = cause
-    for _ in range(2):  # Lambda's envelope, then the worker's own
-        try:
-            facts = json.loads(facts)
-        except (TypeError, ValueError):
-            return {}
-        if not isinstance(facts, dict):
-            return {}
-        if "errorMessage" not in facts:
-            return facts
-        facts = facts["errorMessage"]
-    return {"cause": facts}
+    """Take a cause apart: Lambda's envelope, and in it what the worker raised, JSON or plain text."""
+    envelope = _json_object(cause)
+    if "errorMessage" not in envelope:
+        return {}
+    said = envelope["errorMessage"]
+    return _json_object(said) or {"cause": said}
+
+
+def _json_object(text: object) -> dict[str, Any]:
+    try:
+        read = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _checked_object(given: object, known: Sequence[str], what: str) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
-        raise InvalidRequestError(f"{what} is a JSON object, not {given!r}")
-    unknown = sorted(set(given) - set(known))
+        raise InvalidRequestError(f"{what} is a JSON object, not {shown(given)}")
+    unknown = sorted(str(key) for key in set(given) - set(known))
     if unknown:
-        raise InvalidRequestError(f"{what} has unknown keys {', '.join(unknown)}; known are {', '.join(known)}")
+        raise InvalidRequestError(f"{what} has unknown keys {shown(unknown)}; known are {', '.join(known)}")
     return given
 
 
 def _check_version(version: object) -> None:
     if version != SCHEMA_VERSION:
-        raise InvalidRequestError(f"schema version {version!r} is not the one this release reads ({SCHEMA_VERSION})")
+        raise InvalidRequestError(
+            f"schema version {shown(version)} is not the one this release reads ({SCHEMA_VERSION})"
+        )
 
 
 def _parsed_list(values: object, name: str, parse: Any) -> tuple[Any, ...]:
     if not isinstance(values, list | tuple):
-        raise InvalidRequestError(f"{name} is a list, not {values!r}")
+        raise InvalidRequestError(f"{name} is a list, not {shown(values)}")
     if not values:
         raise InvalidRequestError(f"{name} is empty")
     return tuple(dict.fromkeys(parse(value) for value in values))
@@ -253,20 +259,22 @@ def _selected_tiles(given: Mapping[str, Any], default_region: str) -> Iterable[T
         return _parsed_list(given["tiles"], "tiles", Tile.from_name)
     region = default_region if given.get("region") is None else given["region"]
     if not isinstance(region, str):
-        raise InvalidRequestError(f"region is a name, not {region!r}")
+        raise InvalidRequestError(f"region is a name, not {shown(region)}")
     return tiles_of_region(region)
 
 
 def _tiles_of_bbox(numbers: Sequence[object]) -> tuple[Tile, ...]:
     tiles = tiles_over(parse_bbox(numbers))
     if not tiles:
-        raise InvalidRequestError(f"bbox {list(numbers)} touches no tile: rows run from N85 to S55")
+        raise InvalidRequestError(f"bbox {shown(numbers)} touches no tile: rows run from N85 to S55")
     return tiles
 
 
 def _parse_mode(value: object) -> Mode:
+    if value is None:
+        return Mode.SKIP
     if value not in list(Mode):
-        raise InvalidRequestError(f"mode is one of {', '.join(Mode)}, not {value!r}")
+        raise InvalidRequestError(f"mode is one of {', '.join(Mode)}, not {shown(value)}")
     return Mode(str(value))
 
 
@@ -274,5 +282,5 @@ def _parse_count(value: object, name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidRequestError(f"{name} is a whole number from 1 on, not {value!r}")
+        raise InvalidRequestError(f"{name} is a whole number from 1 on, not {shown(value)}")
     return value

@@ -66,7 +66,12 @@ def band_file_name(tile: Tile, year: int, band: Band, suffix: str) -> str:
     >>> band_file_name(Tile.from_name("N10E010"), 2020, BANDS["HH"], "_F02DAR")
     'N10E010_20_sl_HH_F02DAR.tif'
     """
-    return f"{tile.name}_{year % 100:02d}_sl_{band.code}{suffix}.tif"
+    return f"{band_file_stem(tile, year, band)}{suffix}.tif"
+
+
+def band_file_stem(tile: Tile, year: int, band: Band) -> str:
+    """Return what a band's file name begins with, whatever its archive's suffix."""
+    return f"{tile.name}_{year % 100:02d}_sl_{band.code}"
 
 
 def item_file_name(tile: Tile, year: int) -> str:

@@ -83,9 +83,11 @@ def summarise_run(run: str, settings: SummarySettings, s3: S3Client) -> Summary:
         if key not in recorded:
             return failed
         try:
-            return TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
-        except (ValueError, KeyError, TypeError, AttributeError):
+            result = TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return replace(failed, cause=f"its record {key} makes no sense")
+        is_own = (result.run, result.year, result.tile) == (run, entry["year"], entry["tile"])
+        return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
 
     with ThreadPoolExecutor(READERS) as readers:
         summary = Summary(run, tuple(readers.map(result_of, manifest)), settings.failure_limit_percent)

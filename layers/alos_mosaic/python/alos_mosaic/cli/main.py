@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import boto3
 import typer
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
-from alos_mosaic.errors import MosaicError
+from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
 from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
@@ -30,7 +30,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-_errors = Console(stderr=True, highlight=False)
+logger = logging.getLogger(__name__)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _version(asked: bool) -> None:
@@ -67,13 +68,12 @@ def process(
     Example: alos-mosaic process 2020/N25W165 --source file:///mirror --to file:///mosaics
     """
     try:
-        tile_year = TileYear.from_text(tile)
-        scratch = (work or Path(tempfile.gettempdir())) / f"alos-mosaic-{os.getpid()}"
-        target = open_target(to, boto3.client("s3") if urlsplit(to).scheme == "s3" else None)
-        with work_folder(scratch) as folder:
-            place = Workplace(source, target, folder, _credentials())
-            result = process_tile(TileRequest(tile_year, mode), place)
-    except MosaicError as error:
+        request = TileRequest(TileYear.from_text(tile), mode)
+        target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
+        with work_folder(work or Path(tempfile.gettempdir())) as folder:
+            result = process_tile(request, Workplace(source, target, folder, _credentials()))
+    except Exception as error:
+        logger.debug("Tile failed", exc_info=error)
         result = _failure(tile, error)
     _print_result(result, as_json)
     raise typer.Exit(EXIT_CODES[result.state])
@@ -114,16 +114,17 @@ def _number(text: str) -> float | str:
 
 def _credentials() -> Credentials | None:
     settings = SourceSettings.from_env()
-    if settings.source_username is None or settings.source_password is None:
+    if settings.source_username is None and settings.source_password is None:
         return None
+    if settings.source_username is None or settings.source_password is None:
+        raise InvalidRequestError("of ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD only one is set")
     return Credentials(settings.source_username, settings.source_password)
 
 
-def _failure(tile: str, error: MosaicError) -> TileResult:
+def _failure(tile: str, error: Exception) -> TileResult:
     year, _, name = tile.partition("/")
-    return TileResult(
-        State.FAILED, int(year) if year.isdecimal() else 0, name, error=type(error).__name__, cause=str(error)
-    )
+    number = int(year) if re.fullmatch("[0-9]{4}", year) else 0
+    return TileResult(State.FAILED, number, name, error=type(error).__name__, cause=str(error))
 
 
 def _print_result(result: TileResult, as_json: bool) -> None:

@@ -7,13 +7,14 @@ parse, belong to the tile and the year, and be no larger than the grid allows.
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Final, cast
+from typing import IO, Final, Self, cast
 
 from alos_mosaic.bands import BANDS
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputError
@@ -26,6 +27,14 @@ _HEADER_LIMIT_BYTES: Final = 1 << 16
 """An ENVI header has some 400 bytes."""
 _TRAILER_LIMIT_BYTES: Final = 1 << 20
 """A tar is padded to 10 KiB records; more behind its end is no padding."""
+_PASSED_OVER_LIMIT_BYTES: Final = 1 << 24
+"""A sidecar has some 8 KB; more than this is not read through for nothing."""
+_EXTENDED_HEADERS: Final = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+_CELL_NAME: Final = re.compile(r"[NS]\d{2}[EW]\d{3}_")
+_FOREST_MAP: Final = re.compile(r"_C(_|\.|$)")
 _TIFF_OVERHEAD_BYTES: Final = 1 << 20
 _MEMBERS_LIMIT: Final = CELLS_PER_TILE * (2 * len(BANDS) + 2)
 """A raw file and a header a band, a sidecar and a folder a cell."""
@@ -51,9 +60,7 @@ def unpack(archive: Path, folder: Path, tile_year: TileYear, grid: Grid) -> Memb
     """
     folder.mkdir()
     with _as_corrupt(archive.name), gzip.open(archive) as stream:
-        content = cast("IO[bytes]", stream)
-        members = _unpack_tar(content, folder, tile_year, grid)
-        _drain(content)
+        members = _unpack_tar(cast("IO[bytes]", stream), folder, tile_year, grid)
     if not members:
         raise CorruptArchiveError(f"{archive.name} holds no raster of {tile_year.tile}")
     return members
@@ -61,7 +68,7 @@ def unpack(archive: Path, folder: Path, tile_year: TileYear, grid: Grid) -> Memb
 
 def _unpack_tar(stream: IO[bytes], folder: Path, tile_year: TileYear, grid: Grid) -> Members:
     files: dict[str, MemberName] = {}
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as tar:
         for count, info in enumerate(tar, start=1):
             if count > _MEMBERS_LIMIT:
                 raise CorruptArchiveError(f"more than {_MEMBERS_LIMIT} members")
@@ -72,6 +79,7 @@ def _unpack_tar(stream: IO[bytes], folder: Path, tile_year: TileYear, grid: Grid
             name = PurePosixPath(info.name).name
             parsed = _parsed(name, tile_year)
             if parsed is None:
+                _check_passed_over(info, name)
                 continue
             if name in files:
                 raise CorruptArchiveError(f"{name} is there twice")
@@ -80,7 +88,50 @@ def _unpack_tar(stream: IO[bytes], folder: Path, tile_year: TileYear, grid: Grid
             assert content is not None  # noqa: S101 - a regular file has content
             _write(content, folder / name)
             files[name] = parsed
+        _check_end(cast("IO[bytes]", tar.fileobj))
     return _paired(files, folder)
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """A header that must make sense: tarfile takes one that does not, and a missing one, for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header; :class:`CorruptArchiveError` for anything but a good one or the end mark."""
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise CorruptArchiveError(f"a header is damaged or missing: {error}") from error
+        if info.type in _EXTENDED_HEADERS and info.size > _HEADER_LIMIT_BYTES:
+            raise CorruptArchiveError(f"an extended header has {info.size} bytes")
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            raise CorruptArchiveError(f"{info.name} is a sparse member")
+        return info
+
+
+def _check_passed_over(info: tarfile.TarInfo, name: str) -> None:
+    """Pass over sidecars and notes, but nothing that looks like a raster under a name that nobody knows."""
+    if info.size > _PASSED_OVER_LIMIT_BYTES:
+        raise CorruptArchiveError(f"{name} is no raster and has {info.size} bytes")
+    _, dot, extension = name.rpartition(".")
+    looks_like_raster = not dot or extension.lower() in ("tif", "tiff", "hdr", "img")
+    if _CELL_NAME.match(name) and looks_like_raster and not _FOREST_MAP.search(name):
+        raise CorruptArchiveError(f"{name} looks like a raster, but its name is of no known form")
+
+
+def _check_end(stream: IO[bytes]) -> None:
+    """Read to the end, which makes gzip compare its checksum: an archive ends in zeros, a whole block at least."""
+    rest = stream.read(tarfile.BLOCKSIZE)
+    if len(rest) < tarfile.BLOCKSIZE:
+        raise CorruptArchiveError("the archive's end is missing")
+    left = _TRAILER_LIMIT_BYTES
+    while rest:
+        left -= len(rest)
+        if left < 0 or rest.strip(b"\0"):
+            raise CorruptArchiveError("something goes on behind the archive's end")
+        rest = stream.read(_CHUNK_BYTES)
 
 
 def _parsed(name: str, tile_year: TileYear) -> MemberName | None:
@@ -135,14 +186,6 @@ def _paired(files: dict[str, MemberName], folder: Path) -> Members:
     return members
 
 
-def _drain(stream: IO[bytes]) -> None:
-    left = _TRAILER_LIMIT_BYTES
-    while chunk := stream.read(_CHUNK_BYTES):
-        left -= len(chunk)
-        if left < 0:
-            raise CorruptArchiveError("bytes go on behind the end of the archive")
-
-
 @contextmanager
 def _as_corrupt(name: str) -> Iterator[None]:
     try:
@@ -151,3 +194,5 @@ def _as_corrupt(name: str) -> Iterator[None]:
         raise CorruptArchiveError(f"{name}: {error}") from error
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise CorruptArchiveError(f"{name} is truncated or no tar.gz: {error}") from error
+    except (ValueError, OverflowError, RecursionError) as error:  # what tarfile does on headers that lie
+        raise CorruptArchiveError(f"{name} has headers that make no sense: {error}") from error

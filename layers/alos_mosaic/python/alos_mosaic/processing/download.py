@@ -5,6 +5,7 @@ from __future__ import annotations
 import ftplib
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailab
 from alos_mosaic.layouts import Layout, layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.uris import split_uri
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 1 << 20
 _NO_SUCH_FILE: Final = "550"
-_ARCHIVE_ENDINGS: Final = (".tar.gz", ".zip")
+_ARCHIVE: Final = re.compile(r"(?P<tile>[NS]\d{2}[EW]\d{3})_\d{2,4}_MOS\w*\.(tar\.gz|zip)")
+"""A tile's mosaic in any form, also one that no layout serves: what is listed is not absent."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class FtpSource:
         self._host, self._port = parts.hostname or "", parts.port or ftplib.FTP_PORT
         self._root = unquote(parts.path).rstrip("/")
         self._credentials = credentials or Credentials("anonymous", "anonymous@")
-        self._ftp = ftplib.FTP(timeout=timeout_seconds)  # noqa: S321 - JAXA serves the 5x5 archives by FTP only
+        self._ftp = ftplib.FTP(timeout=timeout_seconds, encoding="latin-1")  # noqa: S321 - where the 5x5 archives are
 
     def __enter__(self) -> Self:
         try:
@@ -178,10 +181,10 @@ class FtpSource:
 
 def open_source(url: str, credentials: Credentials | None = None, timeout_seconds: float = 60.0) -> Source:
     """Return the source behind an ``ftp://`` or ``file://`` URL; nothing is connected before its with-block."""
-    parts = urlsplit(url)
+    parts = split_uri(url)
     if parts.username or parts.password:
         raise InvalidRequestError("credentials don't belong into the source's URL, where logs would show them")
-    if parts.scheme == "file" and not parts.netloc and parts.path:
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileSource(Path(unquote(parts.path)))
     if parts.scheme == "ftp" and parts.hostname:
         return FtpSource(url, credentials, timeout_seconds)
@@ -205,6 +208,8 @@ def fetch(source: Source, tile_year: TileYear, folder: Path) -> Archive:
         def sink(chunk: bytes) -> None:
             nonlocal received
             received += len(chunk)
+            if received > remote.size_bytes:
+                raise SourceUnavailableError(f"{url}: more bytes come than the {remote.size_bytes} it should have")
             checksum.update(chunk)
             write(chunk)
 
@@ -220,14 +225,14 @@ def _find(source: Source, tile_year: TileYear) -> tuple[Layout, RemoteFile]:
         remote = source.stat(layout.archive_path(tile_year.tile, tile_year.year))
         if remote is not None:
             return layout, remote
-    folders = [layout.folder(tile_year.year) for layout in layouts]
-    if any(_holds_archives(source, folder) for folder in folders):
+    folders = dict.fromkeys(layout.folder(tile_year.year) for layout in layouts)
+    listed = [match for folder in folders for name in source.names(folder) or () if (match := _ARCHIVE.fullmatch(name))]
+    own = [match[0] for match in listed if match["tile"] == tile_year.tile.name]
+    if own:
+        raise SourceUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
+    if listed:
         raise TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
     raise SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")
-
-
-def _holds_archives(source: Source, folder: str) -> bool:
-    return any(name.endswith(_ARCHIVE_ENDINGS) for name in source.names(folder) or ())
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member, Members
 
+_WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
+"""As GDAL reads it from a GeoTIFF, and from an ENVI header, which knows no EPSG code."""
 _SNAP_PIXELS: Final = 0.1
 """Bounds carry float noise; a member further off than this is not the cell its name says."""
 
@@ -61,6 +63,8 @@ def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) ->
 
 def _read(member: Member, band: Band, cell: Cell, grid: Grid) -> tuple[Pixels, float | None]:
     driver = "GTiff" if member.name.extension == ".tif" else "ENVI"
+    if driver == "ENVI":
+        _check_envi_header(member)
     try:
         with rasterio.open(member.path, driver=driver) as dataset:
             _check(dataset, member, band, cell, grid)
@@ -70,6 +74,17 @@ def _read(member: Member, band: Band, cell: Cell, grid: Grid) -> tuple[Pixels, f
         raise CorruptArchiveError(f"{member.path.name} can't be read: {error}") from error
 
 
+def _check_envi_header(member: Member) -> None:
+    """Refuse a header that shifts the pixels, which GDAL would read from there, or as zeros behind the file's end."""
+    header = member.path.with_name(f"{member.path.name}.hdr").read_text("latin-1")
+    facts = {
+        key.strip().lower(): value.strip() for key, _, value in (line.partition("=") for line in header.split("\n"))
+    }
+    for key in ("header offset", "file compression"):
+        if facts.get(key, "0") != "0":
+            raise CorruptArchiveError(f"{member.path.name}.hdr has a {key} of {facts[key][:20]}, not 0")
+
+
 def _check(dataset: DatasetReader, member: Member, band: Band, cell: Cell, grid: Grid) -> None:
     """Compare a member's header with its name, before a pixel of it is read."""
     name = member.path.name
@@ -77,10 +92,11 @@ def _check(dataset: DatasetReader, member: Member, band: Band, cell: Cell, grid:
         raise CorruptArchiveError(f"{name} holds {dataset.count} band of {dataset.dtypes[0]}, not 1 of {band.dtype}")
     if dataset.shape != (grid.cell_pixels, grid.cell_pixels):
         raise CorruptArchiveError(f"{name} has {dataset.shape} pixels, not {grid.cell_pixels} a side")
-    if dataset.crs is None or not dataset.crs.is_geographic:
-        raise CorruptArchiveError(f"{name} is not in geographic coordinates")
-    tolerance = _SNAP_PIXELS / grid.cell_pixels
-    box, expected = dataset.bounds, cell.bounds
-    pairs = zip(box, (expected.west, expected.south, expected.east, expected.north), strict=True)
-    if any(abs(found - named) > tolerance for found, named in pairs):
-        raise CorruptArchiveError(f"{name} lies at {tuple(box)}, not where its name says")
+    if dataset.crs is None or dataset.crs.to_dict() not in _WGS84:
+        raise CorruptArchiveError(f"{name} is not in geographic coordinates of WGS 84")
+    # All six coefficients, so that no member lies rotated or mirrored in the right place.
+    expected = grid.transform(cell)
+    tolerances = (_SNAP_PIXELS / grid.cell_pixels**2,) * 2 + (_SNAP_PIXELS / grid.cell_pixels,)
+    pairs = zip(tuple(dataset.transform)[:6], expected, tolerances * 2, strict=True)
+    if any(abs(found - named) > tolerance for found, named, tolerance in pairs):
+        raise CorruptArchiveError(f"{name} lies at {tuple(dataset.transform)[:6]}, not where its name says")

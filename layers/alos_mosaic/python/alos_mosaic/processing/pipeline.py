@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +18,16 @@ from rasterio.session import DummySession
 from alos_mosaic.bands import Band, bands_of
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
-from alos_mosaic.messages import Mode, State, TileRequest, TileResult
+from alos_mosaic.messages import Mode, State, TileRequest, TileResult, TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.naming import band_file_name, item_file_name, item_key, tile_prefix
+from alos_mosaic.naming import band_file_name, band_file_stem, item_file_name, item_id, item_key, tile_prefix
 from alos_mosaic.processing.archive import Members, unpack
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
 from alos_mosaic.processing.metadata import ITEM_MEDIA_TYPE, TileProduct, describe
 from alos_mosaic.processing.mosaic import check_complete, mosaic
-from alos_mosaic.processing.publish import Target, is_published
+from alos_mosaic.processing.publish import Expected, Target, is_published
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     """Fetch, unpack, mosaic, write COGs, describe, publish; the item last, as the mark that all is there.
 
     Returns a result that is published, skipped or absent; raises the errors of :mod:`alos_mosaic.errors` otherwise,
-    and then nothing is published.
+    and then there is no new item, though COGs may lie there if it was the target that failed.
     """
     stopwatch = Stopwatch()
     year, tile = request.tile_year.year, request.tile_year.tile
@@ -57,7 +57,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     key = item_key(mission, year, tile)
     facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
     with stopwatch.stage("check"):
-        if request.mode is Mode.SKIP and is_published(place.target, key):
+        if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request.tile_year, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
     try:
         with (
@@ -84,6 +84,16 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
         output_bytes=sum(cog.size_bytes for cog in cogs),
         seconds=stopwatch.seconds,
+    )
+
+
+def _expected(tile_year: TileYear, grid: Grid) -> Expected:
+    year, tile = tile_year.year, tile_year.tile
+    mission = mission_of(year)
+    return Expected(
+        item_id=str(item_id(mission.algorithm, year, tile)),
+        shape=(grid.tile_pixels, grid.tile_pixels),
+        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands_of(mission)},
     )
 
 
@@ -118,17 +128,15 @@ def _write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def work_folder(path: Path) -> Iterator[Path]:
-    """Yield a fresh, empty folder at ``path``: whatever a crash left there goes before, all of it goes after."""
+def work_folder(parent: Path) -> Iterator[Path]:
+    """Yield a fresh, empty folder below ``parent``, which goes away with all that is in it."""
     try:
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="alos-mosaic-", dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
-        raise OutputError(f"can't make the work folder: {error}") from error
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+        raise OutputError(f"can't make a work folder below {parent}: {error}") from error
+    with folder as name:
+        yield Path(name)
 
 
 class Stopwatch:

@@ -9,12 +9,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
@@ -22,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
+from alos_mosaic.processing.uris import split_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -74,14 +76,11 @@ class FileTarget:
     def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:  # noqa: ARG002 - S3 keeps those two
         """Store a file under a key: it appears whole, by a rename."""
         final = self._root / key
-        scratch = final.with_name(f".{final.name}.{os.getpid()}")
         with _as_publish_error(self.uri(key)):
             final.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copyfile(path, scratch)
-                scratch.replace(final)
-            finally:
-                scratch.unlink(missing_ok=True)
+            with _beside(self._root) as scratch:
+                shutil.copyfile(path, scratch / final.name)
+                (scratch / final.name).replace(final)
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
@@ -148,18 +147,40 @@ class S3Target:
         return StoredFile(head["ContentLength"], head["Metadata"].get(_SHA256_METADATA))
 
 
+@contextmanager
+def _beside(root: Path) -> Iterator[Path]:
+    """Yield a scratch folder from which a file can be renamed into ``root``: beside it, so that nothing shows in it.
+
+    Where ``root`` is a file system of its own, or its parent may not be written to, it must lie inside.
+    """
+    inside = root.stat().st_dev != root.parent.stat().st_dev or not os.access(root.parent, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix=".alos-mosaic-", dir=root if inside else root.parent) as folder:
+        yield Path(folder)
+
+
 def open_target(uri: str, client: S3Client | None) -> Target:
     """Return the target behind an ``s3://`` or ``file://`` URI; ``client`` may be None for a folder."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file" and not parts.netloc and parts.path:
+    parts = split_uri(uri)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileTarget(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc and client is not None:
         return S3Target(client, parts.netloc, parts.path)
     raise InvalidRequestError(f"{uri!r} is no target; one looks like s3://bucket/folder or file:///folder")
 
 
-def is_published(target: Target, item_key: str) -> bool:
-    """Tell whether an item and every asset it names is there, with the sizes and checksums it says.
+@dataclass(frozen=True)
+class Expected:
+    """What the item of a tile says if it is that tile's: anything else was not published by us, or not as asked now."""
+
+    item_id: str
+    shape: tuple[int, int]
+    """Rows and columns of the rasters."""
+    file_stems: Mapping[str, str]
+    """By asset: what its file is called up to the archive's suffix."""
+
+
+def is_published(target: Target, item_key: str, expected: Expected) -> bool:
+    """Tell whether the expected item and every asset it names is there, with the sizes and checksums it says.
 
     The folder is listed first, since S3 may answer 403 for a file that is missing, which can't be told from a refusal.
     """
@@ -169,22 +190,30 @@ def is_published(target: Target, item_key: str) -> bool:
     if content is None:
         return False
     try:
-        assets = _promised_assets(json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        logger.warning("Item is unreadable, the tile counts as unpublished", extra={"key": item_key})
+        promised = _promised_files(json.loads(content), expected)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        logger.warning("Item is not this tile's, which counts as unpublished", extra={"key": item_key})
         return False
-    return (
-        bool(assets)
-        and assets.keys() <= names
-        and all(target.stat(str(folder / name)) == promised for name, promised in assets.items())
+    return promised.keys() <= names and all(
+        target.stat(str(folder / name)) == stored for name, stored in promised.items()
     )
 
 
-def _promised_assets(item: dict[str, Any]) -> dict[str, StoredFile]:
-    return {
-        asset["href"].rpartition("/")[2]: StoredFile(asset["file:size"], from_multihash(asset["file:checksum"]))
-        for asset in item["assets"].values()
-    }
+def _promised_files(item: dict[str, Any], expected: Expected) -> dict[str, StoredFile]:
+    """Return the files that an item names, by name; ValueError if it is not the expected one."""
+    assets = item["assets"]
+    if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
+        raise ValueError("another item")
+    if assets.keys() != expected.file_stems.keys():
+        raise ValueError("other assets")
+    files = {}
+    for measurement, stem in expected.file_stems.items():
+        name = assets[measurement]["href"].removeprefix("./")
+        if not name.startswith(stem) or "/" in name:
+            raise ValueError("another file")
+        checksum = from_multihash(assets[measurement]["file:checksum"])
+        files[name] = StoredFile(assets[measurement]["file:size"], checksum)
+    return files
 
 
 @contextmanager
