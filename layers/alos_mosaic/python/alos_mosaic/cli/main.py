@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
+from alos_mosaic.cli import inventory
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
 from alos_mosaic.processing.download import Credentials
@@ -30,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(inventory.app, name="inventory")
 _errors = Console(stderr=True, highlight=False)
 
 
