@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alos_mosaic import inventory
@@ -64,7 +64,12 @@ def test_the_packaged_file_is_small_and_spelt_by_the_command() -> None:
     assert json.loads(inventory.spell(inventory.packaged())).keys() == json.loads(text).keys()
 
 
-@given(st.sets(st.sampled_from(REGIONS["global"])), st.sets(st.sampled_from(REGIONS["global"]), max_size=5), st.data())
+@settings(deadline=None)
+@given(
+    st.sets(st.sampled_from(REGIONS["global"]), max_size=50),
+    st.sets(st.sampled_from(REGIONS["global"]), max_size=5),
+    st.data(),
+)
 def test_a_listing_survives_its_json(tiles: set[Tile], others: set[Tile], data: st.DataObject) -> None:
     every_cell = [cell for tile in sorted(others) for cell in tile.cells]
     cells: set[Cell] = data.draw(st.sets(st.sampled_from(every_cell))) if every_cell else set()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.grid import CELLS_PER_TILE, Cell, Tile, tiles_of_region
+from alos_mosaic.grid import CELLS_PER_TILE, TILE_DEGREES, Cell, Tile, tiles_of_region
 
 FILE_NAME: Final = "inventory.json"
 _SCHEMA_VERSION: Final = 1
@@ -83,13 +83,16 @@ class Listing:
     @functools.cached_property
     def tiles(self) -> frozenset[Tile]:
         """The tiles of which anything is published: a 5x5 archive, or some of its cells."""
-        return frozenset(tile for tile in _TILES if _bit(self.tile_bits, _POSITIONS[tile]) or self.cells_of(tile))
+        return frozenset(tile for tile in _TILES if _bit(self.tile_bits, _POSITIONS[tile]) or self._offsets(tile))
 
     def cells_of(self, tile: Tile) -> tuple[Cell, ...]:
         """Return the cells of a tile that have a 1x1 archive, in the tile's own order."""
+        cells = tile.cells
+        return tuple(cells[offset] for offset in self._offsets(tile))
+
+    def _offsets(self, tile: Tile) -> list[int]:
         first = _POSITIONS[tile] * CELLS_PER_TILE
-        offsets = [offset for offset in range(CELLS_PER_TILE) if _bit(self.cell_bits, first + offset)]
-        return tuple(tile.cells[offset] for offset in offsets) if offsets else ()
+        return [offset for offset in range(CELLS_PER_TILE) if _bit(self.cell_bits, first + offset)]
 
 
 Inventory = Mapping[tuple[int, ArchiveKind], Listing]
@@ -163,7 +166,8 @@ def spell(inventory: Inventory) -> str:
 
 def _cell_position(cell: Cell) -> int:
     tile = cell.tile
-    return _POSITIONS[tile] * CELLS_PER_TILE + tile.cells.index(cell)
+    offset = (tile.north - cell.north) * TILE_DEGREES + cell.west - tile.west
+    return _POSITIONS[tile] * CELLS_PER_TILE + offset
 
 
 def _bitmap(positions: Iterable[int], length: int) -> bytes:
