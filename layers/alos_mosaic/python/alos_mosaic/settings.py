@@ -21,7 +21,7 @@ DEFAULT_MAX_CONCURRENCY: Final = 2
 MAX_CONCURRENCY_CEILING: Final = 8
 """The source is one FTP server; public clients of it found 2 connections at once to be polite."""
 MAX_TILES_CEILING: Final = 25_000
-"""Hard cap of one run: every tile of every year so far fits, about 1100 to 1300 a year."""
+"""Hard cap of one run: twice the ten years of the globe that are listed (11,372 tiles)."""
 FAILURE_LIMIT_PERCENT: Final = 0.0
 ABSENT_LIMIT_PERCENT: Final = 5.0
 """A re-issue may lack a few tiles; where many are gone, JAXA may have moved its folders, as it has before."""
