@@ -13,11 +13,14 @@ from aws_cdk import IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
+from alos_mosaic import inventory
+
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 CDK_JSON: Final = REPOSITORY / "cdk.json"
 
 _LAYER_FOLDER: Final = "layers/alos_mosaic"
 _PACKAGE: Final = "python/alos_mosaic"
+_PACKAGE_DATA: Final = (f"{_PACKAGE}/py.typed", f"{_PACKAGE}/{inventory.FILE_NAME}")
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
 
 
@@ -25,7 +28,7 @@ def layer_code() -> lambda_.Code:
     """Return the package's light half, laid out as a layer: no ``processing``, no ``cli``, which are its folders."""
     return lambda_.Code.from_asset(
         str(REPOSITORY / _LAYER_FOLDER),
-        exclude=_only(f"{_PACKAGE}/*.py", f"{_PACKAGE}/py.typed"),
+        exclude=_only(f"{_PACKAGE}/*.py", *_PACKAGE_DATA),
         ignore_mode=IgnoreMode.DOCKER,
     )
 
@@ -53,7 +56,7 @@ def image_code() -> lambda_.DockerImageCode:
             f"{_IMAGE_FOLDER}/*.py",
             "lambdas/__init__.py",
             f"{_LAYER_FOLDER}/pyproject.toml",
-            f"{_LAYER_FOLDER}/{_PACKAGE}/py.typed",
+            *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),
             f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
         ),
         ignore_mode=IgnoreMode.DOCKER,

@@ -59,6 +59,8 @@ class StackConfig:
     """Tiles of one run that no run's input can exceed."""
     failure_limit_percent: float = settings.FAILURE_LIMIT_PERCENT
     """A run with more failed tiles than this ends as failed."""
+    absent_limit_percent: float = settings.ABSENT_LIMIT_PERCENT
+    """A run ends as failed if more of the tiles that JAXA is known to publish are absent: have its folders moved?"""
     runs_expiry_days: int = 90
     """Manifests, results and summaries of runs are deleted after so many days."""
     log_retention_days: int = 90
@@ -137,6 +139,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "max_concurrency_ceiling": _between(1, 1000),
     "max_tiles_ceiling": _between(1, STATE_LIMIT_BYTES // len(CHILD_OUTPUT) - 1),
     "failure_limit_percent": _between(0, 100),
+    "absent_limit_percent": _between(0, 100),
     "runs_expiry_days": _between(15, 3650),
     "log_retention_days": (lambda days: days in LOG_RETENTIONS, "30, 90, 180 or 365, which CloudWatch Logs offers"),
     "removal": (lambda word: word in ("destroy", "retain"), "destroy or retain"),

@@ -96,9 +96,12 @@ class Functions(Construct):
         )
 
     def _summarise_run(self) -> lambda_.Function:
-        runs = self._storage.runs
-        limit = self._config.failure_limit_percent
-        settings = SummarySettings(runs_bucket=runs.bucket_name, failure_limit_percent=limit)
+        config, runs = self._config, self._storage.runs
+        settings = SummarySettings(
+            runs_bucket=runs.bucket_name,
+            failure_limit_percent=config.failure_limit_percent,
+            absent_limit_percent=config.absent_limit_percent,
+        )
         role = self._role("SummariseRun")
         everything = naming.run_prefix("*") + "*"
         allow(

@@ -128,7 +128,7 @@ class Workflow(Construct):
         incomplete = sfn.Fail(
             self, "RunIncomplete", error=errors.IncompleteRunError.__name__, cause_path="$.summary.sentence"
         )
-        complete = sfn.Choice(self, "RunComplete?", comment="Are there more failed tiles than the limit allows?")
+        complete = sfn.Choice(self, "RunComplete?", comment="Are failed and absent tiles within their limits?")
         is_complete = sfn.Condition.boolean_equals("$.summary.complete", value=True)
         complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
         summarise.next(complete)

@@ -12,7 +12,7 @@ from alos_mosaic.settings import SeedSettings, SourceSettings, SummarySettings, 
         SeedSettings("runs", max_concurrency_ceiling=3),
         TileSettings("s3://out/prefix", "runs", source_secret_name="jaxa", cell_pixels=30),
         TileSettings("s3://out", "runs"),
-        SummarySettings("runs", 2.5),
+        SummarySettings("runs", 2.5, 10.0),
         SourceSettings(),
     ],
 )

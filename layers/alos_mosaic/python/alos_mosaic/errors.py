@@ -47,7 +47,7 @@ class PublishError(MosaicError):
 
 
 class IncompleteRunError(MosaicError):
-    """A run ended with more failed tiles than its failure limit allows. Raised by nothing: names the run's end."""
+    """A run ended with more tiles failed, or known ones absent, than its limits allow. Never raised: names its end."""
 
 
 class RunTooLargeError(MosaicError):

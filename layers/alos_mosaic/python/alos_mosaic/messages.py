@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -68,24 +68,32 @@ class TileYear:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The input of the state machine: which tiles of which years, and how."""
+    """The input of the state machine: which tiles of which years, and how.
 
-    tiles: tuple[TileYear, ...]
+    What of it JAXA publishes, so what is seeded, is for :func:`alos_mosaic.seeding.tiles_to_seed` to say.
+    """
+
+    years: tuple[int, ...]
+    tiles: tuple[Tile, ...]
+    """Those that the selection spans, in the order to seed them, each once."""
+    are_named: bool = False
+    """Whether the tiles were asked for one by one, not as part of a region or a box."""
     mode: Mode = Mode.SKIP
     max_concurrency: int | None = None
     max_tiles: int | None = None
 
     @classmethod
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
-        """Check an execution's input and list what it asks for, years first, each tile once."""
+        """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
         keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode")
         given = _checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
         years = _parsed_list(given["years"], "years", lambda year: parse_year(year, current_year))
-        tiles = _selected_tiles(given, default_region)
         return cls(
-            tiles=tuple(TileYear(year, tile) for year in years for tile in tiles),
+            years=years,
+            tiles=_selected_tiles(given, default_region),
+            are_named=given.get("tiles") is not None,
             mode=_parse_mode(given.get("mode")),
             max_concurrency=_parse_count(given.get("max_concurrency"), "max_concurrency"),
             max_tiles=_parse_count(given.get("max_tiles"), "max_tiles"),
@@ -249,7 +257,7 @@ def _parsed_list(values: object, name: str, parse: Any) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(parse(value) for value in values))
 
 
-def _selected_tiles(given: Mapping[str, Any], default_region: str) -> Iterable[Tile]:
+def _selected_tiles(given: Mapping[str, Any], default_region: str) -> tuple[Tile, ...]:
     chosen = [key for key in ("region", "bbox", "tiles") if given.get(key) is not None]
     if len(chosen) > 1:
         raise InvalidRequestError(f"{' and '.join(chosen)} exclude each other; give one of them")

@@ -21,8 +21,10 @@ DEFAULT_MAX_CONCURRENCY: Final = 2
 MAX_CONCURRENCY_CEILING: Final = 8
 """The source is one FTP server; public clients of it found 2 connections at once to be polite."""
 MAX_TILES_CEILING: Final = 25_000
-"""Hard cap of one run: every listed year of the whole mesh fits (10 x 2088 tiles)."""
+"""Hard cap of one run: twice the ten years of the globe that are listed (11,372 tiles)."""
 FAILURE_LIMIT_PERCENT: Final = 0.0
+ABSENT_LIMIT_PERCENT: Final = 5.0
+"""A re-issue may lack a few tiles; where many are gone, JAXA may have moved its folders, as it has before."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class SummarySettings(Settings):
     runs_bucket: str
     failure_limit_percent: float = FAILURE_LIMIT_PERCENT
     """A run with more failed tiles than this ends as failed. 0: any failed tile is said aloud."""
+    absent_limit_percent: float = ABSENT_LIMIT_PERCENT
+    """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
 
 
 @dataclass(frozen=True)

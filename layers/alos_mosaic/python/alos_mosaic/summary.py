@@ -6,6 +6,7 @@ worker that died without a word: it counts as failed. So the four counts always 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from alos_mosaic.inventory import tiles_of_year
 from alos_mosaic.messages import SCHEMA_VERSION, UNKNOWN, State, TileResult
 from alos_mosaic.naming import manifest_key, result_key, results_prefix, summary_key
-from alos_mosaic.settings import SummarySettings
+from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,7 +34,8 @@ class Summary:
     run: str
     results: tuple[TileResult, ...]
     """One for each tile of the manifest, in its order."""
-    failure_limit_percent: float
+    failure_limit_percent: float = FAILURE_LIMIT_PERCENT
+    absent_limit_percent: float = ABSENT_LIMIT_PERCENT
 
     @property
     def counts(self) -> dict[str, int]:
@@ -40,16 +43,37 @@ class Summary:
         found = Counter(result.state for result in self.results)
         return {state.value: found[state] for state in State}
 
+    @functools.cached_property
+    def known(self) -> tuple[TileResult, ...]:
+        """Those of the tiles that the inventory knows for their year."""
+        names = {year: {tile.name for tile in tiles_of_year(year)} for year in {found.year for found in self.results}}
+        return tuple(result for result in self.results if result.tile in names[result.year])
+
+    @property
+    def known_absent(self) -> int:
+        """Known tiles that came out absent: one may be withdrawn, many mean that we looked in the wrong place."""
+        return sum(result.state is State.ABSENT for result in self.known)
+
+    @property
+    def too_many_absent(self) -> bool:
+        """Whether more of the known tiles are absent than the limit allows."""
+        return self.known_absent * 100 > self.absent_limit_percent * len(self.known)
+
     @property
     def complete(self) -> bool:
-        """Whether the failed tiles are within the failure limit."""
-        return self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
+        """Whether the failed and the absent tiles are within their limits."""
+        few_failed = self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
+        return few_failed and not self.too_many_absent
 
     @property
     def sentence(self) -> str:
         """Say in a line how the run ended."""
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
-        return f"{counts} of {len(self.results)} seeded"
+        sentence = f"{counts} of {len(self.results)} seeded"
+        if not self.too_many_absent:
+            return sentence
+        share = f"{self.known_absent} of {len(self.known)} known tiles came out absent"
+        return f"{sentence}; {share}: has JAXA moved its folders?"
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the state machine goes on with: numbers and a sentence, no lists."""
@@ -58,6 +82,7 @@ class Summary:
             "run": self.run,
             "seeded": len(self.results),
             **self.counts,
+            "known_absent": self.known_absent,
             "complete": self.complete,
             "sentence": self.sentence,
         }
@@ -90,7 +115,8 @@ def summarise_run(run: str, settings: SummarySettings, s3: S3Client) -> Summary:
         return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
 
     with ThreadPoolExecutor(READERS) as readers:
-        summary = Summary(run, tuple(readers.map(result_of, manifest)), settings.failure_limit_percent)
+        results = tuple(readers.map(result_of, manifest))
+    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary

@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
+from alos_mosaic.cli import inventory
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
 from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
+from alos_mosaic.seeding import tiles_to_seed
 from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
@@ -30,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(inventory.app, name="inventory")
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -86,7 +89,7 @@ def tiles(
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
 ) -> None:
-    """List the tiles that a run over a selection would seed.
+    """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
 
     Example: alos-mosaic tiles --years 2020 --region africa
     """
@@ -94,14 +97,14 @@ def tiles(
     given |= {} if region is None else {"region": region}
     given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
     try:
-        request = RunRequest.from_input(given, DEFAULT_REGION)
+        listed = tiles_to_seed(RunRequest.from_input(given, DEFAULT_REGION))
     except MosaicError as error:
         _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
     if as_json:
-        typer.echo(json.dumps([tile_year.to_dict() for tile_year in request.tiles]))
+        typer.echo(json.dumps([tile_year.to_dict() for tile_year in listed]))
         return
-    for tile_year in request.tiles:
+    for tile_year in listed:
         typer.echo(f"{tile_year.year}/{tile_year.tile}")
 
 

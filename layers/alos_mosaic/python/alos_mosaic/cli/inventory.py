@@ -1,0 +1,194 @@
+"""``alos-mosaic inventory``: show what JAXA is known to publish, and bring that up to date."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from alos_mosaic import inventory
+from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.inventory import Inventory
+from alos_mosaic.listings import Change, Found, changes
+from alos_mosaic.messages import parse_year
+from alos_mosaic.missions import MISSIONS
+from alos_mosaic.processing.download import Credentials, open_source
+from alos_mosaic.processing.server_listing import archive_paths
+from alos_mosaic.settings import DEFAULT_SOURCE_URI, SourceSettings
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
+_SHOWN_NAMES: Final = 5
+
+app = typer.Typer(help="Which tiles and cells JAXA publishes per year, as seeding knows it.", no_args_is_help=True)
+_errors = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False) -> None:
+    """Show the years of the inventory, their counts, and when and where they were listed.
+
+    MOS are mosaics, FNF forest maps. A year that is not here is seeded with every tile that exists in any year.
+
+    Example: alos-mosaic inventory show --json
+    """
+    known = inventory.packaged()
+    if as_json:
+        typer.echo(json.dumps([_facts(known, year, kind) for year, kind in sorted(known)], indent=1))
+        return
+    table = _table("date", "origin")
+    for (year, kind), listing in sorted(known.items()):
+        counts = str(listing.tile_count), str(listing.cell_count)
+        table.add_row(str(year), kind.value, *counts, listing.date, listing.origin)
+    _print(table)
+
+
+@app.command()
+def refresh(
+    listing: Annotated[
+        list[Path] | None, typer.Option(help="File of paths, LIST or MLSD lines, plain or .gz; may be given again.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help=f"Server or mirror to list where no file is given; {DEFAULT_SOURCE_URI}.")
+    ] = None,
+    years: Annotated[str | None, typer.Option(help="Years to ask the source for, separated by commas; all.")] = None,
+    date: Annotated[
+        str | None, typer.Option(help="When it was listed, like 2021-04; the file's own date, or today.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="File to write; the one that this installation reads.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print counts and changes as JSON.")] = False,
+) -> None:
+    """Make the inventory anew from listings and say what they change; a year they don't name keeps its data.
+
+    From a source every folder of a tile is listed, one after the other: some 1100 a year. Entries that are no archive,
+    off the grid or there twice are passed over and counted. Nothing is written where no archive is found.
+
+    Example: alos-mosaic inventory refresh --listing listing.txt.gz --date 2021-04 --to inventory.json
+    """
+    path = to or inventory.packaged_path()
+    try:
+        _check_options(listing, source, years, date)
+        found = _read_files(listing, date) if listing else _ask(source or DEFAULT_SOURCE_URI, years, date)
+        if not found.years:
+            raise InvalidRequestError("no archive was found; the inventory stays as it is")
+        found_changes = changes(inventory.packaged(), found)
+        known = {**inventory.packaged(), **{(change.year, change.kind): change.listing for change in found_changes}}
+        path.write_text(inventory.spell(known), encoding="utf-8")
+    except (MosaicError, OSError, EOFError, zlib.error) as error:
+        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(_report(found_changes, found, known, path), indent=1))
+        return
+    _print_changes(found_changes)
+    typer.echo(
+        f"Passed over: {', '.join(f'{count} {reason}' for reason, count in _ignored(found).items()) or 'nothing'}"
+    )
+    typer.echo(f"Written to {path}")
+
+
+def _check_options(listing: list[Path] | None, source: str | None, years: str | None, date: str | None) -> None:
+    if listing and (source or years):
+        raise InvalidRequestError("--listing excludes --source and --years: either files are read or a server")
+    if date is not None and not _DATE.fullmatch(date):
+        raise InvalidRequestError(f"--date {date!r} is not of the form 2021-04 or 2021-04-30")
+
+
+def _read_files(paths: Iterable[Path], date: str | None) -> Found:
+    found = Found()
+    for path in paths:
+        made = date or f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d}"
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf-8", errors="replace") as lines:
+            found.read(lines, made, path.name)
+    return found
+
+
+def _ask(url: str, years: str | None, date: str | None) -> Found:
+    """List a source year by year, saying on the way how far it has come."""
+    today = datetime.now(UTC)
+    all_years = [
+        year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or today.year) + 1)
+    ]
+    asked = all_years if years is None else [parse_year(year) for year in years.split(",")]
+    found = Found()
+    with open_source(url, _credentials()) as source:
+        for year in asked:
+            before = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
+            found.read(archive_paths(source, year), date or f"{today:%Y-%m-%d}", url)
+            after = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
+            _errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
+    return found
+
+
+def _credentials() -> Credentials | None:
+    settings = SourceSettings.from_env()
+    if settings.source_username is None or settings.source_password is None:
+        return None
+    return Credentials(settings.source_username, settings.source_password)
+
+
+def _facts(known: Inventory, year: int, kind: inventory.ArchiveKind) -> dict[str, Any]:
+    listing = known[year, kind]
+    counts = {"tiles": listing.tile_count, "cells": listing.cell_count}
+    return {"year": year, "kind": kind.value, **counts, "date": listing.date, "origin": listing.origin}
+
+
+def _report(found_changes: list[Change], found: Found, known: Inventory, path: Path) -> dict[str, Any]:
+    years = [
+        {
+            **_facts(known, change.year, change.kind),
+            "is_new": change.before is None,
+            "tiles_added": change.tiles_added,
+            "tiles_removed": change.tiles_removed,
+            "cells_added": change.cells_added,
+            "cells_removed": change.cells_removed,
+        }
+        for change in found_changes
+    ]
+    return {"years": years, "ignored": _ignored(found), "written": str(path)}
+
+
+def _ignored(found: Found) -> dict[str, int]:
+    return {reason.value: count for reason, count in sorted(found.ignored.items()) if count}
+
+
+def _print_changes(found_changes: list[Change]) -> None:
+    table = _table("change")
+    for change in found_changes:
+        counts = str(change.listing.tile_count), str(change.listing.cell_count)
+        table.add_row(str(change.year), change.kind.value, *counts, _in_words(change))
+    _print(table)
+
+
+def _in_words(change: Change) -> str:
+    if change.before is None:
+        return "new"
+    parts = [f"+{_shown(change.tiles_added)}"] if change.tiles_added else []
+    parts += [f"-{_shown(change.tiles_removed)}"] if change.tiles_removed else []
+    parts += [f"+{change.cells_added} cells"] if change.cells_added else []
+    parts += [f"-{change.cells_removed} cells"] if change.cells_removed else []
+    return ", ".join(parts) or "none"
+
+
+def _shown(names: list[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN_NAMES else ""
+    return f"{len(names)} tiles ({', '.join(names[:_SHOWN_NAMES])}{more})"
+
+
+def _table(*columns: str) -> Table:
+    table = Table("year", "kind", "tiles", "cells", *columns, box=None)
+    table.columns[2].justify = table.columns[3].justify = "right"
+    return table
+
+
+def _print(table: Table) -> None:
+    Console(soft_wrap=True, highlight=False).print(table)
