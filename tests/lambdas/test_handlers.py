@@ -147,7 +147,9 @@ def test_the_secret_opens_the_source(
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name="jaxa", SecretString=json.dumps({"username": "me", "password": "s3cret"}))
     with JaxaServer(mirror, account=Account("me", "s3cret")) as server:
-        changed = TileSettings("s3://out", "runs", server.url, "jaxa", cell_pixels=grid.cell_pixels)
+        changed = TileSettings(
+            "s3://out", "runs", server.url, "jaxa", cell_pixels=grid.cell_pixels, allow_plain_login=True
+        )
         use(monkeypatch, changed)
         assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
         process_tile._credentials.cache_clear()

@@ -16,7 +16,9 @@ import pytest
 from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileYear
-from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
+from alos_mosaic.processing.download import Archive, fetch
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from local.archives import place_archive
 from local.jaxa_server import Account, JaxaServer
 
@@ -36,7 +38,8 @@ def ftp(mirror: Path) -> Iterator[JaxaServer]:
 
 
 def fetched(url: str, folder: Path, asked: TileYear = ASKED, credentials: Credentials | None = None) -> Archive:
-    with open_source(url, credentials, timeout_seconds=2) as source:
+    access = SourceAccess(credentials, allow_plain_login=True, timeout_seconds=2)
+    with open_source(url, access) as source:
         return fetch(source, asked, folder)
 
 

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
-from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
-from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
+from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
@@ -52,11 +52,11 @@ def main(
 def process(
     tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
     to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
-    source: Annotated[str, typer.Option(help="Where archives come from: ftp://host or file:///mirror.")] = (
-        DEFAULT_SOURCE_URI
-    ),
+    source: SourceOption = DEFAULT_SOURCE_URI,
     work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
     mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
+    allow_plain_login: AllowPlainLoginOption = False,
+    requester_pays: RequesterPaysOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
@@ -71,7 +71,7 @@ def process(
         scratch = (work or Path(tempfile.gettempdir())) / f"alos-mosaic-{os.getpid()}"
         target = open_target(to, boto3.client("s3") if urlsplit(to).scheme == "s3" else None)
         with work_folder(scratch) as folder:
-            place = Workplace(source, target, folder, _credentials())
+            place = Workplace(source, target, folder, source_access(source, allow_plain_login, requester_pays))
             result = process_tile(TileRequest(tile_year, mode), place)
     except MosaicError as error:
         result = _failure(tile, error)
@@ -110,13 +110,6 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _credentials() -> Credentials | None:
-    settings = SourceSettings.from_env()
-    if settings.source_username is None or settings.source_password is None:
-        return None
-    return Credentials(settings.source_username, settings.source_password)
 
 
 def _failure(tile: str, error: MosaicError) -> TileResult:
