@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailableError, TileAbsentError
+from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileYear
 from alos_mosaic.processing.download import Archive, fetch
@@ -106,16 +106,6 @@ def test_credentials_open_a_server_that_wants_them(archive: Path, mirror: Path, 
 
 def test_a_password_is_never_shown() -> None:
     assert "secret" not in repr(Credentials("me", "secret"))
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["ftp://me:secret@host", "gopher://host", "ftp://", "/a/folder", "", "file://host/folder", "s3://bucket"],
-)
-def test_what_is_no_source_is_refused(url: str) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        open_source(url)
-    assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_is_full_is_unavailable(archive: Path, mirror: Path, tmp_path: Path) -> None:

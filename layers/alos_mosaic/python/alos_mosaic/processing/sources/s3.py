@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,8 +15,6 @@ from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sin
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
-
-_PARTIAL: Final = 206
 
 
 class S3Source:
@@ -69,7 +67,7 @@ class S3Source:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path, **chosen)
             body = answer["Body"]
             try:
-                if start and answer["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL:
+                if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
                     raise SourceUnavailableError(f"{self.url}/{path}: the server ignores Range")
                 while chunk := body.read(CHUNK_BYTES):
                     sink(chunk)
