@@ -43,6 +43,13 @@ class Answer:
     """The only method that is answered so; all unless told."""
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Pass over clients that hang up or trust no certificate of ours: tests ask for both."""
+
+
 class WebServer:
     """Serves a folder's files, for a ``with`` block; ``answers`` by path come before the files."""
 
@@ -53,8 +60,7 @@ class WebServer:
         self.folder = folder
         self.stopping = threading.Event()
         self.login = None if account is None else _basic(account)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), _handler(self))
         self._scheme = "http"
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
+from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
@@ -30,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(doctor)
 _errors = Console(stderr=True, highlight=False)
 
 
