@@ -80,7 +80,7 @@ def test_a_server_that_ignores_range_still_works(mirror: Path) -> None:
 
 def test_a_server_that_resumes_elsewhere_than_told_does_not_work(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = FileSource.read
-    monkeypatch.setattr(FileSource, "read", lambda self, path, sink, start=0: read(self, path, sink))
+    monkeypatch.setattr(FileSource, "read", lambda self, path, sink, _start=0: read(self, path, sink))
     diagnosis = diagnose(mirror.as_uri(), SourceAccess())
     assert not diagnosis.works
     assert verdicts(diagnosis)["server resume"] == "failed"
