@@ -8,7 +8,8 @@ import pytest
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid
-from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, Diagnosis, Verdict, diagnose
+from alos_mosaic.processing.checks import Diagnosis, Verdict
+from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from local.archives import place_archive

@@ -25,6 +25,10 @@ def test_other_variables_are_passed_over() -> None:
     assert SourceSettings.from_env({"PATH": "/bin", "ALOS_MOSAIC_SOURCE_USERNAME": "me"}).source_username == "me"
 
 
+def test_a_password_is_never_shown() -> None:
+    assert "s3cret" not in repr(SourceSettings("me", "s3cret"))
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="ALOS_MOSAIC_RUNS_BUCKET"):
         SeedSettings.from_env({})

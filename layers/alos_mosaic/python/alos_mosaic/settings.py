@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, Self, get_type_hints
 
 from alos_mosaic.errors import InvalidRequestError
@@ -118,4 +118,4 @@ class SourceSettings(Settings):
     """Credentials for the source, as the command takes them: never from an argument, which a process list shows."""
 
     source_username: str | None = None
-    source_password: str | None = None
+    source_password: str | None = field(default=None, repr=False)

@@ -20,7 +20,8 @@ from alos_mosaic.bands import BANDS
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
-from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, Diagnosis, Verdict, diagnose
+from alos_mosaic.processing.checks import Diagnosis, Verdict
+from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.inspection import Inspection, MemberFacts, inspect_archive
 from alos_mosaic.processing.pipeline import work_folder
 
