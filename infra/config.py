@@ -43,6 +43,10 @@ class StackConfig:
     """Where archives come from."""
     source_secret_name: str | None = None
     """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous."""
+    allow_plain_login: bool = False
+    """Whether that password may travel unencrypted, as it does over ftp://."""
+    requester_pays: bool = False
+    """Whether this account pays for what is read from an s3:// source."""
     memory_mib: int = 4096
     """Memory of the tile Lambda: one vCPU per 1769 MiB."""
     ephemeral_storage_mib: int = 10_240
@@ -77,6 +81,10 @@ class StackConfig:
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
             )
+        try:
+            settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
+        except InvalidRequestError as error:
+            raise ConfigError(str(error)) from error
 
     @classmethod
     def from_context(cls, context: Mapping[str, Any]) -> Self:
@@ -92,6 +100,10 @@ class StackConfig:
 
 def _parse(name: str, value: object, kind: object) -> Any:
     """Read a value that came as JSON from cdk.json or as text from the command line."""
+    if kind is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise ConfigError(f"{name} is {value!r}; expected is true or false")
+        return str(value).lower() == "true"
     if kind in (int, float):
         try:
             return kind(str(value))
@@ -129,7 +141,7 @@ def _is_region(name: str) -> bool:
 _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "output_bucket_name": _matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket"),
     "output_prefix": _matches(r"|[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder without slash at its ends"),
-    "source_uri": _matches(r"[a-z][a-z0-9]*://\S+", "a URI like ftp://host"),
+    "source_uri": _matches(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password"),
     "source_secret_name": _matches(r"[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN"),
     "memory_mib": _between(128, 10_240),
     "ephemeral_storage_mib": _between(512, 10_240),

@@ -78,9 +78,13 @@ class Functions(Construct):
             source_uri=config.source_uri,
             source_secret_name=config.source_secret_name,
             cell_pixels=config.cell_pixels,
+            allow_plain_login=config.allow_plain_login,
+            requester_pays=config.requester_pays,
         )
         role = self._role("ProcessTile")
         self._allow_publishing(role)
+        if config.source_uri.startswith("s3://"):
+            self._allow_reading_mirror(role, config.source_uri)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -142,6 +146,13 @@ class Functions(Construct):
             [self._storage.runs.arn_for_objects(naming.results_prefix("*") + "*")],
             because="One result a tile of a run; runs are named when they start.",
         )
+
+    def _allow_reading_mirror(self, role: iam.Role, uri: str) -> None:
+        bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
+        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
+        pattern = f"{prefix}/*" if prefix else "*"
+        allow(role, ["s3:GetObject"], [f"{arn}/{pattern}"], because="The mirror holds every archive of every year.")
+        allow(role, ["s3:ListBucket"], [arn], conditions={"StringLike": {"s3:prefix": [pattern]}})
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.

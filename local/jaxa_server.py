@@ -48,7 +48,8 @@ class JaxaServer:
     """A read-only FTP server in a thread of its own, for a ``with`` block or :meth:`start` and :meth:`stop`.
 
     Anonymous unless there is an account. ``max_connections`` counts control connections; the next one is turned away
-    with 421. ``bytes_per_second`` throttles each transfer, in bursts of about that many bytes.
+    with 421. ``bytes_per_second`` throttles each transfer, in bursts of about that many bytes. With a ``certificate``
+    (a PEM file that holds its key, too) it is an FTPS server: nothing goes without TLS, and there is no throttle.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class JaxaServer:
         max_connections: int = 0,
         bytes_per_second: int = 0,
         port: int = 0,
+        certificate: Path | None = None,
     ) -> None:
         self.commands: list[Command] = []
         """Every command since the start, in the order of arrival."""
@@ -66,6 +68,7 @@ class JaxaServer:
         self._max_connections = max_connections
         self._bytes_per_second = bytes_per_second
         self._wanted_port = port
+        self._certificate = certificate
         self._stopping = threading.Event()
         self._server: FTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -84,8 +87,8 @@ class JaxaServer:
 
     @property
     def url(self) -> str:
-        """``ftp://127.0.0.1:PORT``, without account and closing slash."""
-        return f"ftp://{self.host}:{self.port}"
+        """``ftp://127.0.0.1:PORT`` (or ``ftps``), without account and closing slash."""
+        return f"{'ftps' if self._certificate else 'ftp'}://{self.host}:{self.port}"
 
     def names(self) -> list[str]:
         """Return the names of the commands seen, in order."""
@@ -139,7 +142,17 @@ class JaxaServer:
                 commands.append(Command(cmd, "***" if cmd == "PASS" else arg))
                 return super().pre_process_command(line, cmd, arg)
 
-        return Handler
+        return Handler if self._certificate is None else self._encrypted(Handler)
+
+    def _encrypted(self, handler: type[FTPHandler]) -> type[FTPHandler]:
+        from pyftpdlib.handlers import TLS_FTPHandler  # noqa: PLC0415 - it needs pyOpenSSL, which nothing else does
+
+        class EncryptedHandler(handler, TLS_FTPHandler):  # type: ignore[misc]
+            dtp_handler = TLS_FTPHandler.dtp_handler
+            certfile = str(self._certificate)
+            tls_control_required = tls_data_required = True
+
+        return EncryptedHandler
 
 
 def _authorizer(folder: Path, account: Account | None) -> DummyAuthorizer:

@@ -19,9 +19,9 @@ from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, S
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import State, TileRequest, TileResult
 from alos_mosaic.naming import result_key
-from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
+from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from alos_mosaic.settings import TileSettings
 
 if TYPE_CHECKING:
@@ -89,9 +89,19 @@ def _workplace(settings: TileSettings, work: Path) -> Workplace:
         source_url=settings.source_uri,
         target=open_target(settings.output_uri, _s3()),
         work=work,
-        credentials=None if settings.source_secret_name is None else _credentials(settings.source_secret_name),
-        source_timeout_seconds=settings.source_timeout_seconds,
+        access=_access(settings),
         grid=Grid(settings.cell_pixels),
+    )
+
+
+def _access(settings: TileSettings) -> SourceAccess:
+    secret = settings.source_secret_name
+    return SourceAccess(
+        credentials=None if secret is None else _credentials(secret),
+        allow_plain_login=settings.allow_plain_login,
+        timeout_seconds=settings.source_timeout_seconds,
+        requester_pays=settings.requester_pays,
+        s3=_s3(),
     )
 
 
@@ -105,9 +115,11 @@ def _fresh_work_folder() -> Iterator[Path]:
     """Yield an empty folder; what a worker that died left in this warm environment, which is ours alone, goes first."""
     parent = Path(tempfile.gettempdir()) / "alos-mosaic"
     shutil.rmtree(parent, ignore_errors=True)
-    with work_folder(parent) as folder:
-        yield folder
-    shutil.rmtree(parent, ignore_errors=True)
+    try:
+        with work_folder(parent) as folder:
+            yield folder
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
 
 
 def _credentials(secret_name: str) -> Credentials:

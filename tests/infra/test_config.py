@@ -21,11 +21,14 @@ def test_settings_come_as_json_or_as_text() -> None:
         "alos-mosaic:max_concurrency_ceiling": 4,
         "alos-mosaic:failure_limit_percent": "2.5",
         "alos-mosaic:output_bucket_name": "",
+        "alos-mosaic:allow_plain_login": "true",
+        "alos-mosaic:requester_pays": False,
         "@aws-cdk/aws-iam:minimizePolicies": True,
     }
     config = StackConfig.from_context(context)
     assert (config.memory_mib, config.max_concurrency_ceiling, config.failure_limit_percent) == (8192, 4, 2.5)
     assert config.output_bucket_name is None
+    assert (config.allow_plain_login, config.requester_pays) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,9 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("output_bucket_name", 7, "output_bucket_name is 7; expected is text"),
         ("output_prefix", "a/", "output_prefix is 'a/'; expected is a folder without slash at its ends"),
         ("source_uri", "ftp.eorc.jaxa.jp", "source_uri is 'ftp.eorc.jaxa.jp'; expected is a URI like ftp://host"),
+        ("source_uri", "ftp://me:pw@host", "source_uri is 'ftp://me:pw@host'; expected is a URI like ftp://host, with"),
+        ("allow_plain_login", "maybe", "allow_plain_login is 'maybe'; expected is true or false"),
+        ("source_secret_name", "jaxa", "over ftp:// the source's password would travel unencrypted; use ftps://"),
         ("source_uri", None, "source_uri is None; expected is text"),
         ("default_region", "atlantis", "default_region is 'atlantis'; expected is a region that the grid knows"),
         ("default_max_concurrency", 9, "default_max_concurrency is 9, above max_concurrency_ceiling, which is 8"),
@@ -79,6 +85,7 @@ def test_a_given_bucket_with_a_prefix_and_a_secret(tmp_path: Path) -> None:
         output_prefix="radar/v1",
         source_secret_name="jaxa/login",
         source_uri="ftp://127.0.0.1:2121",
+        allow_plain_login=True,
         cell_pixels=30,
         removal="retain",
     )
@@ -89,9 +96,21 @@ def test_a_given_bucket_with_a_prefix_and_a_secret(tmp_path: Path) -> None:
     assert variables["ALOS_MOSAIC_OUTPUT_URI"] == "s3://somebodys-bucket/radar/v1"
     assert variables["ALOS_MOSAIC_SOURCE_SECRET_NAME"] == "jaxa/login"
     assert variables["ALOS_MOSAIC_SOURCE_URI"] == "ftp://127.0.0.1:2121"
+    assert variables["ALOS_MOSAIC_ALLOW_PLAIN_LOGIN"] == "True"
     assert variables["ALOS_MOSAIC_CELL_PIXELS"] == "30"
     (policy,) = (p for name, p in stack.of_type("AWS::IAM::Policy").items() if "ProcessTile" in name)
     arns = [flat(arn) for s in policy["PolicyDocument"]["Statement"] for arn in as_list(s["Resource"])]
     assert "arn:${AWS::Partition}:s3:::somebodys-bucket/radar/v1/alos_palsar_mosaic/*" in arns
     secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:jaxa/login-??????"
     assert secret in arns
+
+
+def test_a_mirror_in_s3_may_be_read_and_nothing_beside_it(tmp_path: Path) -> None:
+    stack = synthesized(tmp_path, source_uri="s3://a-mirror/jaxa/", requester_pays=True)
+    (policy,) = (p for name, p in stack.of_type("AWS::IAM::Policy").items() if "ProcessTile" in name)
+    statements = [s for s in policy["PolicyDocument"]["Statement"] if "a-mirror" in flat(as_list(s["Resource"])[0])]
+    granted = {action: s for s in statements for action in as_list(s["Action"])}
+    assert set(granted) == {"s3:GetObject", "s3:ListBucket"}
+    assert flat(granted["s3:GetObject"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror/jaxa/*"
+    assert flat(granted["s3:ListBucket"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror"
+    assert granted["s3:ListBucket"]["Condition"] == {"StringLike": {"s3:prefix": ["jaxa/*"]}}

@@ -67,7 +67,7 @@ def test_version_and_help() -> None:
         ({"--to": "s3://bucket"}, {"AWS_DEFAULT_REGION": "bad region!"}, "region"),
         ({"--to": "s3://bucket"}, {"AWS_PROFILE": "nope"}, "nope"),
         ({"--to": "s3://["}, {}, "no URI"),
-        ({"--source": "ftp://host:99999"}, {}, "no URI"),
+        ({"--source": "ftp://host:99999"}, {}, "no source"),
         ({}, {"ALOS_MOSAIC_SOURCE_USERNAME": "me"}, "only one is set"),
         ({"--work": "/dev/null"}, {}, "work folder"),
     ],

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, Self, get_type_hints
 
 from alos_mosaic.errors import InvalidRequestError
 
 _PREFIX: Final = "ALOS_MOSAIC_"
+
+_TRUTH: Final = {"true": True, "false": False}
+_PLAIN_SCHEMES: Final = ("ftp", "http")
 
 DEFAULT_SOURCE_URI: Final = "ftp://ftp.eorc.jaxa.jp"
 DEFAULT_REGION: Final = "global"
@@ -52,9 +55,26 @@ class Settings:
 
 def _parse(key: str, text: str, kind: object) -> object:
     try:
+        if kind is bool:
+            return _TRUTH[text.lower()]
         return kind(text) if kind in (int, float) else text
+    except KeyError as error:
+        raise InvalidRequestError(f"{key} is {text!r}, which is neither true nor false") from error
     except ValueError as error:
         raise InvalidRequestError(f"{key} is {text!r}, which is not a number") from error
+
+
+def check_plain_login(source_uri: str, has_login: bool, is_allowed: bool) -> None:
+    """Raise :class:`InvalidRequestError` if a user and password would travel readable for everyone on the way.
+
+    >>> check_plain_login("ftps://host", has_login=True, is_allowed=False)
+    """
+    scheme = source_uri.partition("://")[0].lower()
+    if has_login and scheme in _PLAIN_SCHEMES and not is_allowed:
+        raise InvalidRequestError(
+            f"over {scheme}:// the source's password would travel unencrypted; use {scheme}s:// if the server has it, "
+            "or allow it: --allow-plain-login, in a deployment allow_plain_login"
+        )
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,10 @@ class TileSettings(Settings):
     source_secret_name: str | None = None
     """Secrets Manager secret with ``{"username": ..., "password": ...}``; without one the source is anonymous."""
     source_timeout_seconds: float = 60.0
+    allow_plain_login: bool = False
+    """Whether the source's password may travel unencrypted, as it does over ``ftp://``."""
+    requester_pays: bool = False
+    """Whether we pay for what we read from an ``s3://`` source."""
     cell_pixels: int = 4500
 
 
@@ -98,4 +122,4 @@ class SourceSettings(Settings):
     """Credentials for the source, as the command takes them: never from an argument, which a process list shows."""
 
     source_username: str | None = None
-    source_password: str | None = None
+    source_password: str | None = field(default=None, repr=False)

@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 from alos_mosaic import inventory
+from alos_mosaic.cli.source import source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.inventory import Inventory
 from alos_mosaic.listings import Change, Found, changes
 from alos_mosaic.messages import parse_year
 from alos_mosaic.missions import MISSIONS
-from alos_mosaic.processing.download import Credentials, open_source
 from alos_mosaic.processing.server_listing import archive_paths
-from alos_mosaic.settings import DEFAULT_SOURCE_URI, SourceSettings
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _SHOWN_NAMES: Final = 5
@@ -120,20 +121,13 @@ def _ask(url: str, years: str | None, date: str | None) -> Found:
     ]
     asked = all_years if years is None else [parse_year(year) for year in years.split(",")]
     found = Found()
-    with open_source(url, _credentials()) as source:
+    with open_source(url, source_access(url)) as source:
         for year in asked:
             before = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
             found.read(archive_paths(source, year), date or f"{today:%Y-%m-%d}", url)
             after = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
             _errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
     return found
-
-
-def _credentials() -> Credentials | None:
-    settings = SourceSettings.from_env()
-    if settings.source_username is None or settings.source_password is None:
-        return None
-    return Credentials(settings.source_username, settings.source_password)
 
 
 def _facts(known: Inventory, year: int, kind: inventory.ArchiveKind) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from rich.table import Table
 
 import alos_mosaic
 from alos_mosaic.cli import inventory
-from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.cli.doctor import doctor
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
+from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
-from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.seeding import tiles_to_seed
-from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
+from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(inventory.app, name="inventory")
+app.command()(doctor)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -56,11 +58,11 @@ def main(
 def process(
     tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
     to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
-    source: Annotated[str, typer.Option(help="Where archives come from: ftp://host or file:///mirror.")] = (
-        DEFAULT_SOURCE_URI
-    ),
+    source: SourceOption = DEFAULT_SOURCE_URI,
     work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
     mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
+    allow_plain_login: AllowPlainLoginOption = False,
+    requester_pays: RequesterPaysOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
@@ -74,7 +76,8 @@ def process(
         request = TileRequest(TileYear.from_text(tile), mode)
         target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
-            result = process_tile(request, Workplace(source, target, folder, _credentials()))
+            access = source_access(source, allow_plain_login, requester_pays)
+            result = process_tile(request, Workplace(source, target, folder, access))
     except Exception as error:
         logger.debug("Tile failed", exc_info=error)
         result = _failure(tile, error)
@@ -113,15 +116,6 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _credentials() -> Credentials | None:
-    settings = SourceSettings.from_env()
-    if settings.source_username is None and settings.source_password is None:
-        return None
-    if settings.source_username is None or settings.source_password is None:
-        raise InvalidRequestError("of ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD only one is set")
-    return Credentials(settings.source_username, settings.source_password)
 
 
 def _failure(tile: str, error: Exception) -> TileResult:

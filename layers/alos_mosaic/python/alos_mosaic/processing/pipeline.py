@@ -24,10 +24,12 @@ from alos_mosaic.naming import band_file_name, band_file_stem, item_file_name, i
 from alos_mosaic.processing.archive import Members, unpack
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
-from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
+from alos_mosaic.processing.download import Archive, fetch
 from alos_mosaic.processing.metadata import ITEM_MEDIA_TYPE, TileProduct, describe
 from alos_mosaic.processing.mosaic import check_complete, mosaic
 from alos_mosaic.processing.publish import Expected, Target, is_published
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import SourceAccess
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +42,8 @@ class Workplace:
     target: Target
     work: Path
     """An existing, empty folder on this machine; who made it removes it."""
-    credentials: Credentials | None = None
-    source_timeout_seconds: float = 60.0
+    access: SourceAccess = field(default_factory=SourceAccess)
+    """What it takes to open the source."""
     grid: Grid = field(default_factory=Grid)
 
 
@@ -62,7 +64,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     try:
         with (
             stopwatch.stage("fetch"),
-            open_source(place.source_url, place.credentials, place.source_timeout_seconds) as source,
+            open_source(place.source_url, place.access) as source,
         ):
             archive = fetch(source, request.tile_year, place.work)
     except TileAbsentError as error:

@@ -8,7 +8,7 @@ from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.download import Source
+from alos_mosaic.processing.sources.protocol import Source
 
 
 def archive_paths(source: Source, year: int) -> Iterator[str]:

@@ -1,0 +1,157 @@
+"""``alos-mosaic doctor``: what a source can do, what an archive holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alos_mosaic.bands import BANDS
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, source_access
+from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.grid import Tile
+from alos_mosaic.processing.checks import Diagnosis, Verdict
+from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
+from alos_mosaic.processing.inspection import Inspection, MemberFacts, inspect_archive
+from alos_mosaic.processing.pipeline import work_folder
+
+_SMALLEST_SHARE: Final = 0.001
+_LEGEND: Final = """
+masked: pixels that the mask calls no data
+odd: those of them that are neither 0 nor the tag
+lost: pixels that hold the tag (0 without one) where the mask says data"""
+_STYLES: Final = {Verdict.OK: "green", Verdict.NO: "yellow", Verdict.FAILED: "bold red"}
+
+
+def doctor(
+    source: Annotated[str | None, typer.Option(help="A source to question, like ftp://host.")] = None,
+    archive: Annotated[Path | None, typer.Option(help="An archive on this machine to look into.")] = None,
+    years: Annotated[str, typer.Option(help="Years to ask the source for, separated by commas.")] = (
+        ",".join(map(str, EXAMPLE_YEARS))
+    ),
+    tile: Annotated[str, typer.Option(help="The tile to ask the source for.")] = EXAMPLE_TILE.name,
+    allow_plain_login: AllowPlainLoginOption = False,
+    requester_pays: RequesterPaysOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say what a source can do, or what an archive holds.
+
+    A source is asked for one tile a mission in every layout, for a listing, a resumed transfer and 8 MiB. Exits with 0
+    if all that a tile needs works, else with 1. A user and password for the source are read from
+    ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+
+    Example: alos-mosaic doctor --source ftp://ftp.eorc.jaxa.jp
+    """
+    findings: Diagnosis | Inspection
+    try:
+        if source is not None and archive is None:
+            access = source_access(source, allow_plain_login, requester_pays)
+            findings = diagnose(source, access, _years(years), Tile.from_name(tile))
+        elif archive is not None and source is None:
+            findings = _inspected(archive)
+        else:
+            raise typer.BadParameter("one thing at a time: --source URI or --archive FILE")
+    except MosaicError as error:
+        if as_json:
+            typer.echo(json.dumps({"works": False, "error": type(error).__name__, "cause": str(error)}, indent=2))
+        else:
+            Console(stderr=True, highlight=False).print(f"alos-mosaic: {error}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(findings.to_dict(), indent=2))
+    elif isinstance(findings, Diagnosis):
+        _print_diagnosis(findings, Console(highlight=False))
+    else:
+        _print_inspection(findings, Console(highlight=False))
+    raise typer.Exit(0 if findings.works else 1)
+
+
+def _years(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(year) for year in text.split(","))
+    except ValueError as error:
+        raise InvalidRequestError(f"{text!r} are no years separated by commas") from error
+
+
+def _inspected(archive: Path) -> Inspection:
+    if not archive.is_file():
+        raise InvalidRequestError(f"there is no file {archive}")
+    with work_folder(Path(tempfile.gettempdir()) / f"alos-mosaic-doctor-{os.getpid()}") as folder:
+        return inspect_archive(archive, folder)
+
+
+def _print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+    width = max(len(check.name) for check in diagnosis.checks)
+    console.print(diagnosis.source, markup=False, style="bold")
+    for subject, checks in groupby(diagnosis.checks, key=lambda check: check.subject):
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(min_width=width, no_wrap=True)
+        table.add_column(min_width=max(map(len, Verdict)))
+        table.add_column(overflow="fold")
+        for check in checks:
+            table.add_row(check.name, Text(check.verdict, _STYLES[check.verdict]), Text(check.detail))
+        console.print(f"\n{subject}", markup=False)
+        console.print(Padding(table, (0, 0, 0, 2)))
+    failed = sum(check.verdict is Verdict.FAILED for check in diagnosis.checks)
+    verdict = f"{failed} of {len(diagnosis.checks)} checks failed." if failed else "All that a tile needs works."
+    console.print(f"\n{verdict}", markup=False, style="red" if failed else "green")
+
+
+def _print_inspection(inspection: Inspection, console: Console) -> None:
+    size = f"{inspection.size_bytes / 1e6:,.1f} MB"
+    title = f"{inspection.archive}, {size}: {inspection.year}/{inspection.tile}, {len(inspection.cells)} of 25 cells"
+    console.print(title, markup=False, style="bold")
+    console.print(Text(" ".join(inspection.cells)))
+    table = Table("band", "cells", "form", "type", box=None)
+    for name in ("MB", "tag", "values", "masked", "odd", "lost"):
+        table.add_column(name, justify="right")
+    for code in BANDS:
+        of_band = [member for member in inspection.members if member.band == code]
+        if of_band:
+            table.add_row(*_band_row(code, of_band))
+    console.print()
+    console.print(table)
+    console.print(_LEGEND, markup=False, style="dim")
+    total = sum(inspection.mask_values.values()) or 1
+    shares = ", ".join(f"{value}: {_percent(count / total)}" for value, count in inspection.mask_values.items())
+    console.print(f"\nmask values {shares or 'unknown'}", markup=False)
+    for problem in inspection.problems:
+        console.print(f"failed: {problem}", markup=False, style="red")
+    if inspection.works:
+        console.print("A tile can be made of it.", style="green")
+
+
+def _band_row(code: str, of_band: list[MemberFacts]) -> list[str]:
+    lows = [member.minimum for member in of_band if member.minimum is not None]
+    highs = [member.maximum for member in of_band if member.maximum is not None]
+    masked, other = sum(member.masked for member in of_band), sum(member.masked_other for member in of_band)
+    return [
+        code,
+        str(len(of_band)),
+        _distinct(member.driver for member in of_band),
+        _distinct(member.dtype for member in of_band),
+        f"{sum(member.size_bytes for member in of_band) / 1e6:,.1f}",
+        _distinct(None if member.nodata is None else f"{member.nodata:g}" for member in of_band),
+        f"{min(lows)} to {max(highs)}" if lows else "unreadable",
+        f"{masked:,}",
+        f"{other:,}",
+        f"{sum(member.unmasked_nodata for member in of_band):,}",
+    ]
+
+
+def _percent(share: float) -> str:
+    return "under 0.1 %" if share < _SMALLEST_SHARE else f"{share * 100:.1f} %"
+
+
+def _distinct(values: Iterable[str | None]) -> str:
+    return ", ".join(sorted({"none" if value is None else value for value in values}))

@@ -1,0 +1,42 @@
+"""How the command opens a source: its options, with user and password from the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import boto3
+import typer
+
+from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
+from alos_mosaic.settings import SourceSettings
+
+SourceOption = Annotated[
+    str,
+    typer.Option(help="Where archives come from: ftp://, ftps://, https:// or s3:// with host or bucket, or file:///."),
+]
+AllowPlainLoginOption = Annotated[
+    bool, typer.Option("--allow-plain-login", help="Let the source's password travel unencrypted (ftp://).")
+]
+RequesterPaysOption = Annotated[
+    bool, typer.Option("--requester-pays", help="Pay for what is read from an s3:// source.")
+]
+
+
+def source_access(source: str, allow_plain_login: bool = False, requester_pays: bool = False) -> SourceAccess:
+    """Return what it takes to open a source; its password never comes from an argument, which a process list shows."""
+    return SourceAccess(
+        credentials=_credentials(),
+        allow_plain_login=allow_plain_login,
+        requester_pays=requester_pays,
+        s3=boto3.client("s3") if source.startswith("s3:") else None,
+    )
+
+
+def _credentials() -> Credentials | None:
+    settings = SourceSettings.from_env()
+    if settings.source_username is None and settings.source_password is None:
+        return None
+    if settings.source_username is None or settings.source_password is None:
+        raise InvalidRequestError("of ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD only one is set")
+    return Credentials(settings.source_username, settings.source_password)

@@ -1,0 +1,53 @@
+"""What the doctor's findings are made of: questions and their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+SERVER: Final = "server"
+"""The subject of checks that concern the source as a whole."""
+
+
+class Verdict(StrEnum):
+    """How a check ends."""
+
+    OK = "ok"
+    NO = "no"
+    """The source does not have it, and a tile can be processed without."""
+    FAILED = "failed"
+    """A tile can't be processed so."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer."""
+
+    subject: str
+    """``server``, or the mission, year and tile that was asked for."""
+    name: str
+    verdict: Verdict
+    detail: str
+    """What was seen, or the reason; a sentence for a person."""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the JSON form."""
+        return {"subject": self.subject, "name": self.name, "verdict": self.verdict, "detail": self.detail}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was asked of a source."""
+
+    source: str
+    checks: tuple[Check, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether all that a tile needs works."""
+        return all(check.verdict is not Verdict.FAILED for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"source": self.source, "works": self.works, "checks": [check.to_dict() for check in self.checks]}

@@ -1,0 +1,128 @@
+"""What a source can do, found out by asking it: the first thing to run against a server nobody here has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.grid import Tile
+from alos_mosaic.layouts import Layout, layouts_of
+from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.checks import SERVER, Check, Diagnosis, Verdict
+from alos_mosaic.processing.probes import as_time, check_listing, check_rate, check_resume, in_megabytes
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import RemoteFile, SourceAccess
+
+EXAMPLE_TILE: Final = Tile.from_name("N10E010")
+EXAMPLE_YEARS: Final = (1996, 2009, 2020)
+"""One year a mission; all of them list the example tile."""
+
+_SCHEMES_WITHOUT_LOGIN: Final = ("http", "https", "s3")
+"""Who we are goes with every request there: whether it is taken shows in the first answer."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What came of asking for a tile in one layout: a file, nothing, or a failure."""
+
+    tile_year: TileYear
+    layout: Layout
+    remote: RemoteFile | None = None
+    failure: str | None = None
+
+
+def diagnose(
+    url: str,
+    access: SourceAccess,
+    years: tuple[int, ...] = EXAMPLE_YEARS,
+    tile: Tile = EXAMPLE_TILE,
+) -> Diagnosis:
+    """Ask a source for a tile of each year, for a listing, a resumed transfer and its rate.
+
+    At most 8 MiB and a few KiB are transferred, over one connection at a time. Raises :class:`InvalidRequestError` for
+    a URL that is no source or a year without a mosaic; what the source answers, or doesn't, is in the checks.
+    """
+    login = _login(url, access)
+    if login.verdict is Verdict.FAILED:
+        return Diagnosis(url, (login,))
+    rows = [row for year in years for row in _ask(url, access, TileYear(year, tile))]
+    if urlsplit(url).scheme in _SCHEMES_WITHOUT_LOGIN:
+        login = _login_by_answers(rows, access)
+    found = [row.remote for row in rows if row.remote is not None]
+    server = (login, *(_checks_of_server(url, access, found, rows)))
+    return Diagnosis(url, (*server, *_checks_of_rows(rows)))
+
+
+def _login(url: str, access: SourceAccess) -> Check:
+    try:
+        with open_source(url, access):
+            pass
+    except SourceUnavailableError as error:
+        return Check(SERVER, "login", Verdict.FAILED, str(error))
+    if urlsplit(url).scheme == "file":
+        return Check(SERVER, "login", Verdict.OK, "a folder on this machine")
+    return Check(SERVER, "login", Verdict.OK, "with the given user" if access.credentials else "anonymous")
+
+
+def _login_by_answers(rows: list[_Row], access: SourceAccess) -> Check:
+    failures = [row.failure for row in rows if row.failure is not None]
+    if len(failures) == len(rows):
+        return Check(SERVER, "login", Verdict.FAILED, failures[0])
+    user = "user" if access.credentials else "no user"
+    return Check(SERVER, "login", Verdict.OK, f"files answer ({user} sent with every request)")
+
+
+def _ask(url: str, access: SourceAccess, tile_year: TileYear) -> Iterator[_Row]:
+    """Ask in every layout, over one connection; after a failure the rest is asked over a fresh one."""
+    layouts = list(layouts_of(mission_of(tile_year.year)))
+    while layouts:
+        try:
+            with open_source(url, access) as source:
+                while layouts:
+                    remote = source.stat(layouts[0].archive_path(tile_year.tile, tile_year.year))
+                    yield _Row(tile_year, layouts.pop(0), remote)
+        except SourceUnavailableError as error:
+            yield _Row(tile_year, layouts.pop(0), failure=str(error))
+
+
+def _checks_of_rows(rows: list[_Row]) -> Iterator[Check]:
+    for tile_year in dict.fromkeys(row.tile_year for row in rows):
+        mission = mission_of(tile_year.year)
+        subject = f"{mission.name} {tile_year.year}/{tile_year.tile}"
+        of_tile = [row for row in rows if row.tile_year == tile_year]
+        serving = next((row.layout.name for row in of_tile if row.remote is not None), None)
+        if serving is None:
+            yield Check(subject, "archive", Verdict.FAILED, "no layout row has it; is this the server's own tree?")
+        else:
+            yield Check(subject, "archive", Verdict.OK, f"row {serving} serves it")
+        for row in of_tile:
+            yield _check_of_row(subject, row)
+
+
+def _check_of_row(subject: str, row: _Row) -> Check:
+    if row.failure is not None:
+        return Check(subject, row.layout.name, Verdict.FAILED, row.failure)
+    if row.remote is None:
+        return Check(subject, row.layout.name, Verdict.NO, f"not in {row.layout.folder(row.tile_year.year)}")
+    return Check(subject, row.layout.name, Verdict.OK, f"{in_megabytes(row.remote.size_bytes)}, {as_time(row.remote)}")
+
+
+def _checks_of_server(url: str, access: SourceAccess, found: list[RemoteFile], rows: list[_Row]) -> Iterator[Check]:
+    folders = [remote.path.rpartition("/")[0] for remote in found]
+    yield check_listing(url, access, folders or [row.layout.folder(row.tile_year.year) for row in rows])
+    if not found:
+        for name in ("size", "time", "resume", "rate"):
+            yield Check(SERVER, name, Verdict.NO, "not tried: no archive was found to try it on")
+        return
+    largest = max(found, key=lambda remote: remote.size_bytes)
+    yield Check(SERVER, "size", Verdict.OK, f"{largest.path.rpartition('/')[2]} has {largest.size_bytes:,} bytes")
+    if largest.modified is None:
+        yield Check(SERVER, "time", Verdict.NO, "the server tells no modification times: a re-issue may go unnoticed")
+    else:
+        yield Check(SERVER, "time", Verdict.OK, f"last written {as_time(largest)}")
+    yield check_resume(url, access, largest)
+    yield check_rate(url, access, largest)

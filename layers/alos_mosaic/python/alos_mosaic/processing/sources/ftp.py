@@ -1,0 +1,149 @@
+"""FTP and FTPS servers: passive, binary, one connection."""
+
+from __future__ import annotations
+
+import ftplib
+import re
+import socket
+import ssl
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, Credentials, RemoteFile, Sink, SourceAccess
+
+_ANONYMOUS: Final = Credentials("anonymous", "anonymous@")
+_NO_SUCH_FILE: Final = "550"
+_NO_SUCH_LISTING: Final = re.compile(r"450.*no such", re.IGNORECASE | re.DOTALL)
+"""ProFTPD and Pure-FTPd answer 450 to the listing of a folder that is not there."""
+_REFUSAL: Final = re.compile(r"permission|denied|privilege|not allowed|forbidden|authori[sz]ed", re.IGNORECASE)
+"""Servers say 550 for what is not there and for what we may not see; only the words tell which."""
+
+
+_HANGUPS: Final[tuple[type[Exception], ...]] = (*ftplib.all_errors, AttributeError)
+"""What a good-bye may end with; ftplib raises AttributeError once a connection is closed."""
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """A connection whose other end may hang up without TLS' good-bye, as FTP servers do after the last byte.
+
+    Nothing is lost by it: the server still says 226 over the control connection, and sizes are compared.
+    """
+
+    def unwrap(self) -> socket.socket:
+        try:
+            return super().unwrap()
+        except OSError:
+            return self
+
+
+class _FtpTls(ftplib.FTP_TLS):
+    """FTP_TLS whose data connections go on with the control connection's TLS session, as vsftpd and ProFTPD demand."""
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
+        # The grandparent's, not FTP_TLS': that one wraps the connection in a session of its own.
+        connection, size = super(ftplib.FTP_TLS, self).ntransfercmd(cmd, rest)
+        session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
+        try:
+            return self.context.wrap_socket(connection, server_hostname=self.host, session=session), size
+        except BaseException:
+            connection.close()
+            raise
+
+
+class FtpSource:
+    """An FTP server: anonymous unless there are credentials.
+
+    ``ftps://`` is explicit TLS (``AUTH TLS`` on the usual port), with encrypted data connections and a certificate that
+    is verified against the host's name. A server without TLS is refused: there is no way back to plain FTP.
+    """
+
+    can_list = True
+
+    def __init__(self, url: str, access: SourceAccess) -> None:
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self._host, self._port = parts.hostname or "", parts.port or ftplib.FTP_PORT
+        self._root = unquote(parts.path).rstrip("/")
+        self._credentials = access.credentials
+        if parts.scheme == "ftps":
+            context = ssl.create_default_context(cafile=access.ca_file)
+            context.sslsocket_class = _TlsSocket
+            self._ftp: ftplib.FTP = _FtpTls(context=context, timeout=access.timeout_seconds, encoding="latin-1")
+        else:
+            self._ftp = ftplib.FTP(timeout=access.timeout_seconds, encoding="latin-1")  # noqa: S321 - JAXA serves so
+
+    def __enter__(self) -> Self:
+        try:
+            with self._as_unavailable():
+                self._ftp.connect(self._host, self._port)
+                user = self._credentials or _ANONYMOUS
+                self._ftp.login(user.username, user.password)  # FTP_TLS encrypts the connection first
+                if isinstance(self._ftp, ftplib.FTP_TLS):
+                    self._ftp.prot_p()
+                self._ftp.set_pasv(True)
+                self._ftp.voidcmd("TYPE I")
+        except SourceUnavailableError:
+            self._ftp.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._ftp.quit()
+        except _HANGUPS:
+            self._ftp.close()
+
+    def stat(self, path: str) -> RemoteFile | None:
+        """Return size and time of a file, or None if the server says 550."""
+        with self._as_unavailable(path):
+            try:
+                size = self._ftp.size(f"{self._root}/{path}")
+            except ftplib.error_perm as error:
+                if _says_absent(error):
+                    return None
+                raise
+            if size is None or size < 0:
+                raise SourceUnavailableError(f"{self.url}/{path}: the server does not tell the size")
+            return RemoteFile(path, size, self._modified(path))
+
+    def names(self, folder: str) -> list[str] | None:
+        """Return the names in a folder, or None if the server says 550."""
+        with self._as_unavailable(folder):
+            try:
+                lines = self._ftp.nlst(f"{self._root}/{folder}")
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                if not _says_absent(error):
+                    raise
+                lines = None
+            self._ftp.voidcmd("TYPE I")  # listings are text; the next SIZE is to count bytes
+        return None if lines is None else [line.rpartition("/")[2] for line in lines]
+
+    def read(self, path: str, sink: Sink, start: int = 0) -> None:
+        """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
+        with self._as_unavailable(path):
+            self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
+
+    def _modified(self, path: str) -> datetime | None:
+        try:
+            answer = self._ftp.sendcmd(f"MDTM {self._root}/{path}")
+        except ftplib.error_perm:  # a server without MDTM serves all the same
+            return None
+        try:
+            return datetime.strptime(answer[4:18], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    def _as_unavailable(self, path: str | None = None) -> AbstractContextManager[None]:
+        url = self.url if path is None else f"{self.url}/{path}"
+        return as_unavailable(url, ftplib.all_errors, self._credentials)  # OSErrors and EOFError are among them
+
+
+def _says_absent(error: ftplib.Error) -> bool:
+    answer = str(error)
+    return _NO_SUCH_LISTING.match(answer) is not None or (
+        answer.startswith(_NO_SUCH_FILE) and _REFUSAL.search(answer) is None
+    )

@@ -1,0 +1,161 @@
+"""HTTPS servers with Basic credentials, as the one of JAXA's web site. They serve files and no listings."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Final, Self
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink, SourceAccess
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_LIMIT: Final = 5
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+
+
+class HttpsSource:
+    """An HTTPS server. Credentials go to its own scheme, host and port only, wherever it redirects to."""
+
+    can_list = False
+
+    def __init__(self, url: str, access: SourceAccess) -> None:
+        self.url = url.rstrip("/")
+        self._origin = _origin(urlsplit(url))
+        self._credentials = access.credentials
+        self._pool = urllib3.PoolManager(
+            num_pools=2,
+            maxsize=1,
+            retries=False,
+            timeout=access.timeout_seconds,  # to connect, and from one piece to the next
+            ssl_context=ssl.create_default_context(cafile=access.ca_file),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.clear()
+
+    def stat(self, path: str) -> RemoteFile | None:
+        """Return size, time and ETag of a file, or None if the server says 404."""
+        with self._answer("HEAD", path) as answer:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return None
+            self._check(answer, path, HTTPStatus.OK)
+            size = answer.headers.get("Content-Length", "")
+            if not size.isdecimal():
+                raise SourceUnavailableError(f"{self.url}/{path}: the server does not tell the size")
+            return RemoteFile(path, int(size), _modified(answer), answer.headers.get("ETag"))
+
+    def names(self, folder: str) -> list[str] | None:
+        """Raise :class:`SourceUnavailableError`: there is no such thing as a listing over HTTPS."""
+        raise SourceUnavailableError(f"{self.url}/{folder}: folders can't be listed over HTTPS")
+
+    def read(self, path: str, sink: Sink, start: int = 0) -> None:
+        """Hand the file's bytes from offset ``start`` (Range) on to ``sink``, as the server stores them."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        with self._answer("GET", path, headers) as answer:
+            self._check(answer, path, HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+            if start:
+                self._check_range(answer, path, start)
+            # Servers label a .tar.gz as "Content-Encoding: gzip"; decoded, it would be another file.
+            for chunk in answer.stream(CHUNK_BYTES, decode_content=False):
+                sink(chunk)
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, headers: dict[str, str] | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Yield the answer that stands at the end of all redirects; its connection is closed if bytes are left."""
+        with as_unavailable(f"{self.url}/{path}", (HTTPError, HTTPException, OSError), self._credentials):
+            answer = self._follow(method, path, headers or {})
+            try:
+                yield answer
+            finally:
+                if method == "HEAD":
+                    answer.drain_conn()  # there is nothing to drain: the connection is good for the next question
+                answer.close()
+
+    def _follow(self, method: str, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        url = f"{self.url}/{quote(path)}"
+        for _ in range(_REDIRECTS_LIMIT + 1):
+            answer = self._pool.request(
+                method,
+                url,
+                headers={**headers, **self._login(url), "Accept-Encoding": "identity"},
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            if answer.status not in _REDIRECTS:
+                return answer
+            location = answer.headers.get("Location", "")
+            answer.close()
+            url = self._redirected(url, location, path)
+        raise SourceUnavailableError(f"{self.url}/{path}: more than {_REDIRECTS_LIMIT} redirects")
+
+    def _redirected(self, url: str, location: str, path: str) -> str:
+        """Return where a redirect leads; the address itself stays out of errors, since it may be signed."""
+        target = urlsplit(urljoin(url, location))
+        if not location or not target.hostname:
+            raise SourceUnavailableError(f"{self.url}/{path}: a redirect to nowhere")
+        if target.scheme != "https" and _origin(target) != self._origin:
+            raise SourceUnavailableError(
+                f"{self.url}/{path}: a redirect to {target.scheme}://{target.hostname}, which is not encrypted"
+            )
+        # A user in the address would be the server's choice of who we are.
+        return target._replace(netloc=target.netloc.rpartition("@")[2], fragment="").geturl()
+
+    def _login(self, url: str) -> dict[str, str]:
+        if self._credentials is None or _origin(urlsplit(url)) != self._origin:
+            return {}
+        pair = f"{self._credentials.username}:{self._credentials.password}".encode()
+        return {"Authorization": f"Basic {b64encode(pair).decode()}"}
+
+    def _check(self, answer: urllib3.BaseHTTPResponse, path: str, expected: HTTPStatus) -> None:
+        if answer.status == expected:
+            kind = answer.headers.get("Content-Type", "")
+            if kind.partition(";")[0].strip().lower() == "text/html":
+                raise SourceUnavailableError(f"{self.url}/{path}: a web page came instead of the file; log in?")
+            return
+        if expected == HTTPStatus.PARTIAL_CONTENT and answer.status == HTTPStatus.OK:
+            raise SourceUnavailableError(f"{self.url}/{path}: the server ignores Range, it can't begin in the middle")
+        raise SourceUnavailableError(f"{self.url}/{path}: {_words(answer.status)}")
+
+    def _check_range(self, answer: urllib3.BaseHTTPResponse, path: str, start: int) -> None:
+        said = answer.headers.get("Content-Range", "")
+        match = _CONTENT_RANGE.fullmatch(said)
+        if match is None or int(match[1]) != start:
+            raise SourceUnavailableError(f"{self.url}/{path}: asked for bytes from {start} on, came {said or 'others'}")
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or default
+
+
+def _modified(answer: urllib3.BaseHTTPResponse) -> datetime | None:
+    try:
+        return parsedate_to_datetime(answer.headers.get("Last-Modified", ""))
+    except ValueError:
+        return None
+
+
+def _words(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status}, which is no answer of HTTP's"

@@ -1,0 +1,89 @@
+"""A mirror in S3 with the server's own tree. Listings tell what is absent: asked for a missing key, S3 may say 403."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
+from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink, SourceAccess
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+
+
+class S3Source:
+    """A bucket, or a folder in one. The reader needs s3:ListBucket and s3:GetObject on it."""
+
+    can_list = True
+
+    def __init__(self, url: str, access: SourceAccess) -> None:
+        if access.s3 is None:
+            raise InvalidRequestError(f"{url} needs an S3 client")
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self._client, self._bucket = access.s3, parts.netloc
+        prefix = parts.path.strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._payer: dict[str, Any] = {"RequestPayer": "requester"} if access.requester_pays else {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def stat(self, path: str) -> RemoteFile | None:
+        """Return size, time and ETag of an object, or None if the listing does not name it.
+
+        The time is that of the copy into the mirror, not JAXA's.
+        """
+        key = self._prefix + path
+        with self._as_unavailable(path):
+            # In S3's order a key comes before all others that begin with it.
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1, **self._payer)
+        for entry in page.get("Contents", []):
+            if entry["Key"] == key:
+                return RemoteFile(path, entry["Size"], entry["LastModified"], entry.get("ETag"))
+        return None
+
+    def names(self, folder: str) -> list[str] | None:
+        """Return the names in a folder, or None if nothing lies below it."""
+        prefix = f"{self._prefix}{folder}/" if folder else self._prefix
+        with self._as_unavailable(folder):
+            keys = [key for page in self._pages(prefix) for key in _keys(page)]
+        names = [key.removeprefix(prefix).rstrip("/") for key in keys if key != prefix]
+        return names if keys else None
+
+    def read(self, path: str, sink: Sink, start: int = 0) -> None:
+        """Hand the object's bytes from offset ``start`` on to ``sink``, piece by piece."""
+        chosen = {**self._payer, **({"Range": f"bytes={start}-"} if start else {})}
+        with self._as_unavailable(path):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path, **chosen)
+            body = answer["Body"]
+            try:
+                if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
+                    raise SourceUnavailableError(f"{self.url}/{path}: the server ignores Range")
+                while chunk := body.read(CHUNK_BYTES):
+                    sink(chunk)
+            finally:
+                body.close()
+
+    def _pages(self, prefix: str) -> Iterator[ListObjectsV2OutputTypeDef]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        yield from paginator.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/", **self._payer)
+
+    def _as_unavailable(self, path: str) -> AbstractContextManager[None]:
+        return as_unavailable(f"{self.url}/{path}", (BotoCoreError, ClientError, OSError))
+
+
+def _keys(page: ListObjectsV2OutputTypeDef) -> list[str]:
+    return [
+        *(entry["Key"] for entry in page.get("Contents", [])),
+        *(entry["Prefix"] for entry in page.get("CommonPrefixes", [])),
+    ]
