@@ -13,6 +13,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import MosaicError, PublishError, SourceUnavailableError, error_message
+from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import State, TileRequest, TileResult
 from alos_mosaic.naming import result_key
@@ -89,6 +90,7 @@ def _workplace(settings: TileSettings, work: Path) -> Workplace:
         credentials=None if settings.source_secret_name is None else _credentials(settings.source_secret_name),
         source_timeout_seconds=settings.source_timeout_seconds,
         grid=Grid(settings.cell_pixels),
+        extra_layouts=layouts_from_json(settings.extra_layouts),
     )
 
 

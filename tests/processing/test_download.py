@@ -15,7 +15,9 @@ import pytest
 
 from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.download import Archive, Credentials, fetch, open_source
 from local.archives import place_archive
 from local.jaxa_server import Account, JaxaServer
@@ -37,7 +39,7 @@ def ftp(mirror: Path) -> Iterator[JaxaServer]:
 
 def fetched(url: str, folder: Path, asked: TileYear = ASKED, credentials: Credentials | None = None) -> Archive:
     with open_source(url, credentials, timeout_seconds=2) as source:
-        return fetch(source, asked, folder)
+        return fetch(source, asked, folder, layouts_of(mission_of(asked.year)))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "file"])

@@ -61,7 +61,7 @@ def test_members_open_as_what_they_hold(tmp_path: Path, year: int) -> None:
             continue
         assert name.is_of_year(year)
         with rasterio.open(path) as dataset:
-            assert dataset.driver == Form.of_year(year).value
+            assert dataset.driver == Form.of_year(year).driver
             assert dataset.transform[:6] == pytest.approx(GRID.transform(CELL))
             assert dataset.crs.to_epsg() == 4326 or "WGS_1984" in dataset.crs.to_wkt()
             assert dataset.nodata == (None if not extension else 0 if name.band_code == "mask" else 1)

@@ -78,6 +78,8 @@ class TileSettings(Settings):
     """Secrets Manager secret with ``{"username": ..., "password": ...}``; without one the source is anonymous."""
     source_timeout_seconds: float = 60.0
     cell_pixels: int = 4500
+    extra_layouts: str | None = None
+    """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class SummarySettings(Settings):
 
 @dataclass(frozen=True)
 class SourceSettings(Settings):
-    """Credentials for the source, as the command takes them: never from an argument, which a process list shows."""
+    """What the command needs to know of the source; credentials never as arguments, which a process list shows."""
 
     source_username: str | None = None
     source_password: str | None = None
+    extra_layouts: str | None = None
+    """As in :class:`TileSettings`."""

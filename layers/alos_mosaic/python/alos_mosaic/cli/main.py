@@ -16,10 +16,13 @@ from rich.table import Table
 
 import alos_mosaic
 from alos_mosaic.errors import MosaicError
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
 from alos_mosaic.processing.download import Credentials
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
+from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
@@ -57,12 +60,16 @@ def process(
     ),
     work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
     mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
+    product: Annotated[
+        str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for the year's own mosaic.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
 
     Exits with 0 for published and skipped, 3 for absent, 1 for failed. A user and password for the source are read
-    from ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+    from ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD, layouts to try ahead of the table's (JSON) from
+    ALOS_MOSAIC_EXTRA_LAYOUTS.
 
     Example: alos-mosaic process 2020/N25W165 --source file:///mirror --to file:///mosaics
     """
@@ -71,8 +78,8 @@ def process(
         scratch = (work or Path(tempfile.gettempdir())) / f"alos-mosaic-{os.getpid()}"
         target = open_target(to, boto3.client("s3") if urlsplit(to).scheme == "s3" else None)
         with work_folder(scratch) as folder:
-            place = Workplace(source, target, folder, _credentials())
-            result = process_tile(TileRequest(tile_year, mode), place)
+            place = Workplace(source, target, folder, _credentials(), extra_layouts=_extra_layouts())
+            result = process_tile(TileRequest(tile_year, mode, product=product), place)
     except MosaicError as error:
         result = _failure(tile, error)
     _print_result(result, as_json)
@@ -84,6 +91,9 @@ def tiles(
     years: Annotated[str, typer.Option(help="Years, separated by commas.")],
     region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
+    product: Annotated[
+        str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
 ) -> None:
     """List the tiles that a run over a selection would seed.
@@ -91,6 +101,7 @@ def tiles(
     Example: alos-mosaic tiles --years 2020 --region africa
     """
     given: dict[str, Any] = {"years": years.split(",")}
+    given |= {} if product is None else {"product": product}
     given |= {} if region is None else {"region": region}
     given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
     try:
@@ -117,6 +128,10 @@ def _credentials() -> Credentials | None:
     if settings.source_username is None or settings.source_password is None:
         return None
     return Credentials(settings.source_username, settings.source_password)
+
+
+def _extra_layouts() -> tuple[Layout, ...]:
+    return layouts_from_json(SourceSettings.from_env().extra_layouts)
 
 
 def _failure(tile: str, error: MosaicError) -> TileResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ftplib
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,9 +14,8 @@ from typing import Final, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from alos_mosaic.errors import InvalidRequestError, OutputError, SourceUnavailableError, TileAbsentError
-from alos_mosaic.layouts import Layout, layouts_of
+from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import TileYear
-from alos_mosaic.missions import mission_of
 
 logger = logging.getLogger(__name__)
 
@@ -188,13 +187,13 @@ def open_source(url: str, credentials: Credentials | None = None, timeout_second
     raise InvalidRequestError(f"{url!r} is no source; one looks like ftp://ftp.eorc.jaxa.jp or file:///mirror")
 
 
-def fetch(source: Source, tile_year: TileYear, folder: Path) -> Archive:
-    """Find a tile's archive by the layouts of its mission and fetch it into ``folder``.
+def fetch(source: Source, tile_year: TileYear, folder: Path, layouts: Sequence[Layout]) -> Archive:
+    """Find a tile's archive by the first of these layouts that has it and fetch it into ``folder``.
 
     Raises :class:`TileAbsentError` if the year's folder holds other archives but not this one, and
     :class:`SourceUnavailableError` for anything that stands between us and the bytes.
     """
-    layout, remote = _find(source, tile_year)
+    layout, remote = _find(source, tile_year, layouts)
     path = folder / remote.path.rpartition("/")[2]
     url = f"{source.url}/{remote.path}"
     logger.info("Fetching archive", extra={"url": url, "size_bytes": remote.size_bytes})
@@ -214,13 +213,14 @@ def fetch(source: Source, tile_year: TileYear, folder: Path) -> Archive:
     return Archive(path, url, layout, received, checksum.hexdigest(), remote.modified)
 
 
-def _find(source: Source, tile_year: TileYear) -> tuple[Layout, RemoteFile]:
-    layouts = layouts_of(mission_of(tile_year.year))
+def _find(source: Source, tile_year: TileYear, known: Sequence[Layout]) -> tuple[Layout, RemoteFile]:
+    scheme = urlsplit(source.url).scheme
+    layouts = [row for row in known if row.serves_tiles and row.covers(tile_year.year) and scheme in row.schemes]
     for layout in layouts:
         remote = source.stat(layout.archive_path(tile_year.tile, tile_year.year))
         if remote is not None:
             return layout, remote
-    folders = [layout.folder(tile_year.year) for layout in layouts]
+    folders = list(dict.fromkeys(layout.folder(tile_year.year) for layout in layouts))
     if any(_holds_archives(source, folder) for folder in folders):
         raise TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
     raise SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")
