@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alos_mosaic.bands import BANDS
@@ -15,7 +16,7 @@ from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.archive import Members, unpack
-from alos_mosaic.processing.mosaic import check_complete, read_cell
+from alos_mosaic.processing.mosaic import check_complete, mosaic, read_cell
 from local.archives import Form, make_cell, members, write_archive
 
 TILE = Tile.from_name("N25W165")
@@ -205,7 +206,17 @@ def folder_of(path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("line", "other"),
-    [("samples = 30", "samples = 31"), ("data type = 12", "data type = 1"), ("bands = 1", "bands = 2"), ("ENVI", "")],
+    [
+        ("samples = 30", "samples = 31"),
+        ("data type = 12", "data type = 1"),
+        ("bands = 1", "bands = 2"),
+        ("ENVI", ""),
+        ("header offset = 0", "header offset = 4"),
+        ("header offset = 0", "header offset = -2"),
+        ("header offset = 0", "header offset = x"),
+        ("120, 120", "121, 121"),
+        ("-579600", "-579500"),
+    ],
 )
 def test_envi_headers_that_lie_are_named(tmp_path: Path, envi: Content, grid: Grid, line: str, other: str) -> None:
     name = "N23W161_09_sl_HH.hdr"
@@ -222,6 +233,29 @@ def test_other_formats_in_a_tif_are_not_opened(tmp_path: Path, geotiff: Content,
     name = f"{CELL}_20_sl_HH_F02DAR.tif"
     with pytest.raises(CorruptArchiveError, match=name):
         read_all(unpacked(tmp_path, swapped(geotiff, name, disguise), 2020, grid), 2020, grid)
+
+
+def test_big_endian_pixels_are_read_by_their_header(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    made = make_cell(CELL, 2009, grid).arrays["HH"]
+    turned = envi["N23W161_09_sl_HH.hdr"].replace(b"byte order = 0", b"byte order = 1")
+    assert turned != envi["N23W161_09_sl_HH.hdr"]
+    change = {"N23W161_09_sl_HH": made.astype(">u2").tobytes(), "N23W161_09_sl_HH.hdr": turned}
+    found = unpacked(tmp_path, {**envi, **change}.items(), 2009, grid)
+    assert (read_cell(found[CELL], BANDS["HH"], CELL, grid) == made).all()
+
+
+def test_float_noise_in_bounds_is_snapped(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    noisy = {
+        name: data.replace(b"-579600, 82800", b"-579599.9999997, 82800.0000002") if name.endswith(".hdr") else data
+        for name, data in envi.items()
+    }
+    assert noisy != envi
+    found = unpacked(tmp_path, noisy.items(), 2009, grid)
+    with mosaic(found, BANDS["HH"], TILE, grid) as dataset:
+        assert tuple(dataset.transform)[:6] == grid.transform(TILE)
+    made = make_cell(CELL, 2009, grid).arrays
+    pixels = read_cell(found[CELL], BANDS["HH"], CELL, grid)
+    assert (pixels == np.where(made["mask"] == 0, 0, made["HH"])).all()
 
 
 def test_both_forms_unpack_to_the_same_pixels(tmp_path: Path, grid: Grid) -> None:
