@@ -16,6 +16,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, SourceUnavailableError, error_message
+from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import State, TileRequest, TileResult
 from alos_mosaic.naming import result_key
@@ -91,6 +92,7 @@ def _workplace(settings: TileSettings, work: Path) -> Workplace:
         work=work,
         access=_access(settings),
         grid=Grid(settings.cell_pixels),
+        extra_layouts=layouts_from_json(settings.extra_layouts),
     )
 
 

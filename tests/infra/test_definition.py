@@ -149,6 +149,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$.seed.schema_version": SCHEMA_VERSION,
         "$.seed.run": "r1",
         "$.seed.mode": "skip",
+        "$.seed.product": "alos_palsar_fnf",
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
@@ -158,7 +159,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     }
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
-    assert request.attempt == 3
+    assert (request.attempt, request.product) == (3, "alos_palsar_fnf")
 
 
 def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]) -> None:
@@ -166,7 +167,7 @@ def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]
     said = {key.removesuffix(".$") for key in body}
     # the attempt stands in the cause, which the worker wrote
     assert said >= set(TileFailure.__dataclass_fields__) - {"attempt"}
-    assert said >= {"schema_version", "mode"}
+    assert said >= {"schema_version", "mode", "product"}
     assert not [path for path in body.values() if path.startswith("States.")], "a cause is never parsed here"
 
 

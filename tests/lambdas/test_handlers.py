@@ -56,8 +56,8 @@ def seed(given: object) -> dict[str, Any]:
 def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, SeedSettings("runs"))
     assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
-        "schema_version": 1, "run": "a-run", "mode": "skip", "bucket": "runs", "key": "runs/a-run/manifest.json",
-        "count": 4, "max_concurrency": 2, "max_tiles": 25_000,
+        "schema_version": 1, "run": "a-run", "mode": "skip", "product": None, "bucket": "runs",
+        "key": "runs/a-run/manifest.json", "count": 4, "max_concurrency": 2, "max_tiles": 25_000,
     }  # fmt: skip
     assert read(s3, "runs/a-run/manifest.json") == [
         {"year": 2017, "tile": "N25W165"}, {"year": 2017, "tile": "N00E010"},

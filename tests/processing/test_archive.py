@@ -38,7 +38,7 @@ def geotiff(grid: Grid) -> Content:
 
 def unpacked(tmp_path: Path, content: Iterable[tuple[str, bytes]], year: int, grid: Grid) -> Members:
     archive = write_archive(tmp_path / "archive.tar.gz", [], year, extra_members=content)
-    return unpack(archive, tmp_path / "members", TileYear(year, TILE), grid)
+    return unpack(archive, tmp_path / "members", TileYear(year, TILE), grid).members
 
 
 def read_all(found: Members, year: int, grid: Grid) -> None:
@@ -85,6 +85,10 @@ def test_a_path_out_of_the_folder_stays_in_it(tmp_path: Path, envi: Content, gri
         ({"N23W161_09_sl_HV.hdr": b"x" * 70_000}, "70000 bytes"),
         ({"N23W161_09_sl_HV.tif": b"x" * 3_000_000}, "3000000 bytes"),
         ({"N23W161_09_sl_HH_FP6QAR.tif": b"x"}, "both band HH of cell N23W161"),
+        ({"N23W161_09.xml": b" " * 1_100_000}, "N23W161_09.xml has 1100000 bytes"),
+        ({"N23W161_09.xml": b"a", "N23W161_2009.xml": b"b"}, "both metadata of cell N23W161"),
+        ({"N10E010_09_F02DAR.xml": b"a"}, "belongs to tile N10E010"),
+        ({"S00E010_09_F02DAR.xml": b"a"}, "S00E010"),
     ],
 )
 def test_a_member_that_is_not_what_it_says_is_named(
@@ -94,10 +98,23 @@ def test_a_member_that_is_not_what_it_says_is_named(
         unpacked(tmp_path, {**envi, **change}.items(), 2009, grid)
 
 
-def test_a_member_that_is_there_twice_is_named(tmp_path: Path, envi: Content, grid: Grid) -> None:
-    twice = [*envi.items(), ("N23W161_09_sl_HH", envi["N23W161_09_sl_HH"])]
-    with pytest.raises(CorruptArchiveError, match="N23W161_09_sl_HH is there twice"):
-        unpacked(tmp_path, twice, 2009, grid)
+@pytest.mark.parametrize("twin", ["N23W161_09_sl_HH", "a/N23W161_09_sl_HH", "N23W161_2009_sl_HH_FP6QAR"])
+def test_a_member_may_be_there_twice_if_both_are_equal(tmp_path: Path, envi: Content, grid: Grid, twin: str) -> None:
+    raw = envi["N23W161_09_sl_HH"]
+    read_all(
+        unpacked(tmp_path, [*envi.items(), (twin, raw), (f"{twin}.hdr", envi["N23W161_09_sl_HH.hdr"])], 2009, grid),
+        2009,
+        grid,
+    )
+    other = raw[:-1] + bytes([raw[-1] ^ 1])
+    with pytest.raises(CorruptArchiveError, match=f"{Path(twin).name} and N23W161_09_sl_HH are both band HH"):
+        unpacked(folder_of(tmp_path / "differing"), [*envi.items(), (twin, other)], 2009, grid)
+
+
+def test_headers_of_twins_find_their_pixels_in_any_order(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    twins = {name.replace("_09_", "_2009_"): data for name, data in envi.items()}
+    headers = [(name, data) for name, data in envi.items() if name.endswith(".hdr")]
+    read_all(unpacked(tmp_path, [*headers, *twins.items(), *envi.items()], 2009, grid), 2009, grid)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -112,7 +129,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, grid: Grid, kind: bytes) 
 
 
 def test_more_members_than_a_tile_can_have_are_refused(tmp_path: Path, grid: Grid) -> None:
-    with pytest.raises(CorruptArchiveError, match="more than"):
+    with pytest.raises(CorruptArchiveError, match="more members than"):
         unpacked(tmp_path, ((f"file-{number}", b"") for number in range(500)), 2009, grid)
 
 
@@ -152,7 +169,7 @@ def plain_tar(content: Content) -> bytearray:
 def unpack_tar(tmp_path: Path, tar: bytes, grid: Grid) -> Members:
     path = tmp_path / "archive.tar.gz"
     path.write_bytes(gzip.compress(bytes(tar)))
-    return unpack(path, tmp_path / "members", TileYear(2009, TILE), grid)
+    return unpack(path, tmp_path / "members", TileYear(2009, TILE), grid).members
 
 
 def two_cells(envi: Content, grid: Grid) -> bytearray:
@@ -312,7 +329,11 @@ def folder_of(path: Path) -> Path:
         ("data type = 12", "data type = 1"),
         ("bands = 1", "bands = 2"),
         ("ENVI", ""),
-        ("header offset = 0", "header offset = 100"),
+        ("header offset = 0", "header offset = 4"),
+        ("header offset = 0", "header offset = -2"),
+        ("header offset = 0", "header offset = x"),
+        ("120, 120", "121, 121"),
+        ("-579600", "-579500"),
     ],
 )
 def test_envi_headers_that_lie_are_named(tmp_path: Path, envi: Content, grid: Grid, line: str, other: str) -> None:
@@ -330,6 +351,27 @@ def test_other_formats_in_a_tif_are_not_opened(tmp_path: Path, geotiff: Content,
     name = f"{CELL}_20_sl_HH_F02DAR.tif"
     with pytest.raises(CorruptArchiveError, match=name):
         read_all(unpacked(tmp_path, swapped(geotiff, name, disguise), 2020, grid), 2020, grid)
+
+
+def test_big_endian_pixels_are_read_by_their_header(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    made = make_cell(CELL, 2009, grid).arrays["HH"]
+    turned = envi["N23W161_09_sl_HH.hdr"].replace(b"byte order = 0", b"byte order = 1")
+    assert turned != envi["N23W161_09_sl_HH.hdr"]
+    change = {"N23W161_09_sl_HH": made.astype(">u2").tobytes(), "N23W161_09_sl_HH.hdr": turned}
+    found = unpacked(tmp_path, {**envi, **change}.items(), 2009, grid)
+    assert (read_cell(found[CELL], BANDS["HH"], CELL, grid) == made).all()
+
+
+def test_float_noise_in_envi_headers_is_snapped(tmp_path: Path, envi: Content, grid: Grid) -> None:
+    noisy = {
+        name: data.replace(b"-579600, 82800", b"-579599.9999997, 82800.0000002") if name.endswith(".hdr") else data
+        for name, data in envi.items()
+    }
+    assert noisy != envi
+    found = unpacked(tmp_path, noisy.items(), 2009, grid)
+    made = make_cell(CELL, 2009, grid).arrays
+    pixels = read_cell(found[CELL], BANDS["HH"], CELL, grid)
+    assert (pixels == np.where(made["mask"] == 0, 0, made["HH"])).all()
 
 
 def test_both_forms_unpack_to_the_same_pixels(tmp_path: Path, grid: Grid) -> None:

@@ -15,7 +15,9 @@ import pytest
 
 from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.download import Archive, fetch
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
@@ -40,7 +42,7 @@ def ftp(mirror: Path) -> Iterator[JaxaServer]:
 def fetched(url: str, folder: Path, asked: TileYear = ASKED, credentials: Credentials | None = None) -> Archive:
     access = SourceAccess(credentials, allow_plain_login=True, timeout_seconds=2)
     with open_source(url, access) as source:
-        return fetch(source, asked, folder)
+        return fetch(source, asked, folder, layouts_of(mission_of(asked.year)))
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "file"])
@@ -89,7 +91,7 @@ def test_absent_is_only_what_its_folder_lacks(
         fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))
     with pytest.raises(SourceUnavailableError, match="moved"):
         fetched(url, tmp_path, TileYear(2018, TILE))
-    for reissue in ("N10E010_17_MOS_F02DAR.zip", "N10E010_2017_MOS_F02DAR.tar.gz"):
+    for reissue in ("N10E010_17_MOS_F03DAR.zip", "N10E010_2017_MOS_F02DAR.tar.gz"):
         (archive.parent / reissue).touch()
         with pytest.raises(SourceUnavailableError, match=f"lists {reissue}"):
             fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))

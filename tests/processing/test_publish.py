@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-EXPECTED = Expected("the-id", (10, 10), {"hh": "T_20_sl_HH"})
+EXPECTED = Expected("the-id", (10, 10), {"hh": "T_20_sl_HH", "vh": "T_20_sl_VH"}, frozenset({"hh"}))
 
 
 @pytest.fixture

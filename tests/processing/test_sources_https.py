@@ -14,7 +14,9 @@ import pytest
 
 from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.download import fetch
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, Source, SourceAccess
@@ -236,11 +238,11 @@ def test_a_tile_is_fetched_or_absent(web: WebServer, mirror: Path, grid: Grid, t
     tile = Tile.from_name("N25W165")
     archive = place_archive(mirror, tile, 2020, grid, cells=tile.cells[:1])
     with open_source(web.url) as source:
-        found = fetch(source, TileYear(2020, tile), tmp_path)
+        found = fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))
         assert found.path.read_bytes() == archive.read_bytes()
         assert found.modified is not None
         with pytest.raises(TileAbsentError):
-            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path)
+            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
 
 
 def test_a_changed_length_is_noticed(web: WebServer, mirror: Path, grid: Grid, tmp_path: Path) -> None:
@@ -248,4 +250,4 @@ def test_a_changed_length_is_noticed(web: WebServer, mirror: Path, grid: Grid, t
     archive = place_archive(mirror, tile, 2020, grid, cells=tile.cells[:1])
     web.answers[f"/{archive.relative_to(mirror)}"] = Answer(200, body=b"short", method="GET")
     with open_source(web.url) as source, pytest.raises(SourceUnavailableError, match="5 bytes came of"):
-        fetch(source, TileYear(2020, tile), tmp_path)
+        fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))

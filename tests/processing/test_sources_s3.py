@@ -14,7 +14,9 @@ from moto import mock_aws
 
 from alos_mosaic.errors import SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Tile
+from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.download import fetch
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
@@ -64,18 +66,18 @@ def test_a_bucket_or_key_that_is_gone_is_unavailable(s3: S3Client, tmp_path: Pat
         with pytest.raises(SourceUnavailableError, match="NoSuchKey"):
             source.read(PATH, bytes)
         with pytest.raises(SourceUnavailableError, match="moved"):
-            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path)
+            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
 
 
 def test_absent_is_only_what_its_folder_lacks(s3: S3Client, tmp_path: Path) -> None:
     folder = "pub/ALOS-2/ext1/PALSAR-2_MSC/25m_MSC/2020"
     s3.put_object(Bucket="mirror", Key=f"{folder}/N25W165_20_MOS_F02DAR.tar.gz", Body=CONTENT)
     with open_source("s3://mirror", SourceAccess(s3=s3)) as source:
-        archive = fetch(source, TileYear(2020, Tile.from_name("N25W165")), tmp_path)
+        archive = fetch(source, TileYear(2020, Tile.from_name("N25W165")), tmp_path, layouts_of(mission_of(2020)))
         assert archive.url == f"s3://mirror/{folder}/N25W165_20_MOS_F02DAR.tar.gz"
         assert archive.path.read_bytes() == CONTENT
         with pytest.raises(TileAbsentError):
-            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path)
+            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown", "InvalidRange", "InternalError", "ExpiredToken"])

@@ -55,6 +55,14 @@ def test_a_senseless_selection_ends_with_one_sentence(arguments: tuple[str, ...]
     assert not done.stdout
 
 
+def test_the_forest_map_may_be_listed_for_years_that_have_one() -> None:
+    asked = ("--bbox", "10,5,15,10", "--product", "alos_palsar_fnf")
+    assert run("tiles", "--years", "2009", *asked).stdout == "2009/N10E010\n"
+    refused = run("tiles", "--years", "1996", *asked)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "1996 has no alos_palsar_fnf" in refused.stderr
+
+
 def test_version_and_help() -> None:
     assert run("--version").stdout.strip() == __version__
     assert "process" in run("--help").stdout

@@ -2,6 +2,7 @@
 
 import hashlib
 import tarfile
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,11 +10,24 @@ import numpy as np
 import pytest
 import rasterio
 
-from alos_mosaic.bands import MASK_CLASSES, bands_of
+from alos_mosaic.bands import FOREST_CLASSES, MASK_CLASSES, bands_of
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import parse_member
-from local.archives import CellPixels, Form, add_archive_file, make_cell, members, place_archive, write_archive
+from local.archives import (
+    CellPixels,
+    Container,
+    Form,
+    Naming,
+    Packing,
+    add_archive_file,
+    make_cell,
+    make_forest_cell,
+    make_quad_cell,
+    members,
+    place_archive,
+    write_archive,
+)
 
 GRID = Grid(cell_pixels=40)
 TILE = Tile.from_name("N10E010")
@@ -61,7 +75,7 @@ def test_members_open_as_what_they_hold(tmp_path: Path, year: int) -> None:
             continue
         assert name.is_of_year(year)
         with rasterio.open(path) as dataset:
-            assert dataset.driver == Form.of_year(year).value
+            assert dataset.driver == Form.of_year(year).driver
             assert dataset.transform[:6] == pytest.approx(GRID.transform(CELL))
             assert dataset.crs.to_epsg() == 4326 or "WGS_1984" in dataset.crs.to_wkt()
             assert dataset.nodata == (None if not extension else 0 if name.band_code == "mask" else 1)
@@ -87,6 +101,50 @@ def test_nodata_stands_exactly_where_the_mask_is_zero(year: int) -> None:
     for array in arrays.values():
         np.testing.assert_array_equal(array == Form.of_year(year).nodata, empty)
         assert array[~empty].min() > 1
+
+
+def test_quad_cells_have_all_polarizations_and_the_same_nodata() -> None:
+    arrays = make_quad_cell(CELL, 2020, GRID).arrays
+    empty = arrays["mask"] == 0
+    for code in ("HH", "HV", "VH", "VV"):
+        np.testing.assert_array_equal(arrays[code] == 1, empty)
+    assert arrays["VV"].dtype == arrays["VH"].dtype == np.uint16
+
+
+@pytest.mark.parametrize("release", [1, 2])
+def test_forest_maps_hold_every_class_of_their_release(release: int) -> None:
+    seen = {
+        int(value)
+        for cell in TILE.cells
+        for value in np.unique(make_forest_cell(cell, 2009, GRID, release=release).arrays["C"])
+    }
+    assert seen == set(FOREST_CLASSES[release])
+
+
+@pytest.mark.parametrize("form", [form for form in Form if form.is_geotiff])
+def test_every_geotiff_form_has_its_tag(tmp_path: Path, form: Form) -> None:
+    pixels = make_cell(CELL, 2016, GRID, form=form)
+    for name, data in members(pixels, 2016, form, Naming(4, "_FP6QAR")):
+        (tmp_path / name).write_bytes(data)
+    with rasterio.open(tmp_path / "N09E012_2016_sl_HH_FP6QAR.tif") as dataset:
+        assert dataset.nodata == form.tag
+        assert set(np.unique(dataset.read(1)[pixels.arrays["mask"] == 0])) == {form.nodata}
+    with rasterio.open(tmp_path / "N09E012_2016_mask_FP6QAR.tif") as dataset:
+        assert dataset.nodata == 0
+    assert (tmp_path / "N09E012_2016_FP6QAR.xml").exists()
+
+
+@pytest.mark.parametrize("kind", list(Container))
+def test_archives_are_packed_as_asked_and_always_the_same(tmp_path: Path, kind: Container) -> None:
+    packing = Packing("folder", Container.ZIP)
+    paths = [
+        write_archive(tmp_path / name / f"x{kind}", [make_cell(CELL, 2020, GRID)], 2020, packing=packing)
+        for name in ("a", "b")
+    ]
+    assert sha256(paths[0]) == sha256(paths[1])
+    with zipfile.ZipFile(paths[0]) if kind is Container.ZIP else tarfile.open(paths[0]) as archive:
+        names = archive.namelist() if isinstance(archive, zipfile.ZipFile) else archive.getnames()
+    assert names == ["folder/inner.zip"]
 
 
 def test_a_form_may_be_asked_for(tmp_path: Path) -> None:

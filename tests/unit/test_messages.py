@@ -81,6 +81,10 @@ def test_every_choice_is_heard() -> None:
         ({"years": [2020], "max_tiles": True}, "max_tiles"),
         ({"years": [2020], "mode": "again"}, "mode is one of skip, overwrite"),
         ({"years": [2020], "mode": ["skip"]}, "mode"),
+        ({"years": [2020, 1996], "product": "alos_palsar_fnf"}, "1996 has no alos_palsar_fnf"),
+        ({"years": [1996], "product": "alos_palsar_mosaic"}, "1996 has no alos_palsar_mosaic; it has jers_sar_mosaic"),
+        ({"years": [2020], "product": "forest"}, "no product is called 'forest'"),
+        ({"years": [2020], "product": ["alos_palsar_fnf"]}, "no product"),
     ],
 )
 def test_a_senseless_input_is_refused_with_the_reason(given: object, reason: str) -> None:
@@ -97,7 +101,9 @@ json_values = st.recursive(
 
 @given(
     json_values
-    | st.fixed_dictionaries({}, optional=dict.fromkeys(["years", "tiles", "bbox", "region", "mode"], json_values))
+    | st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(["years", "tiles", "bbox", "region", "mode", "product"], json_values)
+    )
 )
 def test_any_input_is_read_or_refused(given: object) -> None:
     with contextlib.suppress(InvalidRequestError):
@@ -117,6 +123,15 @@ def test_a_tile_event_in_every_form(event: object) -> None:
     assert TileRequest.from_event(event) == TileRequest(TileYear(2020, N25W165))
 
 
+@pytest.mark.parametrize("product", [None, "alos_palsar_mosaic", "alos_palsar_fnf"])
+def test_a_product_is_heard(product: str | None) -> None:
+    assert read({"years": [2009, 2020], "tiles": ["N25W165"], "product": product}).product == product
+    event = {"year": 2020, "tile": "N25W165", "product": product}
+    assert TileRequest.from_event(event) == TileRequest(TileYear(2020, N25W165), product=product)
+    body = json.dumps({"year": 2020, "tile": "N25W165", "product": product})
+    assert TileFailure.from_body(body).product == product
+
+
 def test_a_tile_event_as_the_state_machine_makes_it() -> None:
     event = {"schema_version": 1, "year": 2020, "tile": "N25W165", "mode": "overwrite", "run": "r", "retries": 2}
     assert TileRequest.from_event(event) == TileRequest(TileYear(2020, N25W165), Mode.OVERWRITE, "r", 3)
@@ -132,6 +147,8 @@ def test_a_tile_event_as_the_state_machine_makes_it() -> None:
         ({"year": 2020, "tile": "N25W165", "run": "a/b"}, "run"),
         ({"year": 2020, "tile": "N25W165", "run": ""}, "run"),
         ({"year": 2020, "tile": "N25W165", "retries": -1}, "retries"),
+        ({"year": 1996, "tile": "N25W165", "product": "alos_palsar_fnf"}, "1996 has no alos_palsar_fnf"),
+        ({"year": 2020, "tile": "N25W165", "product": {}}, "no product"),
         ({"year": 2020, "tile": "N25W165", "Year": 1}, "unknown keys \\['Year'"),
         (7, "JSON object"),
     ],

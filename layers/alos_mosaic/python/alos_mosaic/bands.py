@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from alos_mosaic.missions import Mission
+from alos_mosaic.products import FOREST_PRODUCT, Product
 
 NODATA: Final = 0
 """Nodata of every published band, and its tag."""
@@ -54,22 +56,58 @@ BANDS: Final = {
         Band("linci", "linci", "Local incidence angle", "uint8", "deg", Resampling.AVERAGE, "local-incidence-angle"),
         Band("date", "date", "Observation date, days since launch", "uint16", "d", Resampling.MODE, "date"),
         Band("mask", "mask", "Processing mask", "uint8", "1", Resampling.MODE, "data-mask"),
+        Band("C", "c", "Forest / non-forest class", "uint8", "1", Resampling.MODE, "classification"),
     )
 }
 """Dtypes: HH, HV and date are unsigned (a real HH reaches 40273, which int16 does not hold)."""
 
 MASK: Final = BANDS["mask"]
+FOREST: Final = BANDS["C"]
 ANCILLARY_CODES: Final = ("linci", "date", "mask")
 
 MASK_CLASSES: Final = {0: "no_data", 50: "water", 100: "lay_over", 150: "shadowing", 255: "land"}
 """Values of the mask band up to v2.3, with Digital Earth Africa's flag names."""
 
+FOREST_CLASSES: Final = {
+    1: {0: "no_data", 1: "forest", 2: "non_forest", 3: "water"},
+    2: {0: "no_data", 1: "dense_forest", 2: "sparse_forest", 3: "non_forest", 4: "water"},
+}
+"""Values of the forest map by JAXA's release (:attr:`alos_mosaic.layouts.Layout.release`): same codes, other meaning.
 
-def bands_of(mission: Mission) -> tuple[Band, ...]:
-    """Return the bands that every tile of a mission has, in the order they are published.
+Release 2 calls forest dense above 90 % of canopy cover, sparse from 10 to 90 %.
+"""
+
+
+def bands_of(mission: Mission, product: Product | None = None) -> tuple[Band, ...]:
+    """Return the bands that every cell of a product has, in the order they are published; the mosaic's without one.
 
     >>> from alos_mosaic.missions import mission_of
     >>> [band.code for band in bands_of(mission_of(1996))]
     ['HH', 'linci', 'date', 'mask']
     """
+    if product is not None and product.name == FOREST_PRODUCT:
+        return (FOREST,)
     return tuple(BANDS[code] for code in (*mission.polarizations, *ANCILLARY_CODES))
+
+
+def bands_with(found: Collection[str], mission: Mission, product: Product | None = None) -> tuple[Band, ...]:
+    """Return the bands to publish when these codes were found: those of every cell, and what some cells have on top.
+
+    PALSAR-2's cells in quad-polarization bring VH and VV.
+
+    >>> from alos_mosaic.missions import mission_of
+    >>> [band.code for band in bands_with({"VV", "VH", "mask"}, mission_of(2020))]
+    ['HH', 'HV', 'VH', 'VV', 'linci', 'date', 'mask']
+    """
+    codes = {band.code for band in bands_of(mission, product)} | (possible_codes(product) & set(found))
+    return tuple(band for code, band in BANDS.items() if code in codes)
+
+
+def possible_codes(product: Product | None = None) -> frozenset[str]:
+    """Return the codes that members of a product's archives may have; a member of another code is not ours to read.
+
+    >>> sorted(possible_codes())
+    ['HH', 'HV', 'VH', 'VV', 'date', 'linci', 'mask']
+    """
+    is_forest = product is not None and product.name == FOREST_PRODUCT
+    return frozenset({FOREST.code}) if is_forest else frozenset(BANDS) - {FOREST.code}

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import Tile, parse_bbox, tiles_of_region, tiles_over
 from alos_mosaic.missions import mission_of
+from alos_mosaic.products import product_of
 
 SCHEMA_VERSION: Final = 1
 
@@ -81,15 +82,19 @@ class RunRequest:
     mode: Mode = Mode.SKIP
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    product: str | None = None
+    """A product of every year asked for; ``None`` is each year's own mosaic."""
 
     @classmethod
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
         """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
-        keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode")
+        keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode", "product")
         given = _checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
         years = _parsed_list(given["years"], "years", lambda year: parse_year(year, current_year))
+        for year in years:
+            product_of(year, given.get("product"), current_year)
         return cls(
             years=years,
             tiles=_selected_tiles(given, default_region),
@@ -97,6 +102,7 @@ class RunRequest:
             mode=_parse_mode(given.get("mode")),
             max_concurrency=_parse_count(given.get("max_concurrency"), "max_concurrency"),
             max_tiles=_parse_count(given.get("max_tiles"), "max_tiles"),
+            product=given.get("product"),
         )
 
 
@@ -108,13 +114,15 @@ class TileRequest:
     mode: Mode = Mode.SKIP
     run: str | None = None
     attempt: int = 1
+    product: str | None = None
+    """A product that the year has; ``None`` is the year's own mosaic."""
 
     @classmethod
     def from_event(cls, event: object) -> Self:
         """Read ``{"year": 2020, "tile": "N25W165"}`` or the ancestor's ``"2020/N25W165"``."""
         if isinstance(event, str):
             return cls(TileYear.from_text(event))
-        keys = ("schema_version", "year", "tile", "mode", "run", "retries")
+        keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product")
         given = _checked_object(event, keys, "the event")
         _check_version(given.get("schema_version", SCHEMA_VERSION))
         for key in ("year", "tile"):
@@ -127,7 +135,9 @@ class TileRequest:
         retries = given.get("retries", 0)
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InvalidRequestError(f"retries is a number from 0 on, not {shown(retries)}")
-        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1)
+        product = given.get("product")
+        product_of(tile_year.year, product)
+        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1, product)
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,7 @@ class TileResult:
     cause: str | None = None
     log: str | None = None
     """Where the log of a worker that failed is: group and stream."""
+    product: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +188,8 @@ class TileFailure:
     run: str
     execution: str
     time: str
+    product: str | None = None
+    """As in the tile's request."""
 
     @classmethod
     def from_body(cls, body: str) -> Self:
@@ -198,6 +211,7 @@ class TileFailure:
             run=given.get("run", UNKNOWN),
             execution=given.get("execution", UNKNOWN),
             time=given.get("time", UNKNOWN),
+            product=given.get("product"),
         )
 
 

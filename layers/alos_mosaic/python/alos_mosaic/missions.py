@@ -24,9 +24,7 @@ class Mission:
     platform: str
     instrument: str
     product: str
-    """Open Data Cube product and first folder of every published key, as Digital Earth Africa names them."""
-    algorithm: str
-    """First line of the name that item ids are made of (:func:`alos_mosaic.naming.item_id`)."""
+    """Name of its mosaic in the product table (:mod:`alos_mosaic.products`), as Digital Earth Africa has it."""
     first_year: int
     last_year: int | None
     """``None`` while the mission's mosaics go on: then the current year is the last that can be asked for."""
@@ -43,9 +41,9 @@ class Mission:
 
 
 MISSIONS: Final = (
-    Mission("JERS-1", "JERS-1", "SAR", JERS_PRODUCT, "jers", 1993, 1998, ("HH",), date(1992, 2, 11), -84.66),
-    Mission("PALSAR", "ALOS", "PALSAR", ALOS_PRODUCT, "alos", 2007, 2010, ("HH", "HV"), date(2006, 1, 24), -83.0),
-    Mission("PALSAR-2", "ALOS-2", "PALSAR-2", ALOS_PRODUCT, "alos", 2015, None, ("HH", "HV"), date(2014, 5, 24), -83.0),
+    Mission("JERS-1", "JERS-1", "SAR", JERS_PRODUCT, 1993, 1998, ("HH",), date(1992, 2, 11), -84.66),
+    Mission("PALSAR", "ALOS", "PALSAR", ALOS_PRODUCT, 2007, 2010, ("HH", "HV"), date(2006, 1, 24), -83.0),
+    Mission("PALSAR-2", "ALOS-2", "PALSAR-2", ALOS_PRODUCT, 2015, None, ("HH", "HV"), date(2014, 5, 24), -83.0),
 )
 """Epochs: the launch days; PALSAR-2's was checked on a real cell of 2020. Factors: JAXA's dataset description."""
 

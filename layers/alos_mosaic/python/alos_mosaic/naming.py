@@ -9,13 +9,19 @@ from typing import Final
 
 from alos_mosaic.bands import Band
 from alos_mosaic.grid import Cell, Tile
-from alos_mosaic.missions import Mission
+from alos_mosaic.products import Product
 
 _MEMBER = re.compile(
     r"(?P<cell>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?:sl_)?(?P<band>HH|HV|VH|VV|linci|date|mask|C)"
     r"(?:_(?P<suffix>[FU][0-9A-Z_]{2}[SDQ][AD_][RL_]))?(?P<extension>\.tif|\.hdr)?"
 )
 """Every member name seen or read of; the suffix is mode, beam, polarization, orbit, look (``F02DAR``, ``FP6QAR``)."""
+
+_SIDECAR = re.compile(
+    r"(?P<cell>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})"
+    r"(?:_(?P<suffix>[FU][0-9A-Z_]{2}[SDQ][AD_][RL_]))?(?P<extension>\.xml)"
+)
+"""A cell's metadata beside its GeoTIFFs, as in the real archive of 2020: ``N23W161_20_F02DAR.xml``."""
 
 _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 """The namespace of the Open Data Cube tools' deterministic dataset ids."""
@@ -28,9 +34,10 @@ class MemberName:
     cell: Cell
     year_digits: str
     band_code: str
+    """Empty for a sidecar, which is about all bands."""
     suffix: str
     extension: str
-    """``.tif``, ``.hdr`` or nothing: the raw pixels that an ENVI header describes."""
+    """``.tif``, ``.hdr``, ``.xml`` or nothing: the raw pixels that an ENVI header describes."""
 
     def is_of_year(self, year: int) -> bool:
         """Tell whether the name's year, of two or four digits, is this one."""
@@ -54,17 +61,35 @@ def parse_member(name: str) -> MemberName | None:
     return MemberName(cell, match["year"], match["band"], match["suffix"] or "", match["extension"] or "")
 
 
-def tile_prefix(mission: Mission, year: int, tile: Tile) -> str:
+def parse_sidecar(name: str) -> MemberName | None:
+    """Return what the bare name of a cell's XML sidecar says (its band code is empty), or None if it is none.
+
+    :class:`~alos_mosaic.errors.InvalidRequestError` if it looks like one but names a cell off the grid.
+
+    >>> parse_sidecar("N23W161_20_F02DAR.xml").cell.name
+    'N23W161'
+    """
+    match = _SIDECAR.fullmatch(name)
+    if match is None:
+        return None
+    return MemberName(Cell.from_name(match["cell"]), match["year"], "", match["suffix"] or "", match["extension"])
+
+
+def tile_prefix(product: Product, year: int, tile: Tile) -> str:
     """Return the folder below which everything published for a tile lies, without a closing slash."""
-    return f"{mission.product}/{year}/{tile.name}"
+    return f"{product.name}/{year}/{tile.name}"
 
 
 def band_file_name(tile: Tile, year: int, band: Band, suffix: str) -> str:
-    """Return a band's file name; the suffix is its archive's.
+    """Return a band's file name; the suffix is its archive's. Every band of every product is named like this.
+
+    Digital Earth Africa has ``sl_`` before every band; the forest map, which it does not publish, follows suit.
 
     >>> from alos_mosaic.bands import BANDS
     >>> band_file_name(Tile.from_name("N10E010"), 2020, BANDS["HH"], "_F02DAR")
     'N10E010_20_sl_HH_F02DAR.tif'
+    >>> band_file_name(Tile.from_name("N10E010"), 2009, BANDS["C"], "")
+    'N10E010_09_sl_C.tif'
     """
     return f"{band_file_stem(tile, year, band)}{suffix}.tif"
 
@@ -79,14 +104,14 @@ def item_file_name(tile: Tile, year: int) -> str:
     return f"{tile.name}_{year % 100:02d}.stac-item.json"
 
 
-def item_key(mission: Mission, year: int, tile: Tile) -> str:
+def item_key(product: Product, year: int, tile: Tile) -> str:
     """Return the STAC item's key.
 
-    >>> from alos_mosaic.missions import mission_of
-    >>> item_key(mission_of(2020), 2020, Tile.from_name("N10E010"))
+    >>> from alos_mosaic.products import product_of
+    >>> item_key(product_of(2020), 2020, Tile.from_name("N10E010"))
     'alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json'
     """
-    return f"{tile_prefix(mission, year, tile)}/{item_file_name(tile, year)}"
+    return f"{tile_prefix(product, year, tile)}/{item_file_name(tile, year)}"
 
 
 def item_id(algorithm: str, year: int, tile: Tile) -> uuid.UUID:

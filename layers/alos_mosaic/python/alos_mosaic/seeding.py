@@ -61,6 +61,7 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client) -> dic
         "schema_version": SCHEMA_VERSION,
         "run": run,
         "mode": request.mode.value,
+        "product": request.product,
         "bucket": settings.runs_bucket,
         "key": manifest_key(run),
         "count": len(tiles),

@@ -104,6 +104,8 @@ class TileSettings(Settings):
     requester_pays: bool = False
     """Whether we pay for what we read from an ``s3://`` source."""
     cell_pixels: int = 4500
+    extra_layouts: str | None = None
+    """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ class SummarySettings(Settings):
 
 @dataclass(frozen=True)
 class SourceSettings(Settings):
-    """Credentials for the source, as the command takes them: never from an argument, which a process list shows."""
+    """What the command needs to know of the source; credentials never as arguments, which a process list shows."""
 
     source_username: str | None = None
     source_password: str | None = field(default=None, repr=False)
+    extra_layouts: str | None = None
+    """As in :class:`TileSettings`."""

@@ -19,11 +19,14 @@ from alos_mosaic.cli import inventory
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
 from alos_mosaic.errors import MosaicError
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
+from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.seeding import tiles_to_seed
-from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI
+from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
@@ -63,21 +66,26 @@ def process(
     mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
+    product: Annotated[
+        str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for the year's own mosaic.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
 
     Exits with 0 for published and skipped, 3 for absent, 1 for failed. A user and password for the source are read
-    from ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+    from ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD, layouts to try ahead of the table's (JSON) from
+    ALOS_MOSAIC_EXTRA_LAYOUTS.
 
     Example: alos-mosaic process 2020/N25W165 --source file:///mirror --to file:///mosaics
     """
     try:
-        request = TileRequest(TileYear.from_text(tile), mode)
+        request = TileRequest(TileYear.from_text(tile), mode, product=product)
         target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
             access = source_access(source, allow_plain_login, requester_pays)
-            result = process_tile(request, Workplace(source, target, folder, access))
+            place = Workplace(source, target, folder, access, extra_layouts=_extra_layouts())
+            result = process_tile(request, place)
     except Exception as error:
         logger.debug("Tile failed", exc_info=error)
         result = _failure(tile, error)
@@ -90,6 +98,9 @@ def tiles(
     years: Annotated[str, typer.Option(help="Years, separated by commas.")],
     region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
+    product: Annotated[
+        str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
 ) -> None:
     """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
@@ -97,6 +108,7 @@ def tiles(
     Example: alos-mosaic tiles --years 2020 --region africa
     """
     given: dict[str, Any] = {"years": years.split(",")}
+    given |= {} if product is None else {"product": product}
     given |= {} if region is None else {"region": region}
     given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
     try:
@@ -116,6 +128,10 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _extra_layouts() -> tuple[Layout, ...]:
+    return layouts_from_json(SourceSettings.from_env().extra_layouts)
 
 
 def _failure(tile: str, error: Exception) -> TileResult:

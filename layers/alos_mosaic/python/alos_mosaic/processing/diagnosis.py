@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.grid import Tile
-from alos_mosaic.layouts import Layout, layouts_of
+from alos_mosaic.layouts import Layout, for_tiles, layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.checks import SERVER, Check, Diagnosis, Verdict
@@ -78,7 +78,7 @@ def _login_by_answers(rows: list[_Row], access: SourceAccess) -> Check:
 
 def _ask(url: str, access: SourceAccess, tile_year: TileYear) -> Iterator[_Row]:
     """Ask in every layout, over one connection; after a failure the rest is asked over a fresh one."""
-    layouts = list(layouts_of(mission_of(tile_year.year)))
+    layouts = for_tiles(layouts_of(mission_of(tile_year.year)), tile_year.year, url)
     while layouts:
         try:
             with open_source(url, access) as source:

@@ -86,7 +86,7 @@ def inspect_archive(archive: Path, work: Path, grid: Grid | None = None) -> Insp
     """
     grid = grid or Grid()
     tile_year = guess_tile_year(archive)
-    members = unpack(archive, work / "members", tile_year, grid)
+    members = unpack(archive, work / "members", tile_year, grid).members
     facts: list[MemberFacts] = []
     mask_values: dict[int, int] = {}
     with rasterio.Env(session=DummySession()):

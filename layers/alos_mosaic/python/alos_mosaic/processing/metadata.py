@@ -19,6 +19,7 @@ from alos_mosaic.naming import item_id
 from alos_mosaic.processing.checksums import to_multihash
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog
 from alos_mosaic.processing.download import Archive
+from alos_mosaic.products import Product
 
 ITEM_MEDIA_TYPE: Final = "application/geo+json"
 
@@ -37,6 +38,7 @@ class TileProduct:
     cells: tuple[Cell, ...]
     cogs: tuple[Cog, ...]
     run: str | None
+    product: Product
 
 
 def describe(product: TileProduct, self_href: str) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def describe(product: TileProduct, self_href: str) -> dict[str, Any]:
     mission = mission_of(year)
     box = tile.bounds
     item = pystac.Item(
-        id=str(item_id(mission.algorithm, year, tile)),
+        id=str(item_id(product.product.algorithm, year, tile)),
         geometry=_polygon(box.west, box.south, box.east, box.north),
         bbox=[box.west, box.south, box.east, box.north],
         datetime=datetime(year, 7, 1, tzinfo=UTC),
@@ -80,7 +82,7 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "modified": None if archive.modified is None else archive.modified.isoformat().replace("+00:00", "Z"),
     }
     properties = {
-        "odc:product": mission_of(product.tile_year.year).product,
+        "odc:product": product.product.name,
         "odc:region_code": product.tile_year.tile.name,
         f"{_PREFIX}:version": alos_mosaic.__version__,
         f"{_PREFIX}:cells": [cell.name for cell in product.cells],

@@ -14,11 +14,12 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from alos_mosaic.bands import MASK, NODATA, Band, bands_of
+from alos_mosaic.bands import FOREST, MASK, NODATA, Band, bands_of
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member, Members
+from alos_mosaic.products import Product
 
 _WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
 """As GDAL reads it from a GeoTIFF, and from an ENVI header, which knows no EPSG code."""
@@ -28,10 +29,10 @@ _SNAP_PIXELS: Final = 0.1
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 
-def check_complete(members: Members, mission: Mission) -> None:
-    """Raise :class:`CorruptArchiveError` for a cell that lacks a band its mission has."""
+def check_complete(members: Members, mission: Mission, product: Product | None = None) -> None:
+    """Raise :class:`CorruptArchiveError` for a cell that lacks a band that every cell of the product has."""
     for cell, of_cell in sorted(members.items()):
-        missing = [band.code for band in bands_of(mission) if band.code not in of_cell]
+        missing = [band.code for band in bands_of(mission, product) if band.code not in of_cell]
         if missing:
             raise CorruptArchiveError(f"cell {cell} has no {', '.join(missing)}")
 
@@ -39,11 +40,13 @@ def check_complete(members: Members, mission: Mission) -> None:
 def mosaic(members: Members, band: Band, grid: Grid) -> Pixels:
     """Return one band of the whole tile, ``grid.tile_pixels`` a side, of the band's dtype.
 
-    Pages that no cell touches cost no memory. Raises :class:`CorruptArchiveError` with the name of a member that
-    disagrees with it.
+    Pages that no cell touches cost no memory. A cell without the band (VH and VV, which few cells have) has no data in
+    it. Raises :class:`CorruptArchiveError` with the name of a member that disagrees with it.
     """
     pixels = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
     for cell, of_cell in members.items():
+        if band.code not in of_cell:
+            continue
         row, column = grid.offset(cell)
         pixels[row : row + grid.cell_pixels, column : column + grid.cell_pixels] = read_cell(of_cell, band, cell, grid)
     return pixels
@@ -52,7 +55,7 @@ def mosaic(members: Members, band: Band, grid: Grid) -> Pixels:
 def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) -> Pixels:
     """Return a cell's pixels of one band, 0 where there is no data: ``cell_pixels`` a side, of the band's dtype."""
     pixels, nodata = _read(of_cell[band.code], band, cell, grid)
-    if band is MASK:
+    if band in (MASK, FOREST):  # 0 is no data in both, whatever a tag says: 1 would be valid data, or forest
         return pixels
     mask, _ = _read(of_cell[MASK.code], MASK, cell, grid)
     pixels[mask == 0] = NODATA
@@ -63,8 +66,6 @@ def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) ->
 
 def _read(member: Member, band: Band, cell: Cell, grid: Grid) -> tuple[Pixels, float | None]:
     driver = "GTiff" if member.name.extension == ".tif" else "ENVI"
-    if driver == "ENVI":
-        _check_envi_header(member)
     try:
         with rasterio.open(member.path, driver=driver) as dataset:
             _check(dataset, member, band, cell, grid)
@@ -74,20 +75,13 @@ def _read(member: Member, band: Band, cell: Cell, grid: Grid) -> tuple[Pixels, f
         raise CorruptArchiveError(f"{member.path.name} can't be read: {error}") from error
 
 
-def _check_envi_header(member: Member) -> None:
-    """Refuse a header that shifts the pixels, which GDAL would read from there, or as zeros behind the file's end."""
-    header = member.path.with_name(f"{member.path.name}.hdr").read_text("latin-1")
-    facts = {
-        key.strip().lower(): value.strip() for key, _, value in (line.partition("=") for line in header.split("\n"))
-    }
-    for key in ("header offset", "file compression"):
-        if facts.get(key, "0") != "0":
-            raise CorruptArchiveError(f"{member.path.name}.hdr has a {key} of {facts[key][:20]}, not 0")
-
-
 def _check(dataset: DatasetReader, member: Member, band: Band, cell: Cell, grid: Grid) -> None:
     """Compare a member's header with its name, before a pixel of it is read."""
     name = member.path.name
+    # A raw file has exactly the cell's bytes, so a header that puts them elsewhere makes GDAL read beyond its end.
+    offset = dataset.tags(ns="ENVI").get("header_offset", "0")
+    if offset.strip() != "0":
+        raise CorruptArchiveError(f"{name} begins at byte {offset} by its header, and there is nothing before it")
     if dataset.count != 1 or dataset.dtypes[0] != band.dtype:
         raise CorruptArchiveError(f"{name} holds {dataset.count} band of {dataset.dtypes[0]}, not 1 of {band.dtype}")
     if dataset.shape != (grid.cell_pixels, grid.cell_pixels):

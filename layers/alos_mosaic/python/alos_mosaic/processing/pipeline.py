@@ -15,10 +15,11 @@ from typing import Any
 import rasterio
 from rasterio.session import DummySession
 
-from alos_mosaic.bands import Band, bands_of
+from alos_mosaic.bands import BANDS, Band, bands_of, bands_with, possible_codes
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
-from alos_mosaic.messages import Mode, State, TileRequest, TileResult, TileYear
+from alos_mosaic.layouts import Layout, layouts_of
+from alos_mosaic.messages import Mode, State, TileRequest, TileResult
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import band_file_name, band_file_stem, item_file_name, item_id, item_key, tile_prefix
 from alos_mosaic.processing.archive import Members, unpack
@@ -30,6 +31,7 @@ from alos_mosaic.processing.mosaic import check_complete, mosaic
 from alos_mosaic.processing.publish import Expected, Target, is_published
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.products import Product, product_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ class Workplace:
     access: SourceAccess = field(default_factory=SourceAccess)
     """What it takes to open the source."""
     grid: Grid = field(default_factory=Grid)
+    extra_layouts: tuple[Layout, ...] = ()
+    """Tried ahead of the layout table's."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
@@ -56,46 +60,51 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     stopwatch = Stopwatch()
     year, tile = request.tile_year.year, request.tile_year.tile
     mission = mission_of(year)
-    key = item_key(mission, year, tile)
+    product = product_of(year, request.product)
+    key = item_key(product, year, tile)
     facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
+    facts["product"] = product.name
     with stopwatch.stage("check"):
-        if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request.tile_year, place.grid)):
+        if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
     try:
         with (
             stopwatch.stage("fetch"),
             open_source(place.source_url, place.access) as source,
         ):
-            archive = fetch(source, request.tile_year, place.work)
+            layouts = layouts_of(mission, product.name, place.extra_layouts)
+            archive = fetch(source, request.tile_year, place.work, layouts)
     except TileAbsentError as error:
         return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
     with stopwatch.stage("unpack"):
-        members = unpack(archive.path, place.work / "members", request.tile_year, place.grid)
+        members = unpack(archive.path, place.work / "members", request.tile_year, place.grid, product).members
         archive.path.unlink()
-        check_complete(members, mission)
+        check_complete(members, mission, product)
     with stopwatch.stage("write"), _gdal():
-        cogs = tuple(_write_band(band, members, request, archive, place) for band in bands_of(mission))
-    product = TileProduct(request.tile_year, place.grid, archive, tuple(sorted(members)), cogs, request.run)
+        bands = bands_with({code for of_cell in members.values() for code in of_cell}, mission, product)
+        cogs = tuple(_write_band(band, members, request, archive, place) for band in bands)
+    done = TileProduct(request.tile_year, place.grid, archive, tuple(sorted(members)), cogs, request.run, product)
     with stopwatch.stage("publish"):
-        _publish(product, place)
+        _publish(done, place)
     return TileResult(
         State.PUBLISHED,
         **facts,
         item_uri=place.target.uri(key),
-        cells=tuple(cell.name for cell in product.cells),
+        cells=tuple(cell.name for cell in done.cells),
         archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
         output_bytes=sum(cog.size_bytes for cog in cogs),
         seconds=stopwatch.seconds,
     )
 
 
-def _expected(tile_year: TileYear, grid: Grid) -> Expected:
-    year, tile = tile_year.year, tile_year.tile
-    mission = mission_of(year)
+def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
+    year, tile = request.tile_year.year, request.tile_year.tile
+    bands = [BANDS[code] for code in possible_codes(product)]
     return Expected(
-        item_id=str(item_id(mission.algorithm, year, tile)),
+        item_id=str(item_id(product.algorithm, year, tile)),
         shape=(grid.tile_pixels, grid.tile_pixels),
-        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands_of(mission)},
+        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands},
+        required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
     )
 
 
@@ -110,15 +119,14 @@ def _write_band(band: Band, members: Members, request: TileRequest, archive: Arc
     return write_cog(mosaic(members, band, place.grid), band, tile, place.grid, path)
 
 
-def _publish(product: TileProduct, place: Workplace) -> None:
-    year, tile = product.tile_year.year, product.tile_year.tile
-    mission = mission_of(year)
-    prefix = tile_prefix(mission, year, tile)
-    for cog in product.cogs:
+def _publish(done: TileProduct, place: Workplace) -> None:
+    year, tile = done.tile_year.year, done.tile_year.tile
+    prefix = tile_prefix(done.product, year, tile)
+    for cog in done.cogs:
         place.target.put(cog.path, f"{prefix}/{cog.path.name}", MEDIA_TYPE, cog.sha256)
-    key = item_key(mission, year, tile)
+    key = item_key(done.product, year, tile)
     path = place.work / item_file_name(tile, year)
-    _write_text(path, json.dumps(describe(product, place.target.uri(key)), indent=2))
+    _write_text(path, json.dumps(describe(done, place.target.uri(key)), indent=2))
     place.target.put(path, key, ITEM_MEDIA_TYPE, sha256_of(path))
 
 

@@ -177,6 +177,8 @@ class Expected:
     """Rows and columns of the rasters."""
     file_stems: Mapping[str, str]
     """By asset: what its file is called up to the archive's suffix."""
+    required: frozenset[str]
+    """Assets that every tile has."""
 
 
 def is_published(target: Target, item_key: str, expected: Expected) -> bool:
@@ -204,15 +206,14 @@ def _promised_files(item: dict[str, Any], expected: Expected) -> dict[str, Store
     assets = item["assets"]
     if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
         raise ValueError("another item")
-    if assets.keys() != expected.file_stems.keys():
+    if not expected.required <= assets.keys() <= expected.file_stems.keys():
         raise ValueError("other assets")
     files = {}
-    for measurement, stem in expected.file_stems.items():
-        name = assets[measurement]["href"].removeprefix("./")
-        if not name.startswith(stem) or "/" in name:
+    for measurement, asset in assets.items():
+        name = asset["href"].removeprefix("./")
+        if not name.startswith(expected.file_stems[measurement]) or "/" in name:
             raise ValueError("another file")
-        checksum = from_multihash(assets[measurement]["file:checksum"])
-        files[name] = StoredFile(assets[measurement]["file:size"], checksum)
+        files[name] = StoredFile(asset["file:size"], from_multihash(asset["file:checksum"]))
     return files
 
 

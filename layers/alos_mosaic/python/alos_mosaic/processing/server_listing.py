@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
-from alos_mosaic.layouts import layouts_of
+from alos_mosaic.layouts import for_tiles, layouts_of
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.sources.protocol import Source
 
@@ -17,7 +17,8 @@ def archive_paths(source: Source, year: int) -> Iterator[str]:
     One connection, one listing after the other: about 1100 folders a year.
     :class:`~alos_mosaic.errors.SourceUnavailableError` if the source refuses or goes away in between.
     """
-    for folder in dict.fromkeys(layout.folder(year) for layout in layouts_of(mission_of(year))):
+    layouts = for_tiles(layouts_of(mission_of(year)), year, source.url)
+    for folder in dict.fromkeys(layout.folder(year) for layout in layouts):
         for name in source.names(folder) or ():
             yield f"{folder}/{name}"
             if _is_tile(name):

@@ -1,0 +1,225 @@
+"""Containers: tar.gz and zip behind one interface, the files in them one after the other, also out of a nested one.
+
+A container is hostile input: nothing is extracted by a path of its own, no more is read than it declares and no more
+is believed than an allowance. What goes wrong while reading is :class:`CorruptArchiveError`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Self, cast
+
+from alos_mosaic.errors import CorruptArchiveError, OutputError
+
+_CHUNK_BYTES: Final = 1 << 20
+_TRAILER_LIMIT_BYTES: Final = 1 << 20
+"""A tar is padded to 10 KiB records; more behind its end is no padding."""
+_EXTENDED_HEADER_LIMIT_BYTES: Final = 1 << 16
+"""Long names and pax records have some hundred bytes."""
+_EXTENDED_HEADERS: Final = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZIP_MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06")
+"""Of a member and, in a zip without any, of the directory's end (APPNOTE 4.3.7 and 4.3.16)."""
+_ENCRYPTED: Final = 0x1 | 0x40
+"""Flag bits 0 and 6 of a zip's member: encryption, strong encryption (APPNOTE 4.4.4)."""
+_ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Python's bzip2 and lzma readers don't bound what a few bytes may grow to in memory."""
+_NESTED: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
+_SCRATCH_NAME: Final = ".nested"
+
+_READ_ERRORS: Final = (
+    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+    EOFError, OSError, ValueError, ArithmeticError, NotImplementedError, RecursionError,
+)  # fmt: skip
+"""What the standard library's readers raise over bytes that make no sense."""
+
+
+@dataclass
+class Allowance:
+    """How much an archive may hold in all, nested ones included; what is taken does not come back."""
+
+    members: int
+    size_bytes: int
+
+    def take(self, name: str, size_bytes: int) -> None:
+        """Count a member; :class:`CorruptArchiveError` if it is one too many or the bytes are too many."""
+        self.members -= 1
+        self.size_bytes -= size_bytes
+        if self.members < 0:
+            raise CorruptArchiveError(f"more members than a tile can have, {name} is one too many")
+        if self.size_bytes < 0:
+            raise CorruptArchiveError(f"more bytes than a tile can have, with {name} it is too many")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a container, to be saved before the next one is asked for."""
+
+    name: str
+    """Its bare name, without folders."""
+    size_bytes: int
+    """What the container says."""
+    stream: IO[bytes]
+
+    def save(self, path: Path) -> None:
+        """Write the file to a path that does not exist.
+
+        :class:`CorruptArchiveError` if it can't be read, fails its checksum or is not as large as the container says;
+        :class:`OutputError` for a full disk.
+        """
+        left = self.size_bytes
+        try:
+            with path.open("xb") as file:
+                while chunk := self._read(min(left + 1, _CHUNK_BYTES)):
+                    left -= len(chunk)
+                    if left < 0:
+                        break
+                    file.write(chunk)
+        except OSError as error:
+            raise OutputError(f"can't write {path.name}: {error}") from error
+        if left:
+            raise CorruptArchiveError(f"{self.name} has {'fewer' if left > 0 else 'more'} bytes than it says")
+
+    def _read(self, size: int) -> bytes:
+        with _as_corrupt(self.name):
+            return self.stream.read(size)
+
+
+def entries(path: Path, scratch: Path, allowance: Allowance) -> Iterator[Entry]:
+    """Yield the files in a tar.gz or zip, and in those that are in it, exactly one deep.
+
+    Folders are left out. A nested archive lies in ``scratch``, an existing folder, while its files are yielded.
+    """
+    yield from _entries(path, scratch, allowance, may_nest=True)
+
+
+def _entries(path: Path, scratch: Path, allowance: Allowance, may_nest: bool) -> Iterator[Entry]:
+    for entry in _files(path, allowance):
+        if not _NESTED.fullmatch(entry.name):
+            yield entry
+            continue
+        if not may_nest:
+            raise CorruptArchiveError(f"{entry.name} is an archive two deep")
+        inner = scratch / _SCRATCH_NAME
+        entry.save(inner)
+        with _in_archive(entry.name):
+            yield from _entries(inner, scratch, allowance, may_nest=False)
+        inner.unlink()
+
+
+def _files(path: Path, allowance: Allowance) -> Iterator[Entry]:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic.startswith(_GZIP_MAGIC):
+        yield from _tar_files(path, allowance)
+    elif magic in _ZIP_MAGICS:
+        yield from _zip_files(path, allowance)
+    else:
+        raise CorruptArchiveError("neither a tar.gz nor a zip")
+
+
+def _tar_files(path: Path, allowance: Allowance) -> Iterator[Entry]:
+    """Read the whole stream, so that gzip's own checksum is checked, too."""
+    with _as_corrupt("tar.gz"), gzip.open(path) as stream:
+        content = cast("IO[bytes]", stream)
+        with tarfile.open(fileobj=content, mode="r|", tarinfo=_StrictTarInfo) as tar:
+            for info in tar:
+                allowance.take(info.name, info.size)
+                if info.isdir():
+                    continue
+                file = tar.extractfile(info) if info.isreg() else None
+                if file is None:
+                    raise CorruptArchiveError(f"{info.name}: a link or device has no place in an archive of rasters")
+                yield Entry(_bare(info.name), info.size, file)
+            _check_end(cast("IO[bytes]", tar.fileobj))
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """A header that must make sense: tarfile takes one that does not, and a missing one, for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header; :class:`CorruptArchiveError` for anything but a good one or the end mark."""
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise CorruptArchiveError(f"a header is damaged or missing: {error}") from error
+        if info.type in _EXTENDED_HEADERS and info.size > _EXTENDED_HEADER_LIMIT_BYTES:
+            raise CorruptArchiveError(f"an extended header has {info.size} bytes")
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            raise CorruptArchiveError(f"{info.name} is a sparse member")
+        return info
+
+
+def _zip_files(path: Path, allowance: Allowance) -> Iterator[Entry]:
+    with _as_corrupt("zip"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if min((info.header_offset for info in members), default=0):
+            # Readers look for the directory from the end: in a truncated zip they may find that of a zip within.
+            raise CorruptArchiveError("bytes stand before the first member")
+        for info in members:
+            allowance.take(info.filename, info.file_size)
+            if info.is_dir():
+                continue
+            _check(info)
+            with archive.open(info) as file:
+                yield Entry(_bare(info.filename), info.file_size, file)
+
+
+def _check(info: zipfile.ZipInfo) -> None:
+    if stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG}:
+        raise CorruptArchiveError(f"{info.filename}: a link or device has no place in an archive of rasters")
+    if info.flag_bits & _ENCRYPTED:
+        raise CorruptArchiveError(f"{info.filename} is encrypted")
+    if info.compress_type not in _ZIP_METHODS:
+        raise CorruptArchiveError(
+            f"{info.filename} is compressed by method {info.compress_type}, not stored or deflated"
+        )
+
+
+def _bare(name: str) -> str:
+    return re.split(r"[/\\]", name)[-1]
+
+
+def _check_end(stream: IO[bytes]) -> None:
+    """Read to the end, which makes gzip compare its checksum: an archive ends in zeros, a whole block at least."""
+    rest = stream.read(tarfile.BLOCKSIZE)
+    if len(rest) < tarfile.BLOCKSIZE:
+        raise CorruptArchiveError("the archive's end is missing")
+    left = _TRAILER_LIMIT_BYTES
+    while rest:
+        left -= len(rest)
+        if left < 0 or rest.strip(b"\0"):
+            raise CorruptArchiveError("something goes on behind the archive's end")
+        rest = stream.read(_CHUNK_BYTES)
+
+
+@contextmanager
+def _as_corrupt(what: str) -> Iterator[None]:
+    try:
+        yield
+    except _READ_ERRORS as error:
+        raise CorruptArchiveError(f"{what} is truncated or damaged: {error or type(error).__name__}") from error
+
+
+@contextmanager
+def _in_archive(name: str) -> Iterator[None]:
+    try:
+        yield
+    except CorruptArchiveError as error:
+        raise CorruptArchiveError(f"{name}: {error}") from error
