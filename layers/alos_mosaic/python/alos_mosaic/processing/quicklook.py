@@ -5,13 +5,13 @@ The stretch is the same for every tile (dB of gamma-0, linear in between):
 ======= ============== ==============================
 channel mosaic         black to full
 ======= ============== ==============================
-red     HH             -20 to -3 dB
-green   HV             -29 to -9 dB
-blue    HH / HV        2 to 17 dB
-grey    HH (JERS-1)    -20 to -3 dB
+red     HH             -20 to 1 dB
+green   HV             -30 to -6 dB
+blue    HH / HV        0 to 22 dB
+grey    HH (JERS-1)    -24 to -3 dB
 ======= ============== ==============================
 
-Dense forest is light green, bare ground dark and violet, towns are white to pink, calm water is dark blue. Pixels
+Dense forest is green, bare ground violet and dark, towns are pink to white, open water is navy blue. Pixels
 without data are transparent. The forest map is drawn in the colours of its classes.
 """
 
@@ -26,6 +26,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 from rasterio.session import DummySession
 
 from alos_mosaic.bands import NODATA
@@ -35,9 +36,10 @@ from alos_mosaic.processing.metadata.classes import meaning_of
 QUICKLOOK_MEDIA_TYPE: Final = "image/webp"
 SIDE_LIMIT_PIXELS: Final = 1024
 
-_HH_DB: Final = (-20.0, -3.0)
-_HV_DB: Final = (-29.0, -9.0)
-_RATIO_DB: Final = (2.0, 17.0)
+_HH_DB: Final = (-20.0, 1.0)
+_HV_DB: Final = (-30.0, -6.0)
+_RATIO_DB: Final = (0.0, 22.0)
+_GREY_DB: Final = (-24.0, -3.0)
 _OPAQUE: Final = 255
 
 Pixels = NDArray[Any]
@@ -54,16 +56,17 @@ def write_quicklook(hh: Pixels, hv: Pixels | None, mask: Pixels, calibration_fac
     """
     step = _step(mask)
     hh, mask = hh[::step, ::step], mask[::step, ::step]
-    red = _stretched(_decibels(hh, calibration_factor_db), _HH_DB)
+    hh_db = _decibels(hh, calibration_factor_db)
     if hv is None:
-        channels = (red, red, red)
+        channels = (_stretched(hh_db, _GREY_DB),) * 3
     else:
         hv = hv[::step, ::step]
+        red = _stretched(hh_db, _HH_DB)
         green = _stretched(_decibels(hv, calibration_factor_db), _HV_DB)
         blue = _stretched(_decibels(hh, 0) - _decibels(hv, 0), _RATIO_DB)
         channels = (red, green, blue)
     alpha = np.where((mask == NODATA) | (hh == NODATA), np.uint8(0), np.uint8(_OPAQUE))
-    return _write(np.stack((*channels, alpha)), path, quality=85)
+    return _write(np.stack((*channels, alpha)), path, QUALITY=85)  # lossy: speckle has no use for exactness
 
 
 def write_class_quicklook(classes: Pixels, names: Mapping[int, str], path: Path) -> Path:
@@ -75,7 +78,7 @@ def write_class_quicklook(classes: Pixels, names: Mapping[int, str], path: Path)
     table = np.zeros((256, 4), np.uint8)
     for value, name in names.items():
         table[value] = (*bytes.fromhex(meaning_of(name).color), _OPAQUE if value != NODATA else 0)
-    return _write(np.moveaxis(table[classes[::step, ::step]], -1, 0), path, quality=90)
+    return _write(np.moveaxis(table[classes[::step, ::step]], -1, 0), path, LOSSLESS="YES")
 
 
 def _step(pixels: Pixels) -> int:
@@ -93,17 +96,19 @@ def _stretched(values: Floats, limits: tuple[float, float]) -> Bytes:
     return np.asarray(np.clip((values - low) / (high - low), 0, 1) * 255 + 0.5, np.uint8)
 
 
-def _write(bands: Bytes, path: Path, quality: int) -> Path:
-    """Write red, green, blue and alpha, (4, rows, columns). Lossy: speckle has no use for exactness."""
+def _write(bands: Bytes, path: Path, **options: object) -> Path:
+    """Write red, green, blue and alpha, (4, rows, columns), with options of GDAL's WEBP driver."""
     # What lies under transparent pixels costs bytes and bleeds into the edges: make it one colour.
     bands[:3, bands[3] == 0] = 0
     _, rows, columns = bands.shape
-    profile = {"driver": "WEBP", "width": columns, "height": rows, "count": 4, "dtype": "uint8", "quality": quality}
+    profile = {"driver": "WEBP", "width": columns, "height": rows, "count": 4, "dtype": "uint8", **options}
     try:
         with rasterio.Env(session=DummySession()), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path, "w", **profile) as dataset:
-                dataset.write(bands)
+            with MemoryFile() as memory:
+                with memory.open(**profile) as dataset:
+                    dataset.write(bands)
+                path.write_bytes(memory.getbuffer())
     except (RasterioError, OSError) as error:
         raise OutputError(f"can't write {path.name}: {error}") from error
     return path

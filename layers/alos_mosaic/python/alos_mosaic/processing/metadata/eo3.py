@@ -63,7 +63,7 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "dtr:end_datetime": f"{year}-12-31T23:59:59Z",
         "eo:gsd": GSD_METERS,
         "eo:instrument": product.mission.instrument,
-        "eo:platform": product.mission.platform,
+        "eo:platform": product.mission.platform.lower(),  # as EO3 spells platforms
         "odc:file_format": "GeoTIFF",
         "odc:processing_datetime": product.created.isoformat().replace("+00:00", "Z"),
         "odc:region_code": product.tile_year.tile.name,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,9 @@ from alos_mosaic.processing.metadata.yaml_text import to_yaml
 _RESOLUTION_DEGREES: Final = 0.000222222222222
 """As Digital Earth Africa writes 1/4500: a product that differs in its digits would be another product."""
 
-_ALIASES: Final[Mapping[str, list[str]]] = {"linci": ["local incidence angle", "linci", "incidence"]}
+_LICENSE: Final = "proprietary"
+"""Open Data Cube's word for terms without an SPDX identifier (STAC 1.1 says ``other``)."""
+_LINCI_ALIASES: Final = ("local incidence angle", "incidence")
 
 
 def product_definition(name: str) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def product_definition(name: str) -> dict[str, Any]:
     return {
         "name": product.name,
         "description": product.description,
+        "license": _LICENSE,
         "metadata_type": "eo3",
         "metadata": {"product": {"name": product.name}},
         "storage": {
@@ -52,11 +54,13 @@ def write_definitions(folder: Path) -> None:
 def _measurement(band: Band) -> dict[str, Any]:
     measurement: dict[str, Any] = {
         "name": band.measurement,
-        "aliases": _ALIASES.get(band.code, list(dict.fromkeys((band.measurement, band.code)))),
         "dtype": band.dtype,
         "nodata": NODATA,
         "units": "1",
     }
+    aliases = _LINCI_ALIASES if band.code == "linci" else (band.code,)
+    if band.measurement not in aliases:
+        measurement["aliases"] = list(aliases)
     if band is MASK:
         measurement["flags_definition"] = {
             "category": {

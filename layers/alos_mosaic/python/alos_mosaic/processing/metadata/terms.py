@@ -10,7 +10,7 @@ TERMS_PAGE: Final = "https://earth.jaxa.jp/policy/en.html"
 LICENSE: Final = "other"
 """STAC's word for a licence that has no SPDX identifier; the link says which."""
 
-ATTRIBUTION: Final = "Original data © JAXA; reformatted by alos-mosaic, pixel values unchanged"
+ATTRIBUTION: Final = "Original data © JAXA; reformatted by alos-mosaic, values of valid pixels unchanged"
 
 PROVIDERS: Final[list[dict[str, Any]]] = [
     {
