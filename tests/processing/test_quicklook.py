@@ -19,7 +19,9 @@ SHAPE = (96, 64)
 def picture(path: Path) -> np.ndarray:
     assert path.read_bytes()[8:12] == b"WEBP"
     with rasterio.open(path) as dataset:
-        return dataset.read()
+        bands = dataset.read()
+    opaque = np.full((1, *bands.shape[1:]), 255, np.uint8)  # WebP drops an alpha band that hides nothing
+    return bands if len(bands) == 4 else np.concatenate((bands, opaque))
 
 
 def dn(decibels: float, calibration_factor_db: float = -83.0) -> np.ndarray:

@@ -82,7 +82,8 @@ def write_class_quicklook(classes: Pixels, names: Mapping[int, str], path: Path)
 
 
 def _step(pixels: Pixels) -> int:
-    return -(-max(pixels.shape) // SIDE_LIMIT_PIXELS)
+    rows, columns = pixels.shape
+    return -(-max(int(rows), int(columns)) // SIDE_LIMIT_PIXELS)
 
 
 def _decibels(dn: Pixels, calibration_factor_db: float) -> Floats:
