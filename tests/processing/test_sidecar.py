@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from datetime import date
 from pathlib import Path
 
@@ -146,6 +147,40 @@ def test_a_sidecar_that_contradicts_the_mission_is_a_warning(tmp_path: Path, xml
     warnings = sidecar_warnings(read_sidecars({CELL: written(tmp_path, wrong)}), PALSAR_2)
     assert ["days from 2006-01-24" in warnings[0], "factor of -80.0 dB" in warnings[1]] == [True, True]
     assert sidecar_warnings(read_sidecars({CELL: written(tmp_path, xml)}), PALSAR_2) == []
+
+
+def test_the_real_sidecar_tells_all_of_it(samples: Path, tmp_path: Path) -> None:
+    with tarfile.open(samples / "N23W161_20_MOS_F02DAR.tar.gz") as archive:
+        content = archive.extractfile("N23W161_20_F02DAR.xml")
+        assert content is not None
+        path = written(tmp_path, content.read())
+    sidecars = read_sidecars({CELL: path})
+    assert sidecar_warnings(sidecars, PALSAR_2) == []
+    assert acquisition_properties(sidecars) == {
+        "alos_mosaic:cells_with_sidecar": 1,
+        "alos_mosaic:acquisitions": {
+            "count": 1,
+            "first": "2020-09-09T10:44:12.406Z",
+            "last": "2020-09-09T10:44:26.423Z",
+            "products": ["SARD000000308991-00027"],
+            "orbit_states": ["ascending"],
+            "modes": ["FBD"],
+            "incidence_angles_deg": [33.687, 38.623],
+        },
+        "sar:beam_ids": ["F2-6"],
+        "alos_mosaic:dem": ["https://www.eorc.jaxa.jp/ALOS/en/aw3d30/index.htm"],
+        "alos_mosaic:source_software": ["Sigma-SAR IMAGE 600-2020101700"],
+        "alos_mosaic:source_specification": ["CARD4L-NRB v5.0"],
+        "alos_mosaic:source_processed": "2021-03-16T12:20:11.100Z",
+        "sar:observation_direction": "right",
+        "sar:center_frequency": 1.27,
+        "sar:looks_range": 1,
+        "sar:looks_azimuth": 2,
+        "sar:resolution_range": 5.32,
+        "sar:resolution_azimuth": 4.96,
+        "sat:orbit_state": "ascending",
+        "sar:instrument_mode": "FBD",
+    }
 
 
 def test_no_sidecar_says_nothing() -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
-from xml.etree.ElementTree import Element, TreeBuilder
+from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 from alos_mosaic.errors import CorruptArchiveError
+from alos_mosaic.processing.metadata.strict_xml import parse_xml
 
 SIZE_LIMIT_BYTES: Final = 1 << 20
 """The real one has 7.5 KB for one acquisition."""
-_DEPTH_LIMIT: Final = 32
 _TEXT_LIMIT_CHARACTERS: Final = 200
 _ACQUISITIONS_LIMIT: Final = 200
 
@@ -79,43 +79,12 @@ def read_sidecar(path: Path) -> Sidecar:
     if len(content) > SIZE_LIMIT_BYTES:
         raise CorruptArchiveError(f"{path.name} has more than {SIZE_LIMIT_BYTES} bytes, and no sidecar has")
     try:
-        root = _parse(content)
+        root = parse_xml(content)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise CorruptArchiveError(f"{path.name} is no XML that may be read: {error}") from error
     if root.tag != "Metadata":
         raise CorruptArchiveError(f"{path.name} is no sidecar of JAXA's")
     return _sidecar(root)
-
-
-def _parse(content: bytes) -> Element:
-    builder, depth = TreeBuilder(), 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEPTH_LIMIT:
-            raise ValueError(f"more than {_DEPTH_LIMIT} levels")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def refuse(*_: Any) -> int:
-        raise ValueError("document types and entities have no place in a sidecar")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.UnparsedEntityDeclHandler = refuse
-    parser.ExternalEntityRefHandler = refuse
-    parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-    parser.Parse(content, True)
-    root: Element = builder.close()
-    return root
 
 
 def _sidecar(root: Element) -> Sidecar:
