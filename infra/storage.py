@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from alos_mosaic.missions import MISSIONS
+from alos_mosaic.products import PRODUCTS
 from infra.config import LOG_RETENTIONS, StackConfig
 
 
@@ -30,7 +30,7 @@ class Storage(Construct):
     @property
     def product_patterns(self) -> list[str]:
         """Patterns of the keys that may be published: each product's folder, nothing beside them."""
-        return [f"{self._prefix}{product}/*" for product in sorted({mission.product for mission in MISSIONS})]
+        return [f"{self._prefix}{product}/*" for product in sorted(PRODUCTS)]
 
     def _output_bucket(self, config: StackConfig) -> s3.IBucket:
         if config.output_bucket_name:

@@ -63,11 +63,21 @@ def _put_acquisition(general: ElementTree.Element, mission: Mission, number: int
     _put(times, "UTCEndTime", f"{day}T10:44:26.423Z")
     parameters = _put(source, "AcquisitionParameters")
     _put(parameters, "RadarBand", "L")
+    _put(parameters, "RadarCenterFrequency", "1.27", Units="GHz")
     _put(parameters, "ObservationMode", "FBD")
     _put(parameters, "Polarizations", "+".join(mission.polarizations))
     _put(parameters, "AntennaPointing", "Right")
     _put(parameters, "BeamID", "F2-6")
     _put(_put(source, "OrbitInformation"), "PassDirection", "Ascending")
+    processing = _put(source, "SourceProcParam")
+    _put(processing, "ProductID", f"MADEUP{number:09d}")
+    _put(processing, "AzimuthNumberOfLooks", 2)
+    _put(processing, "RangeNumberOfLooks", 1)
+    image = _put(source, "ImageAttributes")
+    for tag, value in (("AzimuthResolution", 4.96), ("RangeResolution", 5.32)):
+        _put(image, tag, value, Units="m")
+    for tag, value in (("IncAngleNearRange", 33.687), ("IncAngleFarRange", 38.623)):
+        _put(image, tag, value, Units="deg")
 
 
 def _put_corners(general: ElementTree.Element, cell: Cell) -> None:
@@ -90,6 +100,11 @@ def _put_bands(root: ElementTree.Element, mission: Mission, file_name: str) -> N
     dates = _put(per_pixel, "AcquisitionDate")
     _put(dates, "FileName", file_name.format("date"))
     _put(dates, "ZeroReferenceDate", mission.date_epoch)
-    measured = _put(_put(root, "RadiometricTerrainCorrectedMeasurements"), "BackscatterMeasurementData")
+    corrected = _put(root, "RadiometricTerrainCorrectedMeasurements")
+    measured = _put(corrected, "BackscatterMeasurementData")
     for code in mission.polarizations:
         _put(_put(measured, "Polarization", pol=code), "FileName", file_name.format(f"sl_{code}"))
+    equation = f"10 * log10(DN^2) - {-mission.calibration_factor_db}"
+    _put(corrected, "BackscatterConversionEq", equation, Units="dB")
+    elevation = _put(_put(root, "GeometricCorrections"), "DigitalElevationModel", dem="Surface")
+    _put(elevation, "DEMReference", "https://www.eorc.jaxa.jp/ALOS/en/aw3d30/index.htm", Type="URL")

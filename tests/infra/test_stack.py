@@ -144,7 +144,8 @@ def test_seed_writes_manifests_and_nothing_else(stack: Synthesized) -> None:
 
 def test_the_worker_reads_and_writes_products_and_leaves_results(stack: Synthesized) -> None:
     grants = _grants(stack, "ProcessTileRole")
-    products = {"${StorageOutput.Arn}/alos_palsar_mosaic/*", "${StorageOutput.Arn}/jers_sar_mosaic/*"}
+    names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
+    products = {f"${{StorageOutput.Arn}}/{name}/*" for name in names}
     assert grants == {
         "s3:GetObject": products,
         "s3:PutObject": products | {"${StorageRuns.Arn}/runs/*/results/*"},

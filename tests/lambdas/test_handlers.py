@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, PublishError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year, tiles_of_year
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
 from lambdas.seed_tiles import handler as seed_tiles
@@ -65,6 +66,15 @@ def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypa
     ]  # fmt: skip
 
 
+def test_forest_maps_are_seeded_where_they_exist(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAXA has no forest map of 2018 in the listings of 2021, so every tile that any year has may be there."""
+    use(monkeypatch, SeedSettings("runs"))
+    counts = [seed({"years": [year], "product": "alos_palsar_fnf"})["count"] for year in (2009, 2018)]
+    known = [len(tiles_of_year(2009, ArchiveKind.FOREST)), len(tiles_of_any_year(ArchiveKind.FOREST))]
+    assert counts == known
+    assert counts[0] < counts[1]
+
+
 def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, SeedSettings("runs", max_concurrency_ceiling=3, max_tiles_ceiling=100))
     seeded = seed({"years": [2020], "region": "africa", "max_concurrency": 50, "max_tiles": 1000})
@@ -104,7 +114,7 @@ def test_a_tile_is_published_and_its_result_recorded(s3: S3Client, mirror: Path,
     assert result["item_uri"] == "s3://out/mosaics/alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json"
     assert read(s3, "runs/a-run/results/2020/N25W165.json") == result
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="out")["Contents"]]
-    assert len(keys) == 6
+    assert len(keys) == 8  # five bands, quicklook, EO3 document and item
     assert [path.name for path in tmp_path.iterdir()] == ["mirror"]
     assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "skipped"
 

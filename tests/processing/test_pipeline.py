@@ -59,8 +59,9 @@ def test_every_pixel_of_every_mission_arrives(
     assert result.cells == tuple(cell.name for cell in sorted(CELLS))
     bands = bands_of(mission_of(year))
     folder = keys.rpartition("/")[0]
+    beside = ("stac-item.json", "odc-metadata.yaml", "webp")
     assert files_below(published) == {keys.format(band.code) for band in bands} | {
-        f"{folder}/N25W165_{year % 100:02d}.stac-item.json"
+        f"{folder}/N25W165_{year % 100:02d}.{extension}" for extension in beside
     }
     for band in bands:
         expected = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
@@ -121,7 +122,7 @@ def test_the_item_says_what_lies_beside_it(place: MakePlace, mirror: Path, publi
     assert properties["proj:code"] == "EPSG:4326"
     assert properties["alos_mosaic:archive"]["layout"] == "palsar-2-v1"
     assert properties["alos_mosaic:run"] == "a-run"
-    assert set(content["assets"]) == {"hh", "hv", "linci", "date", "mask"}
+    assert set(content["assets"]) == {"hh", "hv", "linci", "date", "mask", "thumbnail"}
     for asset in content["assets"].values():
         file = path.parent / asset["href"]
         assert file.stat().st_size == asset["file:size"]
@@ -198,7 +199,7 @@ def test_an_item_that_can_not_be_published_leaves_no_item(
     (published / "alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json").mkdir(parents=True)
     with pytest.raises(MosaicError):
         process_tile(request(2020), place())
-    assert not [name for name in files_below(published) if not name.endswith(".tif")]
+    assert not [name for name in files_below(published) if name.endswith(".json")]
 
 
 def test_a_work_folder_is_fresh_and_goes_away(tmp_path: Path) -> None:

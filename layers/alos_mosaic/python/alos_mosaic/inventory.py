@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import CELLS_PER_TILE, TILE_DEGREES, Cell, Tile, tiles_of_region
+from alos_mosaic.products import FOREST_PRODUCT
 
 FILE_NAME: Final = "inventory.json"
 _SCHEMA_VERSION: Final = 1
@@ -36,6 +37,11 @@ class ArchiveKind(StrEnum):
 
     MOSAIC = "MOS"
     FOREST = "FNF"
+
+    @classmethod
+    def of_product(cls, product: str | None) -> ArchiveKind:
+        """Return what a product's archives are called; without one it is a year's own mosaic."""
+        return cls.FOREST if product == FOREST_PRODUCT else cls.MOSAIC
 
 
 @dataclass(frozen=True)

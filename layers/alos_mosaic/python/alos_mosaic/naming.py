@@ -99,6 +99,11 @@ def band_file_stem(tile: Tile, year: int, band: Band) -> str:
     return f"{tile.name}_{year % 100:02d}_sl_{band.code}"
 
 
+def quicklook_file_name(tile: Tile, year: int) -> str:
+    """Return the quicklook's file name."""
+    return f"{tile.name}_{year % 100:02d}.webp"
+
+
 def item_file_name(tile: Tile, year: int) -> str:
     """Return the STAC item's file name."""
     return f"{tile.name}_{year % 100:02d}.stac-item.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
-from alos_mosaic.inventory import known_years, tiles_of_any_year, tiles_of_year
+from alos_mosaic.inventory import ArchiveKind, known_years, tiles_of_any_year, tiles_of_year
 from alos_mosaic.messages import SCHEMA_VERSION, RunRequest, TileYear
 from alos_mosaic.naming import manifest_key
 from alos_mosaic.settings import SeedSettings
@@ -27,7 +27,7 @@ def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
         TileYear(year, tile)
         for year in request.years
         for tile in request.tiles
-        if request.are_named or tile in _published(year)
+        if request.are_named or tile in _published(year, ArchiveKind.of_product(request.product))
     )
     if not seeded:
         years = ", ".join(map(str, request.years))
@@ -38,8 +38,8 @@ def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
     return seeded
 
 
-def _published(year: int) -> frozenset[Tile]:
-    return tiles_of_year(year) if year in known_years() else tiles_of_any_year()
+def _published(year: int, kind: ArchiveKind) -> frozenset[Tile]:
+    return tiles_of_year(year, kind) if year in known_years(kind) else tiles_of_any_year(kind)
 
 
 def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client) -> dict[str, Any]:

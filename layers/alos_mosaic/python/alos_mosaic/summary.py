@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.inventory import tiles_of_year
+from alos_mosaic.inventory import ArchiveKind, tiles_of_year
 from alos_mosaic.messages import SCHEMA_VERSION, UNKNOWN, State, TileResult
 from alos_mosaic.naming import manifest_key, result_key, results_prefix, summary_key
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
@@ -45,9 +45,11 @@ class Summary:
 
     @functools.cached_property
     def known(self) -> tuple[TileResult, ...]:
-        """Those of the tiles that the inventory knows for their year."""
-        names = {year: {tile.name for tile in tiles_of_year(year)} for year in {found.year for found in self.results}}
-        return tuple(result for result in self.results if result.tile in names[result.year])
+        """Those of the tiles that the inventory knows for their year and product."""
+        asked = {(found.year, ArchiveKind.of_product(found.product)) for found in self.results}
+        names = {pair: {tile.name for tile in tiles_of_year(*pair)} for pair in asked}
+        kind = ArchiveKind.of_product
+        return tuple(found for found in self.results if found.tile in names[found.year, kind(found.product)])
 
     @property
     def known_absent(self) -> int:

@@ -14,11 +14,13 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from alos_mosaic.bands import FOREST, MASK, NODATA, Band, bands_of
+from alos_mosaic.bands import BANDS, FOREST, MASK, NODATA, Band, bands_of
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member, Members
+from alos_mosaic.processing.statistics import TileStatistics
+from alos_mosaic.processing.statistics import of_cell as of_cell_statistics
 from alos_mosaic.products import Product
 
 _WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
@@ -50,6 +52,16 @@ def mosaic(members: Members, band: Band, grid: Grid) -> Pixels:
         row, column = grid.offset(cell)
         pixels[row : row + grid.cell_pixels, column : column + grid.cell_pixels] = read_cell(of_cell, band, cell, grid)
     return pixels
+
+
+def count_pixels(members: Members, grid: Grid) -> TileStatistics:
+    """Count what the cells hold as it stands in their files, before anything is set to nodata."""
+    statistics = TileStatistics()
+    for cell, of_cell in members.items():
+        read = {code: _read(member, BANDS[code], cell, grid) for code, member in of_cell.items()}
+        arrays = {code: pixels for code, (pixels, _) in read.items()}
+        statistics += of_cell_statistics(arrays, {code: nodata for code, (_, nodata) in read.items()})
+    return statistics
 
 
 def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) -> Pixels:

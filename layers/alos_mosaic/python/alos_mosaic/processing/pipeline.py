@@ -15,23 +15,40 @@ from typing import Any
 import rasterio
 from rasterio.session import DummySession
 
-from alos_mosaic.bands import BANDS, Band, bands_of, bands_with, possible_codes
+from alos_mosaic.bands import BANDS, FOREST_CLASSES, Band, bands_of, bands_with, possible_codes
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
 from alos_mosaic.layouts import Layout, layouts_of
 from alos_mosaic.messages import Mode, State, TileRequest, TileResult
 from alos_mosaic.missions import mission_of
-from alos_mosaic.naming import band_file_name, band_file_stem, item_file_name, item_id, item_key, tile_prefix
+from alos_mosaic.naming import (
+    band_file_name,
+    band_file_stem,
+    item_file_name,
+    item_id,
+    item_key,
+    quicklook_file_name,
+    tile_prefix,
+)
 from alos_mosaic.processing.archive import Members, unpack
-from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive, fetch
-from alos_mosaic.processing.metadata import ITEM_MEDIA_TYPE, TileProduct, describe
-from alos_mosaic.processing.mosaic import check_complete, mosaic
+from alos_mosaic.processing.metadata import (
+    EO3_MEDIA_TYPE,
+    ITEM_MEDIA_TYPE,
+    TileProduct,
+    WrittenFile,
+    describe,
+    eo3_file_name,
+    eo3_text,
+)
+from alos_mosaic.processing.metadata.item import THUMBNAIL
+from alos_mosaic.processing.mosaic import check_complete, count_pixels, mosaic
+from alos_mosaic.processing.picture import draw
 from alos_mosaic.processing.publish import Expected, Target, is_published
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
-from alos_mosaic.products import Product, product_of
+from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,15 +94,30 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     except TileAbsentError as error:
         return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
     with stopwatch.stage("unpack"):
-        members = unpack(archive.path, place.work / "members", request.tile_year, place.grid, product).members
+        unpacked = unpack(archive.path, place.work / "members", request.tile_year, place.grid, product)
+        members = unpacked.members
         archive.path.unlink()
         check_complete(members, mission, product)
     with stopwatch.stage("write"), _gdal():
         bands = bands_with({code for of_cell in members.values() for code in of_cell}, mission, product)
         cogs = tuple(_write_band(band, members, request, archive, place) for band in bands)
-    done = TileProduct(request.tile_year, place.grid, archive, tuple(sorted(members)), cogs, request.run, product)
+    classes = FOREST_CLASSES[archive.layout.release] if product.name == FOREST_PRODUCT else None
+    with stopwatch.stage("describe"), _gdal():
+        done = TileProduct(
+            request.tile_year,
+            place.grid,
+            archive,
+            tuple(sorted(members)),
+            cogs,
+            request.run,
+            product_name=product.name,
+            statistics=count_pixels(members, place.grid),
+            sidecars=unpacked.sidecars,
+            quicklook=draw(cogs, mission.calibration_factor_db, classes, place.work / quicklook_file_name(tile, year)),
+            classes=classes,
+        )
     with stopwatch.stage("publish"):
-        _publish(done, place)
+        _publish(done, product, place)
     return TileResult(
         State.PUBLISHED,
         **facts,
@@ -103,7 +135,8 @@ def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
     return Expected(
         item_id=str(item_id(product.algorithm, year, tile)),
         shape=(grid.tile_pixels, grid.tile_pixels),
-        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands},
+        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
+        | {THUMBNAIL: quicklook_file_name(tile, year)},
         required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
     )
 
@@ -119,20 +152,23 @@ def _write_band(band: Band, members: Members, request: TileRequest, archive: Arc
     return write_cog(mosaic(members, band, place.grid), band, tile, place.grid, path)
 
 
-def _publish(done: TileProduct, place: Workplace) -> None:
+def _publish(done: TileProduct, product: Product, place: Workplace) -> None:
     year, tile = done.tile_year.year, done.tile_year.tile
-    prefix = tile_prefix(done.product, year, tile)
-    for cog in done.cogs:
-        place.target.put(cog.path, f"{prefix}/{cog.path.name}", MEDIA_TYPE, cog.sha256)
-    key = item_key(done.product, year, tile)
-    path = place.work / item_file_name(tile, year)
-    _write_text(path, json.dumps(describe(done, place.target.uri(key)), indent=2))
-    place.target.put(path, key, ITEM_MEDIA_TYPE, sha256_of(path))
+    prefix = tile_prefix(product, year, tile)
+    files = [WrittenFile(cog.path, MEDIA_TYPE, cog.size_bytes, cog.sha256) for cog in done.cogs]
+    files += [] if done.quicklook is None else [done.quicklook]
+    item_name, eo3_name = item_file_name(tile, year), eo3_file_name(tile, year)
+    files.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
+    item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
+    files.append(_written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE))
+    for file in files:  # the item is the last
+        place.target.put(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
 
 
-def _write_text(path: Path, text: str) -> None:
+def _written(path: Path, text: str, media_type: str) -> WrittenFile:
     try:
         path.write_text(text)
+        return WrittenFile.of(path, media_type)
     except OSError as error:
         raise OutputError(f"can't write {path.name}: {error}") from error
 

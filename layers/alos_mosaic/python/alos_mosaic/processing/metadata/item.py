@@ -1,0 +1,165 @@
+"""The STAC item of a published tile."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pystac
+
+from alos_mosaic.grid import EPSG
+from alos_mosaic.naming import item_id
+from alos_mosaic.processing.metadata import extensions, terms
+from alos_mosaic.processing.metadata.acquisitions import (
+    Sidecars,
+    acquisition_properties,
+    read_sidecars,
+    sidecar_warnings,
+)
+from alos_mosaic.processing.metadata.assets import GSD_METERS, band_asset, quicklook_asset
+from alos_mosaic.processing.metadata.extensions import PREFIX
+from alos_mosaic.processing.metadata.footprint import bounding_box, footprint
+from alos_mosaic.processing.metadata.observations import (
+    class_properties,
+    date_properties,
+    mask_properties,
+    pixel_warnings,
+)
+from alos_mosaic.processing.metadata.provenance import provenance_properties
+from alos_mosaic.processing.metadata.tile_product import TileProduct
+
+ITEM_MEDIA_TYPE: Final = "application/geo+json"
+THUMBNAIL: Final = "thumbnail"
+"""Key of the quicklook's asset."""
+
+
+def describe(
+    product: TileProduct, self_href: str, eo3_name: str | None = None, with_collection: bool = False
+) -> dict[str, Any]:
+    """Return the STAC 1.1 item of a tile as a JSON object; its assets lie beside it.
+
+    The interval is the nominal year, as Digital Earth Africa's: a data cube groups by it. ``eo3_name`` is the file name
+    of the EO3 document beside the item, if there is one. ``with_collection`` names the collection, which the standard
+    allows only together with a link to it: for when ``{product}/collection.json`` is published.
+    """
+    year, tile = product.tile_year.year, product.tile_year.tile
+    item = pystac.Item(
+        id=str(item_id(product.described.algorithm, year, tile)),
+        geometry=footprint(product.cells),
+        bbox=bounding_box(product.cells),
+        datetime=datetime(year, 7, 1, tzinfo=UTC),
+        start_datetime=datetime(year, 1, 1, tzinfo=UTC),
+        end_datetime=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC),
+        properties=_properties(product),
+    )
+    for cog in product.cogs:
+        item.add_asset(cog.band.measurement, band_asset(product, cog))
+    if product.quicklook is not None:
+        item.add_asset(THUMBNAIL, quicklook_asset(product.quicklook))
+    item.stac_extensions = _extensions(item)
+    document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    document["links"] = _links(self_href, eo3_name, with_collection)
+    if with_collection:
+        document["collection"] = product.described.name
+    return document
+
+
+def _properties(product: TileProduct) -> dict[str, Any]:
+    mission, tile = product.mission, product.tile_year.tile
+    created = product.created.isoformat().replace("+00:00", "Z")
+    sidecars = read_sidecars(product.sidecars)
+    properties = {
+        "title": f"{product.described.title}: {tile.name}, {product.tile_year.year}",
+        "created": created,
+        "updated": created,
+        "license": terms.LICENSE,
+        "providers": terms.PROVIDERS,
+        f"{PREFIX}:attribution": terms.ATTRIBUTION,
+        "platform": mission.platform,
+        "instruments": [mission.instrument],
+        "gsd": GSD_METERS,
+        "odc:product": product.described.name,
+        "odc:region_code": tile.name,
+        "proj:code": f"EPSG:{EPSG}",
+        "proj:shape": [product.grid.tile_pixels] * 2,
+        "proj:transform": list(product.grid.transform(tile)),
+        **_cells(product),
+        **_measured(product, sidecars),
+        **provenance_properties(product),
+    }
+    warnings = _warnings(product, sidecars)
+    if warnings:
+        properties[f"{PREFIX}:warnings"] = warnings
+    return properties
+
+
+def _cells(product: TileProduct) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        f"{PREFIX}:cells": [cell.name for cell in product.cells],
+        f"{PREFIX}:cells_present": len(product.cells),
+        f"{PREFIX}:cells_absent": [cell.name for cell in product.absent_cells],
+    }
+    if product.defective_cells:
+        facts[f"{PREFIX}:cells_defective"] = [cell.name for cell in product.defective_cells]
+    return facts
+
+
+def _measured(product: TileProduct, sidecars: Sidecars) -> dict[str, Any]:
+    """Return what is known by looking: from sidecars and pixels."""
+    properties: dict[str, Any] = {}
+    pixels = product.grid.tile_pixels**2
+    statistics = product.statistics
+    if product.polarizations:
+        properties |= {
+            "sar:frequency_band": "L",
+            "sar:polarizations": list(product.polarizations),
+            "sar:product_type": "RTC",
+            f"{PREFIX}:calibration_factor_db": product.mission.calibration_factor_db,
+            f"{PREFIX}:date_epoch": str(product.mission.date_epoch),
+        }
+        properties |= acquisition_properties(sidecars)
+    if statistics is not None and statistics.pixels_by_mask_value:
+        properties |= mask_properties(statistics, pixels)
+        properties |= date_properties(statistics, product.mission, product.tile_year.year)
+    if statistics is not None and product.classes is not None:
+        properties |= class_properties(statistics, dict(product.classes), pixels)
+    return properties
+
+
+def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
+    warnings = []
+    if product.defective_cells:
+        names = ", ".join(cell.name for cell in product.defective_cells)
+        warnings.append(f"JAXA has cells that can't be read and are left out: {names}")
+    if product.statistics is not None:
+        warnings += pixel_warnings(product.statistics, len(product.cogs) - 1)
+    if product.polarizations:
+        warnings += sidecar_warnings(sidecars, product.mission)
+    return warnings
+
+
+def _extensions(item: pystac.Item) -> list[str]:
+    """Return the extensions whose fields the item has."""
+    prefixes = {name.partition(":")[0] for name in item.properties}
+    prefixes |= {name.partition(":")[0] for asset in item.assets.values() for name in asset.extra_fields}
+    by_prefix = {
+        "proj": extensions.PROJECTION,
+        "sar": extensions.SAR,
+        "sat": extensions.SAT,
+        "classification": extensions.CLASSIFICATION,
+        "file": extensions.FILE,
+        "processing": extensions.PROCESSING,
+    }
+    return [extensions.RASTER, *(uri for prefix, uri in by_prefix.items() if prefix in prefixes)]
+
+
+def _links(self_href: str, eo3_name: str | None, with_collection: bool) -> list[dict[str, str]]:
+    links = [{"rel": "self", "href": self_href, "type": ITEM_MEDIA_TYPE}]
+    if with_collection:
+        links.append({"rel": "collection", "href": "../../collection.json", "type": "application/json"})
+    if eo3_name is not None:
+        # The relation under which eodatasets3 links the document that Open Data Cube indexes.
+        links.append(
+            {"rel": "odc_yaml", "href": f"./{eo3_name}", "type": "text/yaml", "title": "Open Data Cube dataset"}
+        )
+    return links + [dict(link) for link in terms.LINKS]

@@ -1,0 +1,90 @@
+"""What a tile's documents are made from: facts that the pipeline gathers, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alos_mosaic.bands import BANDS
+from alos_mosaic.grid import Cell, Grid
+from alos_mosaic.messages import TileYear
+from alos_mosaic.missions import Mission, mission_of
+from alos_mosaic.processing.checksums import sha256_of
+from alos_mosaic.processing.cog import Cog
+from alos_mosaic.processing.download import Archive
+from alos_mosaic.processing.metadata.described import Described, described
+from alos_mosaic.processing.metadata.provenance import software_versions
+from alos_mosaic.processing.statistics import TileStatistics
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that is published beside the COGs."""
+
+    path: Path
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, media_type: str) -> WrittenFile:
+        """Measure a file that lies on this machine."""
+        return cls(path, media_type, path.stat().st_size, sha256_of(path))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True)
+class TileProduct:
+    """Everything that the documents tell of a tile. What is optional is left out of them when it isn't known."""
+
+    tile_year: TileYear
+    grid: Grid
+    archive: Archive
+    cells: tuple[Cell, ...]
+    cogs: tuple[Cog, ...]
+    run: str | None
+    product_name: str | None = None
+    """The Open Data Cube product; the year's own mosaic without one."""
+    cell_archives: tuple[Archive, ...] = ()
+    """Archives of single cells, where those were fetched instead or in addition."""
+    defective_cells: tuple[Cell, ...] = ()
+    """Cells that JAXA has and that were left out because they can't be read."""
+    statistics: TileStatistics | None = None
+    sidecars: Mapping[Cell, Path] = field(default_factory=dict)
+    quicklook: WrittenFile | None = None
+    classes: Mapping[int, str] | None = None
+    """The forest map's class names by value, as its release has them."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What a run may choose and pixels depend on, like how overviews are made."""
+    code_version: str | None = None
+    """The commit or image that ran."""
+    software: Mapping[str, str] = field(default_factory=software_versions)
+    created: datetime = field(default_factory=_now)
+    """UTC, whole seconds; the same in all documents of the tile."""
+
+    @property
+    def mission(self) -> Mission:
+        """Who measured it."""
+        return mission_of(self.tile_year.year)
+
+    @property
+    def described(self) -> Described:
+        """The product's own texts and names."""
+        return described(self.product_name or self.mission.product)
+
+    @property
+    def absent_cells(self) -> tuple[Cell, ...]:
+        """The cells of the tile that are not there, for whatever reason, row by row."""
+        return tuple(cell for cell in self.tile_year.tile.cells if cell not in self.cells)
+
+    @property
+    def polarizations(self) -> tuple[str, ...]:
+        """Codes of the backscatter bands, in the order of the band table."""
+        published = {cog.band.code for cog in self.cogs}
+        return tuple(code for code, band in BANDS.items() if code in published and band.role == "amplitude")

@@ -1,0 +1,41 @@
+"""Write what tests compare with: ``python -m tests.processing.written_documents``; then read the difference in git.
+
+Golden items go to ``tests/processing/golden``, the product definitions to ``products``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from alos_mosaic.processing.metadata import TileProduct, describe, eo3_file_name
+from alos_mosaic.processing.metadata.odc_product import write_definitions
+from tests.processing.described_tiles import GOLDEN
+
+GOLDEN_FOLDER = Path(__file__).parent / "golden"
+PRODUCTS_FOLDER = Path(__file__).parents[2] / "products"
+
+
+def golden_item(product: TileProduct) -> dict[str, Any]:
+    """Return a tile's item without what differs between two runs of the same input."""
+    year, tile = product.tile_year.year, product.tile_year.tile
+    item = describe(product, f"s3://bucket/{tile}_{year % 100:02d}.stac-item.json", eo3_file_name(tile, year))
+    for name in ("created", "updated", "alos_mosaic:run", "alos_mosaic:version"):
+        del item["properties"][name]
+    return item
+
+
+def write() -> None:
+    """Write all of it."""
+    GOLDEN_FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in GOLDEN.items():
+            text = json.dumps(golden_item(make(Path(folder))), indent=2, ensure_ascii=False)
+            (GOLDEN_FOLDER / f"{name}.json").write_text(text + "\n", "utf-8")
+    write_definitions(PRODUCTS_FOLDER)
+
+
+if __name__ == "__main__":
+    write()
