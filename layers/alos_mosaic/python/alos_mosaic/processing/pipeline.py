@@ -76,7 +76,6 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     """
     stopwatch = Stopwatch()
     year, tile = request.tile_year.year, request.tile_year.tile
-    mission = mission_of(year)
     product = product_of(year, request.product)
     key = item_key(product, year, tile)
     facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
@@ -85,14 +84,36 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
     try:
-        with (
-            stopwatch.stage("fetch"),
-            open_source(place.source_url, place.access) as source,
-        ):
-            layouts = layouts_of(mission, product.name, place.extra_layouts)
-            archive = fetch(source, request.tile_year, place.work, layouts)
+        with stopwatch.stage("fetch"):
+            archive = _fetch(request, product, place)
     except TileAbsentError as error:
         return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
+    done = _make(request, product, archive, place, stopwatch)
+    with stopwatch.stage("publish"):
+        _publish(done, product, place)
+    return TileResult(
+        State.PUBLISHED,
+        **facts,
+        item_uri=place.target.uri(key),
+        cells=tuple(cell.name for cell in done.cells),
+        archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
+        output_bytes=sum(cog.size_bytes for cog in done.cogs),
+        seconds=stopwatch.seconds,
+    )
+
+
+def _fetch(request: TileRequest, product: Product, place: Workplace) -> Archive:
+    layouts = layouts_of(mission_of(request.tile_year.year), product.name, place.extra_layouts)
+    with open_source(place.source_url, place.access) as source:
+        return fetch(source, request.tile_year, place.work, layouts)
+
+
+def _make(
+    request: TileRequest, product: Product, archive: Archive, place: Workplace, stopwatch: Stopwatch
+) -> TileProduct:
+    """Unpack an archive, write its COGs and quicklook, and count what its pixels say."""
+    year, tile = request.tile_year.year, request.tile_year.tile
+    mission = mission_of(year)
     with stopwatch.stage("unpack"):
         unpacked = unpack(archive.path, place.work / "members", request.tile_year, place.grid, product)
         members = unpacked.members
@@ -103,7 +124,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         cogs = tuple(_write_band(band, members, request, archive, place) for band in bands)
     classes = FOREST_CLASSES[archive.layout.release] if product.name == FOREST_PRODUCT else None
     with stopwatch.stage("describe"), _gdal():
-        done = TileProduct(
+        return TileProduct(
             request.tile_year,
             place.grid,
             archive,
@@ -116,17 +137,6 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
             quicklook=draw(cogs, mission.calibration_factor_db, classes, place.work / quicklook_file_name(tile, year)),
             classes=classes,
         )
-    with stopwatch.stage("publish"):
-        _publish(done, product, place)
-    return TileResult(
-        State.PUBLISHED,
-        **facts,
-        item_uri=place.target.uri(key),
-        cells=tuple(cell.name for cell in done.cells),
-        archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
-        output_bytes=sum(cog.size_bytes for cog in cogs),
-        seconds=stopwatch.seconds,
-    )
 
 
 def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
