@@ -113,7 +113,7 @@ def test_process_publishes_then_skips_and_leaves_nothing_else(mirror: Path, tmp_
     assert (result["state"], result["cells"]) == ("published", ["N25W165"])
     published = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert published == {f"N25W165_96_sl_{band}.tif" for band in ("HH", "linci", "date", "mask")} | {
-        "N25W165_96.stac-item.json"
+        f"N25W165_96.{extension}" for extension in ("stac-item.json", "odc-metadata.yaml", "webp")
     }
     assert not list((tmp_path / "work").iterdir())
     again = run(*arguments)

@@ -16,7 +16,7 @@ from alos_mosaic.bands import BANDS, FOREST_CLASSES, bands_of, possible_codes
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Cell, Tile, tiles_of_region
-from alos_mosaic.layouts import ARCHIVE_ENDINGS, LAYOUTS, Layout, layouts_of
+from alos_mosaic.layouts import ARCHIVE_ENDINGS, LAYOUTS, SITE_SCHEMES, Layout, for_tiles, layouts_of
 from alos_mosaic.missions import MISSIONS, mission_of
 from alos_mosaic.naming import item_id, item_key, parse_member, parse_sidecar
 from alos_mosaic.products import FOREST_PRODUCT, PRODUCTS, product_of
@@ -80,13 +80,19 @@ def test_the_newest_release_is_tried_first(year: int, product: str | None, names
 
 
 def test_the_site_serves_cells_only_and_over_https_only() -> None:
-    site = [row for row in LAYOUTS if "https" in row.schemes]
+    site = [row for row in LAYOUTS if row.schemes == SITE_SCHEMES]
     assert [row.cell_archive_path(Cell.from_name("S04W070"), 2020) for row in site] == [
         "ALOS/en/palsar_fnf/data/2020/dir_zip/2020/N00W070/S04W070_20_MOS_F02DAR.zip",
         "ALOS/en/palsar_fnf/data/2020/dir_gz/2020/N00W070/S04W070_20_MOS_F02DAR.tar.gz",
     ]
-    assert all(row.schemes == ("https",) and row.serves_cells and not row.serves_tiles for row in site)
+    assert SITE_SCHEMES == ("https",)
+    assert all(row.serves_cells and not row.serves_tiles for row in site)
     assert all(row.serves_cells and row.serves_tiles for row in LAYOUTS if row not in site)
+
+
+def test_the_servers_own_tree_may_be_mirrored_over_https() -> None:
+    rows = for_tiles(layouts_of(mission_of(2020)), 2020, "https://mirror.example/folder")
+    assert [row.name for row in rows] == ["palsar-2-v2", "palsar-2-v1", "palsar-2-v1-ext2"]
 
 
 @functools.cache
