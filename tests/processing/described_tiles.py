@@ -62,7 +62,6 @@ def _tile(year: int, bands: tuple[Band, ...]) -> TileProduct:
     layout = layouts_of(mission_of(year))[0]
     path = layout.archive_path(TILE, year)
     archive = Archive(
-        Path(path).relative_to("pub"),
         f"ftp://ftp.eorc.jaxa.jp/{path}",
         layout,
         1_234_567_890,

@@ -16,10 +16,8 @@ from alos_mosaic.bands import BANDS
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
-from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.archive import Members, unpack
-from alos_mosaic.processing.mosaic import check_complete, read_cell
 from local.archives import Form, make_cell, members, write_archive
+from tests.processing.unpacking import Members, merge, read_cell, unpack
 
 TILE = Tile.from_name("N25W165")
 CELL = Cell.from_name("N23W161")
@@ -42,7 +40,7 @@ def unpacked(tmp_path: Path, content: Iterable[tuple[str, bytes]], year: int, gr
 
 
 def read_all(found: Members, year: int, grid: Grid) -> None:
-    check_complete(found, mission_of(year))
+    merge(found, year, grid)
     for cell, of_cell in found.items():
         for code in of_cell:
             read_cell(of_cell, BANDS[code], cell, grid)
@@ -68,7 +66,9 @@ def test_inner_years_may_have_four_digits_and_foreign_suffixes(tmp_path: Path, g
 @pytest.mark.parametrize("name", ["../../N23W161_09_sl_HH", "/N23W161_09_sl_HH", "a/../../N23W161_09_sl_HH"])
 def test_a_path_out_of_the_folder_stays_in_it(tmp_path: Path, envi: Content, grid: Grid, name: str) -> None:
     moved = [(name if member == "N23W161_09_sl_HH" else member, data) for member, data in envi.items()]
-    unpacked(tmp_path, moved, 2009, grid)
+    xml = (name.replace("sl_HH", "F02DAR.xml"), b"<a/>")
+    found = unpacked(tmp_path, [*moved, xml], 2009, grid)
+    assert set(found[CELL]) == {"HH", "HV", "linci", "date", "mask"}
     assert {path.parent for path in tmp_path.rglob("N23W161*")} == {tmp_path / "members"}
 
 

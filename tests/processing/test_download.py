@@ -18,11 +18,12 @@ from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.download import Archive, fetch
+from alos_mosaic.processing.download import Archive
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from local.archives import place_archive
 from local.jaxa_server import Account, JaxaServer
+from tests.processing.fetching import fetch
 
 TILE = Tile.from_name("N25W165")
 ASKED = TileYear(2017, TILE)
@@ -51,7 +52,7 @@ def test_an_archive_arrives_whole_with_its_provenance(
 ) -> None:
     url = ftp.url if scheme == "ftp" else mirror.as_uri()
     found = fetched(url, tmp_path)
-    assert found.path.read_bytes() == archive.read_bytes()
+    assert (tmp_path / archive.name).read_bytes() == archive.read_bytes()
     assert found.size_bytes == archive.stat().st_size
     assert found.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert found.modified == datetime.fromtimestamp(int(archive.stat().st_mtime), UTC)

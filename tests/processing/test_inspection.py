@@ -64,7 +64,6 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, work: Path, grid: Gri
     found = inspect_archive(archive, work, grid)
     assert not found.works
     assert any("has no mask" in problem for problem in found.problems)
-    (work / "members").rename(work / "before")
     arrays["mask"] = cell.arrays["mask"]
     archive = write_archive(tmp_path / "b.tar.gz", [CellPixels(cell.cell, arrays)], 2020, Form.GEOTIFF)
     (problem,) = inspect_archive(archive, work, grid).problems

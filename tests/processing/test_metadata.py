@@ -189,7 +189,7 @@ def test_nothing_but_the_bare_tile_is_needed(tile: TileProduct) -> None:
     bare = TileProduct(tile.tile_year, tile.grid, tile.archive, tile.cells, tile.cogs, None)
     properties = describe(bare, HREF)["properties"]
     assert "alos_mosaic:run" not in properties
-    assert set(properties["processing:software"]) == {"alos-mosaic", "GDAL", "rasterio", "numpy"}
+    assert set(properties["processing:software"]) == {"alos-mosaic", "GDAL", "rasterio", "numpy", "isal"}
     assert not [name for name in properties if name.endswith("percent")]
 
 

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as nst
 from rasterio.enums import Resampling as GdalResampling
 
 from alos_mosaic.bands import Resampling
-from alos_mosaic.processing.overviews import halved, overviews
+from alos_mosaic.processing.overviews import halved
+from tests.processing.pyramids import levels_of
 
 SHAPES = nst.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
 PIXELS = st.sampled_from(["uint8", "uint16"]).flatmap(
@@ -55,7 +56,7 @@ def test_the_largest_amplitudes_do_not_overflow() -> None:
 def test_the_same_pixels_are_valid_in_every_band() -> None:
     mask = np.random.default_rng(1).integers(0, 2, (101, 77)).astype("uint8") * 255
     valid = [
-        [level != 0 for level in overviews(np.where(mask, value, 0).astype(dtype), resampling, 4)]
+        [level != 0 for level in levels_of(np.where(mask, value, 0).astype(dtype), resampling, 4)[1:]]
         for value, dtype, resampling in [(1, "uint16", "RMS"), (7, "uint8", "AVERAGE"), (900, "uint16", "MODE")]
         for resampling in [Resampling(resampling)]
     ]
@@ -63,18 +64,12 @@ def test_the_same_pixels_are_valid_in_every_band() -> None:
         assert all((level == levels[0]).all() for level in levels)
 
 
-def test_patches_meet_without_a_seam() -> None:
+def test_parts_meet_without_a_seam() -> None:
     pixels = np.random.default_rng(4).integers(0, 4, (1101, 1301)).astype("uint8")
     for resampling in Resampling:
         level = halved(pixels, resampling)
         parts = [halved(pixels[top : top + 2], resampling) for top in range(0, 1101, 2)]
         np.testing.assert_array_equal(level, np.vstack(parts))
-
-
-def test_levels_end_with_one_block() -> None:
-    shapes = [level.shape for level in overviews(np.ones((2250, 22500), "uint8"), Resampling.MODE, 512)]
-    assert shapes == [(1125, 11250), (563, 5625), (282, 2813), (141, 1407), (71, 704), (36, 352)]
-    assert overviews(np.ones((512, 512), "uint8"), Resampling.MODE, 512) == []
 
 
 @pytest.mark.parametrize("resampling", [Resampling.RMS, Resampling.AVERAGE])

@@ -17,13 +17,13 @@ from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.download import fetch
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, Source, SourceAccess
 from local.archives import place_archive
 from local.jaxa_server import Account
 from local.web_server import Answer, WebServer
 from tests.processing.certificates import write_certificate
+from tests.processing.fetching import fetch
 
 PATH = "data/archive.zip"
 CONTENT = os.urandom(3_000_000)
@@ -239,7 +239,7 @@ def test_a_tile_is_fetched_or_absent(web: WebServer, mirror: Path, grid: Grid, t
     archive = place_archive(mirror, tile, 2020, grid, cells=tile.cells[:1])
     with open_source(web.url) as source:
         found = fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))
-        assert found.path.read_bytes() == archive.read_bytes()
+        assert (tmp_path / archive.name).read_bytes() == archive.read_bytes()
         assert found.modified is not None
         with pytest.raises(TileAbsentError):
             fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))

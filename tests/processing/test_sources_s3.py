@@ -17,9 +17,9 @@ from alos_mosaic.grid import Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.download import fetch
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
+from tests.processing.fetching import fetch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def test_absent_is_only_what_its_folder_lacks(s3: S3Client, tmp_path: Path) -> N
     with open_source("s3://mirror", SourceAccess(s3=s3)) as source:
         archive = fetch(source, TileYear(2020, Tile.from_name("N25W165")), tmp_path, layouts_of(mission_of(2020)))
         assert archive.url == f"s3://mirror/{folder}/N25W165_20_MOS_F02DAR.tar.gz"
-        assert archive.path.read_bytes() == CONTENT
+        assert (tmp_path / "N25W165_20_MOS_F02DAR.tar.gz").read_bytes() == CONTENT
         with pytest.raises(TileAbsentError):
             fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
 

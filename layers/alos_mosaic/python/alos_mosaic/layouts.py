@@ -152,3 +152,9 @@ def for_tiles(layouts: Iterable[Layout], year: int, url: str) -> list[Layout]:
     """Return those of the layouts by which a source at this URL may serve a year's 5x5 archives."""
     scheme = url.partition(":")[0]
     return [row for row in layouts if row.serves_tiles and row.covers(year) and scheme in row.schemes]
+
+
+def for_cells(layouts: Iterable[Layout], year: int, url: str) -> list[Layout]:
+    """Return those of the layouts by which a source at this URL may serve a year's cells in archives of their own."""
+    scheme = url.partition(":")[0]
+    return [row for row in layouts if row.serves_cells and row.covers(year) and scheme in row.schemes]

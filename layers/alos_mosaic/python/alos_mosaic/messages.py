@@ -116,6 +116,8 @@ class TileRequest:
     attempt: int = 1
     product: str | None = None
     """A product that the year has; ``None`` is the year's own mosaic."""
+    accept_partial: bool = False
+    """Whether the tile may be published without cells that are defective at the source."""
 
     @classmethod
     def from_event(cls, event: object) -> Self:
@@ -152,9 +154,15 @@ class TileResult:
     item_uri: str | None = None
     cells: tuple[str, ...] = ()
     """Names of the cells that the tile's rasters hold."""
+    defective_cells: tuple[str, ...] = ()
+    """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
     archive: dict[str, Any] = field(default_factory=dict)
     """What was fetched: url, layout, size in bytes; the item tells more."""
     output_bytes: int = 0
+    peak_memory_bytes: int = 0
+    """The worker's largest resident set."""
+    peak_disk_bytes: int = 0
+    """The most that lay in the work folder."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage."""
     error: str | None = None
@@ -167,6 +175,7 @@ class TileResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; facts that do not apply are left out."""
         plain = {**asdict(self), "state": self.state.value, "cells": list(self.cells)}
+        plain["defective_cells"] = list(self.defective_cells)
         return {key: value for key, value in plain.items() if value not in (None, [], {}, "")}
 
     @classmethod

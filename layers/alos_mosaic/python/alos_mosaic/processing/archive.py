@@ -1,24 +1,27 @@
 """Unpacking: what an archive holds, checked name by name, before anything looks into a file.
 
 An archive is hostile input. Its members' paths are never used: a member is known by its bare file name, which must
-parse, belong to the tile and the year, and be no larger than the grid allows.
+parse, belong to the tile and the year, and be no larger than the grid allows. Rasters stay in memory and are handed on
+one by one, in whatever order they come; what is wrong with one of them is a defect of its cell, what is wrong with the
+archive ends it.
 """
 
 from __future__ import annotations
 
-import filecmp
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
-from alos_mosaic.bands import BANDS, possible_codes
-from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError
+from isal import isal_zlib
+
+from alos_mosaic.bands import BANDS
+from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputError
 from alos_mosaic.grid import CELLS_PER_TILE, Cell, Grid
 from alos_mosaic.messages import TileYear
 from alos_mosaic.naming import MemberName, parse_member, parse_sidecar
 from alos_mosaic.processing.containers import Allowance, Entry, entries
-from alos_mosaic.products import Product
 
 _HEADER_LIMIT_BYTES: Final = 1 << 16
 """An ENVI header has some 400 bytes."""
@@ -31,48 +34,161 @@ _LOOKS_LIKE_RASTER: Final = re.compile(r"[NS]\d{2}[EW]\d{3}_([^.]*|.*\.(tiff?|hd
 """A cell's name and no extension, or a raster's: nothing to pass over in silence."""
 _PASSED_OVER_LIMIT_BYTES: Final = 1 << 24
 """More than this is not read through for nothing."""
-_TWIN_NAME: Final = ".twin"
+_PARTNERS: Final = {"": ".hdr", ".hdr": ""}
+"""What has to stand beside a raw file and beside its header."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """An unpacked raster of one cell and band."""
+    """A raster of one cell and band, as it stood in its archive."""
 
     name: MemberName
-    path: Path
-
-
-Members = dict[Cell, dict[str, Member]]
-"""By cell and band code."""
+    file_name: str
+    content: bytes
+    """A TIFF, or the raw pixels."""
+    header: bytes | None = None
+    """The ENVI header that describes raw pixels."""
 
 
 @dataclass(frozen=True)
-class Unpacked:
-    """What an archive held."""
+class Wanted:
+    """What is looked for in an archive."""
 
-    members: Members
-    sidecars: dict[Cell, Path]
+    tile_year: TileYear
+    grid: Grid
+    codes: frozenset[str]
+    """Codes of the bands that the product may have."""
+    cells: frozenset[Cell]
+    """Cells of the tile; members of its other cells are passed over."""
+
+
+@dataclass
+class Unpacking:
+    """One archive being read, and what was found in it beside its rasters."""
+
+    wanted: Wanted
+    folder: Path
+    """An existing folder for sidecars and nested archives."""
+    defects: dict[Cell, str] = field(default_factory=dict)
+    """The first thing that is wrong with a cell, naming the member."""
+    sidecars: dict[Cell, Path] = field(default_factory=dict)
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
+    _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
+    """File name, size and CRC-32 by cell, band code and extension."""
+    _halves: dict[tuple[Cell, str], tuple[str, bytes]] = field(default_factory=dict)
+    """Raw files without their headers yet, and headers without their raw files."""
+
+    def members(self, archive: IO[bytes], name: str) -> Iterator[Member]:
+        """Yield the rasters in a tar.gz or zip, each as soon as all of it was read; ``name`` is the archive's.
+
+        The archive may be flat, hold folders, or hold archives of its own, one deep; names have the year in two or
+        four digits and whatever suffix. Raises :class:`CorruptArchiveError` for an archive that is damaged, holds what
+        has no place in it or nothing of what is wanted, :class:`OutputError` for a full disk.
+        """
+        try:
+            for entry in entries(archive, self.folder, _allowance(self.wanted.grid)):
+                yield from self._take(entry)
+            self._check_halves()
+        except CorruptArchiveError as error:
+            raise CorruptArchiveError(f"{name}: {error}") from error
+        if not any(code for _, code, _ in self._seen) and not self.defects:
+            raise CorruptArchiveError(f"{name} holds no raster of {self._subject()}")
+
+    def _subject(self) -> str:
+        cells = self.wanted.cells
+        return f"cell {next(iter(cells))}" if len(cells) == 1 else str(self.wanted.tile_year.tile)
+
+    def _take(self, entry: Entry) -> Iterator[Member]:
+        name = self._parsed(entry.name)
+        if name is None:
+            if entry.size_bytes > _PASSED_OVER_LIMIT_BYTES and parse_member(entry.name) is None:
+                raise CorruptArchiveError(f"{entry.name} is no raster and has {entry.size_bytes} bytes")
+            return
+        try:
+            self._check_size(entry, name)
+            content = entry.read()
+            is_twin = self._is_twin(entry, name, content)
+        except CorruptArchiveError as error:
+            self.defects.setdefault(name.cell, str(error))
+            return
+        if not is_twin:
+            yield from self._sorted(entry, name, content)
+
+    def _is_twin(self, entry: Entry, name: MemberName, content: bytes) -> bool:
+        """Tell whether a file was there before; it must be the same then, by length and CRC-32."""
+        key = (name.cell, name.band_code, name.extension)
+        digest = (len(content), isal_zlib.crc32(content))
+        if key in self._seen:
+            first, *known = self._seen[key]
+            if tuple(known) != digest:
+                raise CorruptArchiveError(_same_band(entry.name, first, name) + ", and differ")
+            return True
+        other_form = {".tif": "", "": ".tif"}.get(name.extension)
+        if other_form is not None and (rival := self._seen.get((name.cell, name.band_code, other_form))):
+            raise CorruptArchiveError(_same_band(entry.name, rival[0], name))
+        self._seen[key] = (entry.name, *digest)
+        return False
+
+    def _sorted(self, entry: Entry, name: MemberName, content: bytes) -> Iterator[Member]:
+        """Yield a raster that is whole, keep a half of one, save a sidecar."""
+        if name.extension == ".tif":
+            yield Member(name, entry.name, content)
+            return
+        if name.extension == ".xml":
+            self.sidecars[name.cell] = self._saved(entry.name, content)
+            return
+        key = (name.cell, name.band_code)
+        if key not in self._halves:
+            self._halves[key] = (entry.name, content)
+            return
+        other_name, other = self._halves.pop(key)
+        if name.extension == ".hdr":
+            yield Member(name, other_name, other, content)
+        else:
+            yield Member(name, entry.name, content, other)
+
+    def _saved(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"can't write {name}: {error}") from error
+        return path
+
+    def _check_halves(self) -> None:
+        for (cell, _), (name, _) in self._halves.items():
+            expected = name.removesuffix(".hdr") if name.endswith(".hdr") else f"{name}.hdr"
+            self.defects.setdefault(cell, f"{name} is there without {expected}")
+
+    def _parsed(self, name: str) -> MemberName | None:
+        try:
+            parsed = parse_member(name) or parse_sidecar(name)
+        except InvalidRequestError as error:
+            raise CorruptArchiveError(f"{name}: {error}") from error
+        if parsed is None and _LOOKS_LIKE_RASTER.fullmatch(name):
+            raise CorruptArchiveError(f"{name} looks like a raster, but its name is of no known form")
+        if parsed is None or (parsed.band_code and parsed.band_code not in self.wanted.codes):
+            return None
+        asked = self.wanted.tile_year
+        if parsed.cell.tile != asked.tile:
+            raise CorruptArchiveError(f"{name} belongs to tile {parsed.cell.tile}, not {asked.tile}")
+        if not parsed.is_of_year(asked.year):
+            raise CorruptArchiveError(f"{name} is not of {asked.year}")
+        return parsed if parsed.cell in self.wanted.cells else None
+
+    def _check_size(self, entry: Entry, name: MemberName) -> None:
+        size = entry.size_bytes
+        if not name.extension and size != (raw := _raw_bytes(name.band_code, self.wanted.grid)):
+            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and a cell of this band {raw}")
+        limits = {".hdr": _HEADER_LIMIT_BYTES, ".xml": _SIDECAR_LIMIT_BYTES}
+        limit = limits.get(name.extension) or _raster_limit(name.band_code, self.wanted.grid)
+        if size > limit:
+            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and no such member has more than {limit}")
 
 
-def unpack(archive: Path, folder: Path, tile_year: TileYear, grid: Grid, product: Product | None = None) -> Unpacked:
-    """Unpack a tar.gz or zip into ``folder``, which is made, and return the rasters of a product (a mosaic's without).
-
-    The archive may be flat, hold folders, or hold archives of its own, one deep; names have the year in two or four
-    digits and whatever suffix. Raises :class:`CorruptArchiveError` with the member's name for anything that is not
-    what its name says, :class:`OutputError` for a full disk.
-    """
-    folder.mkdir()
-    unpacking = _Unpacking(folder, tile_year, grid, possible_codes(product))
-    try:
-        for entry in entries(archive, folder, _allowance(grid)):
-            unpacking.take(entry)
-        unpacked = unpacking.result()
-    except CorruptArchiveError as error:
-        raise CorruptArchiveError(f"{archive.name}: {error}") from error
-    if not unpacked.members:
-        raise CorruptArchiveError(f"{archive.name} holds no raster of {tile_year.tile}")
-    return unpacked
+def _same_band(name: str, first: str, parsed: MemberName) -> str:
+    what = f"band {parsed.band_code}" if parsed.band_code else "metadata"
+    return f"{name} and {first} are both {what} of cell {parsed.cell}"
 
 
 def _allowance(grid: Grid) -> Allowance:
@@ -86,82 +202,3 @@ def _raw_bytes(code: str, grid: Grid) -> int:
 
 def _raster_limit(code: str, grid: Grid) -> int:
     return 2 * _raw_bytes(code, grid) + _TIFF_OVERHEAD_BYTES
-
-
-class _Unpacking:
-    """The files taken out of an archive so far, one for each cell, band and extension."""
-
-    def __init__(self, folder: Path, tile_year: TileYear, grid: Grid, codes: frozenset[str]) -> None:
-        self._folder, self._tile_year, self._grid, self._codes = folder, tile_year, grid, codes
-        self._files: dict[tuple[Cell, str, str], Member] = {}
-
-    def take(self, entry: Entry) -> None:
-        """Save a file that is ours; one that is there already must be the same, byte by byte."""
-        name = self._parsed(entry.name)
-        if name is None:
-            if entry.size_bytes > _PASSED_OVER_LIMIT_BYTES and parse_member(entry.name) is None:
-                raise CorruptArchiveError(f"{entry.name} is no raster and has {entry.size_bytes} bytes")
-            return
-        self._check_size(entry, name)
-        key = (name.cell, name.band_code, name.extension)
-        if key not in self._files:
-            self._files[key] = Member(name, self._folder / entry.name)
-            entry.save(self._files[key].path)
-            return
-        twin, first = self._folder / _TWIN_NAME, self._files[key].path
-        entry.save(twin)
-        if not filecmp.cmp(twin, first, shallow=False):
-            what = f"band {name.band_code}" if name.band_code else "metadata"
-            raise CorruptArchiveError(f"{entry.name} and {first.name} are both {what} of cell {name.cell}, and differ")
-        twin.unlink()
-
-    def result(self) -> Unpacked:
-        """Sort the files by cell and band; a raw file and its header are one."""
-        members: Members = {}
-        sidecars: dict[Cell, Path] = {}
-        for (cell, code, extension), member in self._files.items():
-            if extension == ".xml":
-                sidecars[cell] = member.path
-                continue
-            partner = {"": ".hdr", ".hdr": ""}.get(extension)
-            if partner is not None and (cell, code, partner) not in self._files:
-                expected = f"{member.path.name}.hdr" if partner else member.path.name.removesuffix(".hdr")
-                raise CorruptArchiveError(f"{member.path.name} is there without {expected}")
-            if extension == ".hdr":
-                self._place_header(member.path, self._files[cell, code, ""].path)
-                continue
-            of_cell = members.setdefault(cell, {})
-            if code in of_cell:
-                twin = of_cell[code].path.name
-                raise CorruptArchiveError(f"{member.path.name} and {twin} are both band {code} of cell {cell}")
-            of_cell[code] = member
-        return Unpacked(members, sidecars)
-
-    @staticmethod
-    def _place_header(header: Path, raw: Path) -> None:
-        """Put a header where GDAL looks for it: its name may have the year in other digits than its raw file's."""
-        header.rename(raw.with_name(f"{raw.name}.hdr"))
-
-    def _parsed(self, name: str) -> MemberName | None:
-        try:
-            parsed = parse_member(name) or parse_sidecar(name)
-        except InvalidRequestError as error:
-            raise CorruptArchiveError(f"{name}: {error}") from error
-        if parsed is None and _LOOKS_LIKE_RASTER.fullmatch(name):
-            raise CorruptArchiveError(f"{name} looks like a raster, but its name is of no known form")
-        if parsed is None or (parsed.band_code and parsed.band_code not in self._codes):
-            return None
-        if parsed.cell.tile != self._tile_year.tile:
-            raise CorruptArchiveError(f"{name} belongs to tile {parsed.cell.tile}, not {self._tile_year.tile}")
-        if not parsed.is_of_year(self._tile_year.year):
-            raise CorruptArchiveError(f"{name} is not of {self._tile_year.year}")
-        return parsed
-
-    def _check_size(self, entry: Entry, name: MemberName) -> None:
-        size = entry.size_bytes
-        if not name.extension and size != (raw := _raw_bytes(name.band_code, self._grid)):
-            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and a cell of this band {raw}")
-        limits = {".hdr": _HEADER_LIMIT_BYTES, ".xml": _SIDECAR_LIMIT_BYTES}
-        limit = limits.get(name.extension) or _raster_limit(name.band_code, self._grid)
-        if size > limit:
-            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and no such member has more than {limit}")

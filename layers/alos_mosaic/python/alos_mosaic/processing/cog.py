@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from alos_mosaic.bands import Band
 from alos_mosaic.errors import OutputError
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.processing.blocks import BLOCK_PIXELS
-from alos_mosaic.processing.checksums import sha256_of
-from alos_mosaic.processing.container import write_container
-from alos_mosaic.processing.overviews import overviews
+from alos_mosaic.processing.container import container
+from alos_mosaic.processing.pyramid import Pyramid
 
 MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
 
@@ -30,11 +26,16 @@ class Cog:
     sha256: str
 
 
-def write_cog(pixels: npt.NDArray[np.unsignedinteger[Any]], band: Band, tile: Tile, grid: Grid, path: Path) -> Cog:
-    """Write a band of a whole tile with overviews down to one block; :class:`OutputError` if that fails."""
-    levels = [pixels, *overviews(pixels, band.resampling, BLOCK_PIXELS)]
+def write_cog(pyramid: Pyramid, tile: Tile, grid: Grid, path: Path) -> Cog:
+    """Write a finished band of a whole tile with its overviews; :class:`OutputError` if that fails."""
+    band = pyramid.band
+    checksum = hashlib.sha256()
+    size_bytes = 0
     try:
-        write_container(path, levels, grid.transform(tile))
-        return Cog(band, path, path.stat().st_size, sha256_of(path))
+        with path.open("wb") as file:
+            for piece in container(pyramid.levels, band.bytes_per_pixel, grid.transform(tile), pyramid.spill.read):
+                checksum.update(piece)
+                size_bytes += file.write(piece)
     except OSError as error:
         raise OutputError(f"can't write {path.name}: {error}") from error
+    return Cog(band, path, size_bytes, checksum.hexdigest())

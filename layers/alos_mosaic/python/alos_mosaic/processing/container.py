@@ -12,20 +12,17 @@ A block without valid pixels is not stored: its offset and byte count are 0, whi
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, Final
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from alos_mosaic.bands import NODATA
 from alos_mosaic.errors import OutputError
 from alos_mosaic.grid import EPSG
-from alos_mosaic.processing.blocks import BLOCK_PIXELS, blocks_across, encoded
+from alos_mosaic.processing.blocks import BLOCK_PIXELS
+from alos_mosaic.processing.pyramid import Level
+from alos_mosaic.processing.spill import Spilled
 
-Pixels = npt.NDArray[np.unsignedinteger[Any]]
 Transform = tuple[float, float, float, float, float, float]
 
 _GHOST_BODY: Final = (
@@ -49,69 +46,62 @@ _GEO_KEYS: Final = (
 )
 
 
-@dataclass
-class _Level:
-    """A raster in the file: its pixels, and where its blocks came to lie."""
+@dataclass(frozen=True)
+class _Placed:
+    """A level in the file: where its blocks lie, 0 for those that are not stored."""
 
-    pixels: Pixels
+    side_pixels: int
     is_overview: bool
-    offsets: list[int] = field(default_factory=list)
-    byte_counts: list[int] = field(default_factory=list)
-
-    @property
-    def block_count(self) -> int:
-        rows, columns = self.pixels.shape
-        return blocks_across(rows) * blocks_across(columns)
+    offsets: list[int]
+    byte_counts: list[int]
 
 
-def write_container(path: Path, levels: Sequence[Pixels], transform: Transform) -> None:
-    """Write a one-band COG: the base first in ``levels``, then its overviews, uint8 or uint16, nodata 0, EPSG:4326.
+def container(
+    levels: Sequence[Level], bytes_per_pixel: int, transform: Transform, read: Callable[[Spilled], bytes]
+) -> Iterator[bytes]:
+    """Yield a one-band COG piece by piece: unsigned integers, nodata 0, EPSG:4326.
 
-    ``transform`` are the affine coefficients a, b, c, d, e, f of the base. Raises :class:`OutputError` if the file gets
-    too large for a classic TIFF.
+    The base is the first of the ``levels``, then come its overviews; ``read`` fetches a block. ``transform`` are the
+    affine coefficients a, b, c, d, e, f of the base. Raises :class:`OutputError` before the first piece if the file
+    would be too large for a classic TIFF.
     """
-    described = [_Level(pixels, is_overview=number > 0) for number, pixels in enumerate(levels)]
-    for level in described:  # placeholders, so that the IFDs have their final size
-        level.offsets, level.byte_counts = [0] * level.block_count, [0] * level.block_count
-    with path.open("wb") as file:
-        file.write(_head(described, transform))
-        for level in reversed(described):
-            _write_blocks(file, level)
-        file.seek(0)
-        file.write(_head(described, transform))
+    # The IFDs' size does not depend on what the offsets are, so a first draft tells where the blocks begin.
+    draft = [_Placed(level.side_pixels, number > 0, [0] * len(level.places), [0] * len(level.places))
+             for number, level in enumerate(levels)]  # fmt: skip
+    position = len(_head(draft, bytes_per_pixel, transform))
+    for level, placed in zip(reversed(levels), reversed(draft), strict=True):
+        for number, place in enumerate(level.places):
+            if place is not None:
+                placed.offsets[number], placed.byte_counts[number] = position + 4, place.length
+                position += place.length + 8
+    if position > _SIZE_LIMIT_BYTES:
+        raise OutputError(f"a raster of {position} bytes is larger than a classic TIFF can be")
+    yield _head(draft, bytes_per_pixel, transform)
+    for level in reversed(levels):
+        for place in level.places:
+            if place is not None:
+                block = read(place)
+                yield struct.pack("<I", len(block)) + block + block[-4:]
 
 
-def _write_blocks(file: BinaryIO, level: _Level) -> None:
-    position = file.tell()
-    for number, block in enumerate(encoded(level.pixels)):
-        if not block:
-            continue
-        level.offsets[number], level.byte_counts[number] = position + 4, len(block)
-        file.write(struct.pack("<I", len(block)) + block + block[-4:])
-        position += len(block) + 8
-        if position > _SIZE_LIMIT_BYTES:
-            raise OutputError(f"{file.name} would be larger than a classic TIFF can be")
-
-
-def _head(levels: Sequence[_Level], transform: Transform) -> bytes:
+def _head(levels: Sequence[_Placed], bytes_per_pixel: int, transform: Transform) -> bytes:
     """Return everything before the blocks: header, ghost area, and the IFDs one behind the other."""
     start = _HEADER_BYTES + len(_GHOST)
     start += start % 2
     head = (struct.pack("<2sHI", b"II", 42, start) + _GHOST).ljust(start, b"\0")
     for number, level in enumerate(levels):
         is_last = number == len(levels) - 1
-        head += _ifd(_tags(level, transform), len(head), is_last)
+        head += _ifd(_tags(level, bytes_per_pixel, transform), len(head), is_last)
     return head
 
 
-def _tags(level: _Level, transform: Transform) -> list[tuple[int, int, Sequence[Any] | bytes]]:
+def _tags(level: _Placed, bytes_per_pixel: int, transform: Transform) -> list[tuple[int, int, Sequence[Any] | bytes]]:
     """Return a level's tags in ascending order: number, type, values."""
-    rows, columns = level.pixels.shape
     tags: list[tuple[int, int, Sequence[Any] | bytes]] = [
         (254, _LONG, [1]) if level.is_overview else (254, _LONG, [0]),  # NewSubfileType: reduced resolution
-        (256, _LONG, [columns]),
-        (257, _LONG, [rows]),
-        (258, _SHORT, [level.pixels.itemsize * 8]),  # BitsPerSample
+        (256, _LONG, [level.side_pixels]),
+        (257, _LONG, [level.side_pixels]),
+        (258, _SHORT, [bytes_per_pixel * 8]),  # BitsPerSample
         (259, _SHORT, [8]),  # Compression: DEFLATE
         (262, _SHORT, [1]),  # Photometric: black is zero
         (277, _SHORT, [1]),  # SamplesPerPixel

@@ -2,11 +2,13 @@
 
 A container is hostile input: nothing is extracted by a path of its own, no more is read than it declares and no more
 is believed than an allowance. What goes wrong while reading is :class:`CorruptArchiveError`.
+
+A tar.gz is read from its first byte to its last, so it can be read while it is still being fetched; a zip's directory
+stands at its end.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
 import stat
 import struct
@@ -18,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self, cast
+
+from isal import igzip, isal_zlib
 
 from alos_mosaic.errors import CorruptArchiveError, OutputError
 
@@ -40,11 +44,11 @@ _ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NESTED: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
 _SCRATCH_NAME: Final = ".nested"
 
-_READ_ERRORS: Final = (
-    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+_READ_ERRORS: Final[tuple[type[Exception], ...]] = (
+    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, cast("type[Exception]", isal_zlib.error), struct.error,
     EOFError, OSError, ValueError, ArithmeticError, NotImplementedError, RecursionError,
 )  # fmt: skip
-"""What the standard library's readers raise over bytes that make no sense."""
+"""What the standard library's readers and ISA-L's raise over bytes that make no sense."""
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a container, to be saved before the next one is asked for."""
+    """A file in a container, to be read before the next one is asked for."""
 
     name: str
     """Its bare name, without folders."""
@@ -74,12 +78,20 @@ class Entry:
     """What the container says."""
     stream: IO[bytes]
 
-    def save(self, path: Path) -> None:
-        """Write the file to a path that does not exist.
+    def read(self) -> bytes:
+        """Return the file's bytes, all in memory: the caller has looked at its size.
 
-        :class:`CorruptArchiveError` if it can't be read, fails its checksum or is not as large as the container says;
-        :class:`OutputError` for a full disk.
+        :class:`CorruptArchiveError` if it can't be read, fails its checksum or is not as large as the container says.
         """
+        content = self._read(self.size_bytes)
+        if len(content) != self.size_bytes:
+            raise CorruptArchiveError(f"{self.name} has fewer bytes than it says")
+        if self._read(1):  # a zip compares its checksum at the end
+            raise CorruptArchiveError(f"{self.name} has more bytes than it says")
+        return content
+
+    def save(self, path: Path) -> None:
+        """Write the file to a path that does not exist; raises as :meth:`read`, and OutputError for a full disk."""
         left = self.size_bytes
         try:
             with path.open("xb") as file:
@@ -98,44 +110,45 @@ class Entry:
             return self.stream.read(size)
 
 
-def entries(path: Path, scratch: Path, allowance: Allowance) -> Iterator[Entry]:
+def entries(archive: IO[bytes], scratch: Path, allowance: Allowance) -> Iterator[Entry]:
     """Yield the files in a tar.gz or zip, and in those that are in it, exactly one deep.
 
-    Folders are left out. A nested archive lies in ``scratch``, an existing folder, while its files are yielded.
+    ``archive`` is open for reading at its start; reading may wait for bytes that are not there yet. Folders are left
+    out. A nested archive lies in ``scratch``, an existing folder, while its files are yielded.
     """
-    yield from _entries(path, scratch, allowance, may_nest=True)
+    yield from _entries(archive, scratch, allowance, may_nest=True)
 
 
-def _entries(path: Path, scratch: Path, allowance: Allowance, may_nest: bool) -> Iterator[Entry]:
-    for entry in _files(path, allowance):
+def _entries(archive: IO[bytes], scratch: Path, allowance: Allowance, may_nest: bool) -> Iterator[Entry]:
+    for entry in _files(archive, allowance):
         if not _NESTED.fullmatch(entry.name):
             yield entry
             continue
         if not may_nest:
             raise CorruptArchiveError(f"{entry.name} is an archive two deep")
-        inner = scratch / _SCRATCH_NAME
-        entry.save(inner)
-        with _in_archive(entry.name):
+        path = scratch / _SCRATCH_NAME
+        entry.save(path)
+        with _in_archive(entry.name), path.open("rb") as inner:
             yield from _entries(inner, scratch, allowance, may_nest=False)
-        inner.unlink()
+        path.unlink()
 
 
-def _files(path: Path, allowance: Allowance) -> Iterator[Entry]:
-    with path.open("rb") as file:
-        magic = file.read(4)
+def _files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
+    magic = archive.read(4)
+    archive.seek(0)
     if magic.startswith(_GZIP_MAGIC):
-        yield from _tar_files(path, allowance)
+        yield from _tar_files(archive, allowance)
     elif magic in _ZIP_MAGICS:
-        yield from _zip_files(path, allowance)
+        yield from _zip_files(archive, allowance)
     else:
         raise CorruptArchiveError("neither a tar.gz nor a zip")
 
 
-def _tar_files(path: Path, allowance: Allowance) -> Iterator[Entry]:
+def _tar_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
     """Read the whole stream, so that gzip's own checksum is checked, too."""
-    with _as_corrupt("tar.gz"), gzip.open(path) as stream:
+    with _as_corrupt("tar.gz"), igzip.IGzipFile(fileobj=archive) as stream:  # type: ignore[no-untyped-call]
         content = cast("IO[bytes]", stream)
-        with tarfile.open(fileobj=content, mode="r|", tarinfo=_StrictTarInfo) as tar:
+        with tarfile.open(fileobj=content, mode="r|", bufsize=_CHUNK_BYTES, tarinfo=_StrictTarInfo) as tar:
             for info in tar:
                 allowance.take(info.name, info.size)
                 if info.isdir():
@@ -166,9 +179,9 @@ class _StrictTarInfo(tarfile.TarInfo):
         return info
 
 
-def _zip_files(path: Path, allowance: Allowance) -> Iterator[Entry]:
-    with _as_corrupt("zip"), zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
+def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
+    with _as_corrupt("zip"), zipfile.ZipFile(archive) as directory:
+        members = directory.infolist()
         if min((info.header_offset for info in members), default=0):
             # Readers look for the directory from the end: in a truncated zip they may find that of a zip within.
             raise CorruptArchiveError("bytes stand before the first member")
@@ -177,7 +190,7 @@ def _zip_files(path: Path, allowance: Allowance) -> Iterator[Entry]:
             if info.is_dir():
                 continue
             _check(info)
-            with archive.open(info) as file:
+            with directory.open(info) as file:
                 yield Entry(_bare(info.filename), info.file_size, file)
 
 

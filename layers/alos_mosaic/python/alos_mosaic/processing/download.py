@@ -1,106 +1,215 @@
-"""Fetching: which of the layouts a tile's archive lies in, and how it comes here whole."""
+"""Fetching: archives come here one after the other in the background, and can be read while they still come."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
-import re
-from collections.abc import Callable, Iterator, Sequence
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, TYPE_CHECKING, Final, Self
 
-from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
-from alos_mosaic.layouts import Layout, for_tiles
-from alos_mosaic.messages import TileYear
-from alos_mosaic.processing.sources.protocol import RemoteFile, Source
+from alos_mosaic.errors import OutputError, SourceUnavailableError
+from alos_mosaic.grid import Cell
+from alos_mosaic.layouts import Layout
+from alos_mosaic.processing.finding import Found
+from alos_mosaic.processing.sources.protocol import Source
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 logger = logging.getLogger(__name__)
 
-_ARCHIVE: Final = re.compile(r"(?P<tile>[NS]\d{2}[EW]\d{3})_\d{2,4}_(?P<kind>MOS|FNF)\w*\.(tar\.gz|zip)")
-"""A tile's mosaic in any form, also one that no layout serves: what is listed is not absent."""
+_BUFFER_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A tile's archive on this machine, with where it came from."""
+    """An archive that came here whole, with where it came from."""
 
-    path: Path
     url: str
     layout: Layout
     size_bytes: int
     sha256: str
     modified: datetime | None
     """The server's modification time: JAXA replaces files in place."""
+    cell: Cell | None = None
+    """Whose own archive it is; None for a whole tile's."""
 
 
-def fetch(source: Source, tile_year: TileYear, folder: Path, layouts: Sequence[Layout]) -> Archive:
-    """Find a tile's archive by the first of these layouts that has it and fetch it into ``folder``.
-
-    Raises :class:`TileAbsentError` if the year's folder holds other archives but not this one (of a source that can't
-    list: if no layout's place has it), and :class:`SourceUnavailableError` for anything that stands between us and the
-    bytes.
-    """
-    layout, remote = _find(source, tile_year, layouts)
-    path = folder / remote.path.rpartition("/")[2]
-    url = f"{source.url}/{remote.path}"
-    logger.info("Fetching archive", extra={"url": url, "size_bytes": remote.size_bytes})
-    checksum = hashlib.sha256()
-    received = 0
-    with _open_output(path) as write:
-
-        def sink(chunk: bytes) -> None:
-            nonlocal received
-            received += len(chunk)
-            if received > remote.size_bytes:
-                raise SourceUnavailableError(f"{url}: more bytes come than the {remote.size_bytes} it should have")
-            checksum.update(chunk)
-            write(chunk)
-
-        source.read(remote.path, sink)
-    if received != remote.size_bytes:
-        raise SourceUnavailableError(f"{url}: {received} bytes came of {remote.size_bytes}")
-    return Archive(path, url, layout, received, checksum.hexdigest(), remote.modified)
+class _StoppedError(Exception):
+    """Ends a transfer from inside its sink: nobody wants the rest."""
 
 
-def _find(source: Source, tile_year: TileYear, known: Sequence[Layout]) -> tuple[Layout, RemoteFile]:
-    layouts = for_tiles(known, tile_year.year, source.url)
-    if not layouts:
-        raise SourceUnavailableError(
-            f"no layout is known by which {source.url} serves 5x5 archives of {tile_year.year}"
+class Download:
+    """An archive on its way here, or here already."""
+
+    def __init__(self, found: Found, source_url: str, folder: Path) -> None:
+        self.found, self.url = found, f"{source_url}/{found.remote.path}"
+        self.name = found.remote.path.rpartition("/")[2]
+        self.path = folder / self.name
+        self.seconds = 0.0
+        """How long the transfer took."""
+        self.received = 0
+        self._checksum = hashlib.sha256()
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._failure: BaseException | None = None
+
+    def open(self) -> IO[bytes]:
+        """Return the archive as a file that is read from its start; reading waits for what is still to come.
+
+        Reading raises what ended the transfer, if it did not end well.
+        """
+        return io.BufferedReader(_GrowingFile(self), _BUFFER_BYTES)
+
+    def whole(self) -> Archive:
+        """Wait for the transfer's end and return what came; raises what ended it, if it did not end well."""
+        self.wait_for(None)
+        remote = self.found.remote
+        return Archive(
+            self.url, self.found.layout, self.received, self._checksum.hexdigest(), remote.modified, self.found.cell
         )
-    for layout in layouts:
-        remote = source.stat(layout.archive_path(tile_year.tile, tile_year.year))
-        if remote is not None:
-            return layout, remote
-    if not source.can_list:
-        raise TileAbsentError(f"{source.url} has no archive of {tile_year.tile} of {tile_year.year} where it could be")
-    folders = dict.fromkeys(layout.folder(tile_year.year) for layout in layouts)
-    kinds = {layout.kind for layout in layouts}
-    names = (name for folder in folders for name in source.names(folder) or ())
-    listed = [match for name in names if (match := _ARCHIVE.fullmatch(name)) and match["kind"] in kinds]
-    own = [match[0] for match in listed if match["tile"] == tile_year.tile.name]
-    if own:
-        raise SourceUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
-    if listed:
-        raise TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
-    raise SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")
+
+    def wait_for(self, position: int | None) -> bool:
+        """Wait until there is something at a position (None: for the end); False if the file ends before it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or (position is not None and self.received > position))
+            if self._failure is not None:
+                raise self._failure
+            return position is not None and self.received > position
+
+    def run(self, source: Source, stop: threading.Event) -> None:
+        """Transfer the archive; what goes wrong is for who reads it."""
+        start = time.perf_counter()
+        try:
+            self._transfer(source, stop)
+        except Exception as error:  # noqa: BLE001 - it is raised where the archive is read
+            self._failure = error
+        finally:
+            with self._changed:
+                self.seconds = time.perf_counter() - start
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _transfer(self, source: Source, stop: threading.Event) -> None:
+        size_bytes = self.found.remote.size_bytes
+        logger.info("Fetching archive", extra={"url": self.url, "size_bytes": size_bytes})
+        with _Output(self.path) as file:
+
+            def sink(chunk: bytes) -> None:
+                if stop.is_set():
+                    raise _StoppedError
+                if self.received + len(chunk) > size_bytes:
+                    raise SourceUnavailableError(f"{self.url}: more bytes come than the {size_bytes} it should have")
+                file.write(chunk)
+                self._checksum.update(chunk)
+                with self._changed:
+                    self.received += len(chunk)
+                    self._changed.notify_all()
+
+            source.read(self.found.remote.path, sink)
+        if self.received != size_bytes:
+            raise SourceUnavailableError(f"{self.url}: {self.received} bytes came of {size_bytes}")
 
 
-@contextmanager
-def _open_output(path: Path) -> Iterator[Callable[[bytes], None]]:
-    """Yield a function that appends to a file; a full disk is :class:`OutputError`, never the source's fault."""
-    try:
-        with path.open("wb") as file:
+class Downloads:
+    """Archives fetched one after the other, over one connection, in a thread that ends with the context."""
 
-            def write(chunk: bytes) -> None:
-                try:
-                    file.write(chunk)
-                except OSError as error:
-                    raise OutputError(f"can't write {path.name}: {error}") from error
+    def __init__(self, source: Source, found: Sequence[Found], folder: Path) -> None:
+        self._source = source
+        self._downloads = [Download(each, source.url, folder) for each in found]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="download")
 
-            yield write
-    except OSError as error:
-        raise OutputError(f"can't write {path.name}: {error}") from error
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Download]:
+        return iter(self._downloads)
+
+    def _run(self) -> None:
+        for download in self._downloads:
+            download.run(self._source, self._stop)
+
+
+class _GrowingFile(io.RawIOBase):
+    """A file that another thread still appends to; its end is where the transfer ends."""
+
+    def __init__(self, download: Download) -> None:
+        self._download = download
+        self._position = 0
+        self._descriptor = -1
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            self._download.wait_for(None)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._download.received}[whence]
+        if base + offset < 0:
+            raise ValueError(f"no position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if not self._download.wait_for(self._position):
+            return 0
+        if self._descriptor < 0:
+            self._descriptor = os.open(self._download.path, os.O_RDONLY)
+        count = os.preadv(self._descriptor, [buffer], self._position)
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        super().close()
+
+
+class _Output:
+    """A file that is written through to the system; a full disk is :class:`OutputError`, never the source's fault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        with self._as_output_error():
+            self._file = self._path.open("wb", buffering=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, content: bytes) -> None:
+        """Append some bytes, all of them."""
+        left = memoryview(content)
+        with self._as_output_error():
+            while left:
+                left = left[self._file.write(left) :]
+
+    @contextmanager
+    def _as_output_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"can't write {self._path.name}: {error}") from error

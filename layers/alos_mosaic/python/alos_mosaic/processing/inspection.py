@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import tarfile
 import zipfile
@@ -13,18 +14,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
-import rasterio
+import numpy.typing as npt
 from rasterio.errors import RasterioError
-from rasterio.session import DummySession
 
-from alos_mosaic.bands import BANDS, MASK
+from alos_mosaic.bands import BANDS, MASK, bands_of, possible_codes
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, MosaicError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import MISSIONS, mission_of
 from alos_mosaic.naming import parse_member
-from alos_mosaic.processing.archive import Member, Members, unpack
-from alos_mosaic.processing.mosaic import Pixels, check_complete, read_cell
+from alos_mosaic.processing.archive import Member, Unpacking, Wanted
+from alos_mosaic.processing.decoding import Pixels, Where, decode, driver_of, opened
 
 _ARCHIVE_NAME: Final = re.compile(r"([NS]\d{2}[EW]\d{3})_(\d{4}|\d{2})_")
 _CENTURY: Final = 100
@@ -79,32 +79,59 @@ class Inspection:
 
 
 def inspect_archive(archive: Path, work: Path, grid: Grid | None = None) -> Inspection:
-    """Unpack an archive into ``work`` (an existing folder) and look at every raster.
+    """Look at every raster of an archive; ``work`` is an existing folder for scratch.
 
-    Raises :class:`CorruptArchiveError` for what can't be unpacked and :class:`InvalidRequestError` for an archive whose
-    tile and year no name tells.
+    It is read twice: a cell's mask may stand behind what it masks. Raises :class:`CorruptArchiveError` for what can't
+    be unpacked and :class:`InvalidRequestError` for an archive whose tile and year no name tells.
     """
-    grid = grid or Grid()
     tile_year = guess_tile_year(archive)
-    members = unpack(archive, work / "members", tile_year, grid).members
-    facts: list[MemberFacts] = []
-    mask_values: dict[int, int] = {}
-    with rasterio.Env(session=DummySession()):
-        for cell, of_cell in sorted(members.items()):
-            mask = _raw(of_cell[MASK.code])[0] if MASK.code in of_cell else None
-            facts.extend(_facts(member, cell, of_cell, mask, grid) for member in of_cell.values())
-            for value, count in _counts(mask):
-                mask_values[value] = mask_values.get(value, 0) + count
+    wanted = Wanted(tile_year, grid or Grid(), possible_codes(), frozenset(tile_year.tile.cells))
+    masks = _Masks()
+    for member in _members(archive, Unpacking(wanted, work)):
+        if member.name.band_code == MASK.code:
+            masks.add(member)
+    second = Unpacking(wanted, work)
+    facts = [_facts(member, masks, wanted.grid) for member in _members(archive, second)]
+    cells = sorted({Cell.from_name(fact.cell) for fact in facts})
     return Inspection(
         archive.name,
         archive.stat().st_size,
         tile_year.tile.name,
         tile_year.year,
-        tuple(cell.name for cell in sorted(members)),
-        tuple(facts),
-        dict(sorted(mask_values.items())),
-        tuple(_problems(members, facts, tile_year)),
+        tuple(cell.name for cell in cells),
+        tuple(sorted(facts, key=lambda fact: (Cell.from_name(fact.cell), fact.file_name))),
+        dict(sorted(masks.counts.items())),
+        tuple(_problems(facts, second.defects, tile_year)),
     )
+
+
+class _Masks:
+    """Where the masks are 0, packed, and how often each value occurs over all of them."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self._bits: dict[Cell, tuple[npt.NDArray[np.uint8], tuple[int, ...]]] = {}
+
+    def add(self, member: Member) -> None:
+        try:
+            mask = _raw(member)[0]
+        except CorruptArchiveError:  # told of as a fact of the member
+            return
+        self._bits[member.name.cell] = np.packbits(mask == 0), mask.shape
+        for value, count in zip(*np.unique(mask, return_counts=True), strict=True):
+            self.counts[int(value)] = self.counts.get(int(value), 0) + int(count)
+
+    def masked(self, cell: Cell, shape: tuple[int, ...]) -> Where | None:
+        """Return where a cell's mask is 0; None without a mask of that shape."""
+        bits, of_mask = self._bits.get(cell, (None, ()))
+        if bits is None or of_mask != shape:
+            return None
+        return np.unpackbits(bits, count=math.prod(shape)).view(bool).reshape(shape)
+
+
+def _members(archive: Path, unpacking: Unpacking) -> Iterator[Member]:
+    with archive.open("rb") as file:
+        yield from unpacking.members(file, archive.name)
 
 
 def guess_tile_year(archive: Path) -> TileYear:
@@ -144,31 +171,26 @@ def _full_year(digits: str) -> int:
 
 
 def _raw(member: Member) -> tuple[Pixels, float | None]:
-    driver = _driver(member)
     try:
-        with rasterio.open(member.path, driver=driver) as dataset:
+        with opened(member) as dataset:
             pixels: Pixels = dataset.read(1)
             return pixels, dataset.nodata
     except RasterioError as error:
-        raise CorruptArchiveError(f"{member.path.name} can't be read: {error}") from error
+        raise CorruptArchiveError(f"{member.file_name} can't be read: {error}") from error
 
 
-def _driver(member: Member) -> str:
-    return "GTiff" if member.name.extension == ".tif" else "ENVI"
-
-
-def _facts(member: Member, cell: Cell, of_cell: dict[str, Member], mask: Pixels | None, grid: Grid) -> MemberFacts:
-    common = (member.path.name, cell.name, member.name.band_code, _driver(member), member.path.stat().st_size)
+def _facts(member: Member, masks: _Masks, grid: Grid) -> MemberFacts:
+    name = member.name
+    common = (member.file_name, name.cell.name, name.band_code, driver_of(member), len(member.content))
     try:
         pixels, nodata = _raw(member)
-        if mask is not None:
-            read_cell(of_cell, BANDS[member.name.band_code], cell, grid)  # compares the member with its name
+        decode(member, BANDS[name.band_code], name.cell, grid)  # compares the member with its name
     except MosaicError as error:
         return MemberFacts(*common, problem=str(error))
     facts = (str(pixels.dtype), nodata, int(pixels.min()), int(pixels.max()))
-    if mask is None or mask.shape != pixels.shape:
-        return MemberFacts(*common, *facts, problem=f"{member.path.name} has no mask to compare with")
-    masked = mask == 0
+    masked = masks.masked(name.cell, pixels.shape)
+    if masked is None:
+        return MemberFacts(*common, *facts, problem=f"{member.file_name} has no mask to compare with")
     tag = 0 if nodata is None else int(nodata)
     other = masked & (pixels != 0) & (pixels != tag)
     return MemberFacts(
@@ -180,16 +202,12 @@ def _facts(member: Member, cell: Cell, of_cell: dict[str, Member], mask: Pixels 
     )
 
 
-def _counts(mask: Pixels | None) -> list[tuple[int, int]]:
-    if mask is None:
-        return []
-    values, counts = np.unique(mask, return_counts=True)
-    return list(zip(values.tolist(), counts.tolist(), strict=True))
-
-
-def _problems(members: Members, facts: list[MemberFacts], tile_year: TileYear) -> Iterator[str]:
+def _problems(facts: list[MemberFacts], defects: dict[Cell, str], tile_year: TileYear) -> Iterator[str]:
     yield from (fact.problem for fact in facts if fact.problem is not None)
-    try:
-        check_complete(members, mission_of(tile_year.year))
-    except CorruptArchiveError as error:
-        yield str(error)
+    yield from (text for _, text in sorted(defects.items()))
+    required = bands_of(mission_of(tile_year.year))
+    for cell in sorted({fact.cell for fact in facts}):
+        found = {fact.band for fact in facts if fact.cell == cell}
+        missing = [band.code for band in required if band.code not in found]
+        if missing:
+            yield f"cell {cell} has no {', '.join(missing)}"

@@ -1,108 +1,215 @@
-"""Merging: the cells of an archive onto the tile's fixed grid, one band at a time.
+"""Merging: the cells of a tile onto its fixed grid, all bands side by side, on all cores, while they still arrive.
 
-The raster is the whole tile, whatever cells exist. A pixel without data is 0 in every band: where the mask says 0, and
-where a file holds the value of its own nodata tag (1 in most bands of the releases since 2021, undeclared 0 before).
+The raster is the whole tile, whatever cells exist. Members come in any order; a band of a cell waits for the cell's
+mask, which says where there is data, and then goes into the band's pyramid (:mod:`alos_mosaic.processing.pyramid`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
-from alos_mosaic.bands import BANDS, FOREST, MASK, NODATA, Band, bands_of
+from alos_mosaic.bands import BANDS, MASK, NODATA, Band, Resampling, bands_of, bands_with
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
-from alos_mosaic.processing.archive import Member, Members
-from alos_mosaic.processing.statistics import TileStatistics
-from alos_mosaic.processing.statistics import of_cell as of_cell_statistics
+from alos_mosaic.processing.archive import Member
+from alos_mosaic.processing.decoding import Decoded, Where, clear_nodata, decode
+from alos_mosaic.processing.pyramid import Pyramid
+from alos_mosaic.processing.spill import Spill, Spilled
+from alos_mosaic.processing.statistics import TileStatistics, tile_statistics
 from alos_mosaic.products import Product
 
-_WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
-"""As GDAL reads it from a GeoTIFF, and from an ENVI header, which knows no EPSG code."""
-_SNAP_PIXELS: Final = 0.1
-"""Bounds carry float noise; a member further off than this is not the cell its name says."""
+P = ParamSpec("P")
+T = TypeVar("T")
+PackedBits = npt.NDArray[np.uint8]
 
-Pixels = npt.NDArray[np.unsignedinteger[Any]]
-
-
-def check_complete(members: Members, mission: Mission, product: Product | None = None) -> None:
-    """Raise :class:`CorruptArchiveError` for a cell that lacks a band that every cell of the product has."""
-    for cell, of_cell in sorted(members.items()):
-        missing = [band.code for band in bands_of(mission, product) if band.code not in of_cell]
-        if missing:
-            raise CorruptArchiveError(f"cell {cell} has no {', '.join(missing)}")
+_WAITING_LIMIT_BYTES: Final = 512 << 20
+"""What may wait for masks in memory: three whole cells. Archives hold a cell's mask behind its other bands, so one cell
+waits as a rule; one that holds all masks last is read all the same, by way of the disk."""
+_TASKS_AHEAD: Final = 2
+"""Members that are decompressed while all threads are busy."""
 
 
-def mosaic(members: Members, band: Band, grid: Grid) -> Pixels:
-    """Return one band of the whole tile, ``grid.tile_pixels`` a side, of the band's dtype.
+@dataclass(frozen=True)
+class Recipe:
+    """What a tile's rasters depend on beside its members."""
 
-    Pages that no cell touches cost no memory. A cell without the band (VH and VV, which few cells have) has no data in
-    it. Raises :class:`CorruptArchiveError` with the name of a member that disagrees with it.
-    """
-    pixels = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
-    for cell, of_cell in members.items():
-        if band.code not in of_cell:
-            continue
-        row, column = grid.offset(cell)
-        pixels[row : row + grid.cell_pixels, column : column + grid.cell_pixels] = read_cell(of_cell, band, cell, grid)
-    return pixels
+    mission: Mission
+    product: Product
+    grid: Grid
+    backscatter_overviews: Resampling = Resampling.RMS
+    """RMS, or AVERAGE as the ancestors made them."""
 
+    @property
+    def required(self) -> tuple[Band, ...]:
+        """The bands that every cell has."""
+        return bands_of(self.mission, self.product)
 
-def count_pixels(members: Members, grid: Grid) -> TileStatistics:
-    """Count what the cells hold as it stands in their files, before anything is set to nodata."""
-    statistics = TileStatistics()
-    for cell, of_cell in members.items():
-        read = {code: _read(member, BANDS[code], cell, grid) for code, member in of_cell.items()}
-        arrays = {code: pixels for code, (pixels, _) in read.items()}
-        statistics += of_cell_statistics(arrays, {code: nodata for code, (_, nodata) in read.items()})
-    return statistics
+    def resampling(self, band: Band) -> Resampling:
+        """Return how a band's overviews are made."""
+        return self.backscatter_overviews if band.resampling is Resampling.RMS else band.resampling
 
 
-def read_cell(of_cell: dict[str, Member], band: Band, cell: Cell, grid: Grid) -> Pixels:
-    """Return a cell's pixels of one band, 0 where there is no data: ``cell_pixels`` a side, of the band's dtype."""
-    pixels, nodata = _read(of_cell[band.code], band, cell, grid)
-    if band in (MASK, FOREST):  # 0 is no data in both, whatever a tag says: 1 would be valid data, or forest
-        return pixels
-    mask, _ = _read(of_cell[MASK.code], MASK, cell, grid)
-    pixels[mask == 0] = NODATA
-    if nodata is not None:
-        pixels[pixels == nodata] = NODATA
-    return pixels
+@dataclass(frozen=True)
+class Merged:
+    """A tile's bands, compressed, and what they hold."""
+
+    pyramids: tuple[Pyramid, ...]
+    """In the order they are published."""
+    cells: tuple[Cell, ...]
+    statistics: TileStatistics
 
 
-def _read(member: Member, band: Band, cell: Cell, grid: Grid) -> tuple[Pixels, float | None]:
-    driver = "GTiff" if member.name.extension == ".tif" else "ENVI"
-    try:
-        with rasterio.open(member.path, driver=driver) as dataset:
-            _check(dataset, member, band, cell, grid)
-            pixels: Pixels = dataset.read(1)
-            return pixels, dataset.nodata
-    except RasterioError as error:
-        raise CorruptArchiveError(f"{member.path.name} can't be read: {error}") from error
+@dataclass
+class _MergedCell:
+    """What came of a cell so far."""
+
+    codes: set[str] = field(default_factory=set)
+    masked: Future[PackedBits | None] | None = None
+    """Where the mask is 0, as packed bits; None for nowhere."""
+    waiting: list[tuple[Member, Spilled | None]] = field(default_factory=list)
+    """Members that came ahead of the mask, with their content or the place where it lies."""
 
 
-def _check(dataset: DatasetReader, member: Member, band: Band, cell: Cell, grid: Grid) -> None:
-    """Compare a member's header with its name, before a pixel of it is read."""
-    name = member.path.name
-    # A raw file has exactly the cell's bytes, so a header that puts them elsewhere makes GDAL read beyond its end.
-    offset = dataset.tags(ns="ENVI").get("header_offset", "0")
-    if offset.strip() != "0":
-        raise CorruptArchiveError(f"{name} begins at byte {offset} by its header, and there is nothing before it")
-    if dataset.count != 1 or dataset.dtypes[0] != band.dtype:
-        raise CorruptArchiveError(f"{name} holds {dataset.count} band of {dataset.dtypes[0]}, not 1 of {band.dtype}")
-    if dataset.shape != (grid.cell_pixels, grid.cell_pixels):
-        raise CorruptArchiveError(f"{name} has {dataset.shape} pixels, not {grid.cell_pixels} a side")
-    if dataset.crs is None or dataset.crs.to_dict() not in _WGS84:
-        raise CorruptArchiveError(f"{name} is not in geographic coordinates of WGS 84")
-    # All six coefficients, so that no member lies rotated or mirrored in the right place.
-    expected = grid.transform(cell)
-    tolerances = (_SNAP_PIXELS / grid.cell_pixels**2,) * 2 + (_SNAP_PIXELS / grid.cell_pixels,)
-    pairs = zip(tuple(dataset.transform)[:6], expected, tolerances * 2, strict=True)
-    if any(abs(found - named) > tolerance for found, named, tolerance in pairs):
-        raise CorruptArchiveError(f"{name} lies at {tuple(dataset.transform)[:6]}, not where its name says")
+class Mosaic:
+    """A tile in the making. Use it as a context: what it has on disk goes away with it."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.defects: dict[Cell, str] = {}
+        """The first thing that is wrong with a cell, naming the member; complete after :meth:`finish`."""
+        self._recipe, self._folder = recipe, folder
+        self._cells: dict[Cell, _MergedCell] = {}
+        self._pyramids: dict[str, Pyramid] = {}
+        self._parked: Spill | None = None
+        self._waiting_bytes = self._values_under_nodata = 0
+        threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="merge")
+        self._room = threading.Semaphore(threads + _TASKS_AHEAD)
+        self._tasks: list[Future[Any]] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for spill in (self._parked, *(pyramid.spill for pyramid in self._pyramids.values())):
+            if spill is not None:
+                spill.close()
+
+    def take(self, member: Member) -> None:
+        """Merge a member in the background, once for each cell and band; waits while there is too much to do."""
+        cell = self._cells.setdefault(member.name.cell, _MergedCell())
+        code = member.name.band_code
+        cell.codes.add(code)
+        if code == MASK.code:
+            cell.masked = self._submit(self._merge_mask, member)
+            for waiting, place in cell.waiting:
+                self._waiting_bytes -= 0 if place else len(waiting.content)
+                self._submit(self._merge, self._unparked(waiting, place), cell.masked)
+            cell.waiting.clear()
+        elif cell.masked is not None or MASK not in self._recipe.required:
+            self._submit(self._merge, member, cell.masked)
+        else:
+            cell.waiting.append(self._parked_if_many(member))
+
+    def finish(self) -> Merged | None:
+        """Wait for all that was taken and compress the rest; None if there are :attr:`defects`.
+
+        Raises :class:`~alos_mosaic.errors.OutputError` if the disk is full.
+        """
+        for task in self._tasks:
+            task.result()
+        for name, cell in sorted(self._cells.items()):
+            missing = [band.code for band in self._recipe.required if band.code not in cell.codes]
+            if missing:
+                self.defects.setdefault(name, f"cell {name} has no {', '.join(missing)}")
+        if self.defects:
+            return None
+        for task in [self._pool.submit(pyramid.finish) for pyramid in self._pyramids.values()]:
+            task.result()
+        bands = bands_with(self._pyramids.keys(), self._recipe.mission, self._recipe.product)
+        pyramids = tuple(self._pyramids[band.code] for band in bands)
+        counts = {pyramid.band.code: pyramid.counts for pyramid in pyramids}
+        pixels = len(self._cells) * self._recipe.grid.cell_pixels**2
+        return Merged(pyramids, tuple(sorted(self._cells)), tile_statistics(counts, pixels, self._values_under_nodata))
+
+    def _submit(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> Future[T]:
+        self._room.acquire()
+        task = self._pool.submit(work, *given, **named)
+        task.add_done_callback(lambda _: self._room.release())
+        self._tasks.append(task)
+        return task
+
+    def _merge_mask(self, member: Member) -> PackedBits | None:
+        decoded = self._decoded(member)
+        if decoded is None:
+            return None
+        self._add(member, decoded)
+        masked = decoded.pixels == NODATA
+        return np.packbits(masked) if masked.any() else None
+
+    def _merge(self, member: Member, packed: Future[PackedBits | None] | None) -> None:
+        # The mask was submitted ahead of this, so it is being worked on or done: waiting for it can't block for ever.
+        bits = None if packed is None else packed.result()
+        decoded = self._decoded(member)
+        if decoded is None:
+            return
+        masked = None
+        if bits is not None:
+            masked = np.unpackbits(bits, count=decoded.pixels.size).view(bool).reshape(decoded.pixels.shape)
+            self._count_hidden(decoded, masked)
+        clear_nodata(decoded, BANDS[member.name.band_code], masked)
+        self._add(member, decoded)
+
+    def _decoded(self, member: Member) -> Decoded | None:
+        name = member.name
+        try:
+            return decode(member, BANDS[name.band_code], name.cell, self._recipe.grid)
+        except CorruptArchiveError as error:
+            with self._lock:
+                self.defects.setdefault(name.cell, str(error))
+            return None
+
+    def _count_hidden(self, decoded: Decoded, masked: Where) -> None:
+        values = decoded.pixels[masked]
+        hidden = values != NODATA
+        if decoded.nodata is not None:
+            hidden &= values != decoded.nodata
+        with self._lock:
+            self._values_under_nodata += int(np.count_nonzero(hidden))
+
+    def _add(self, member: Member, decoded: Decoded) -> None:
+        if self.defects:  # nothing will come of this tile as it is
+            return
+        self._pyramid(BANDS[member.name.band_code]).add(decoded.pixels, *self._recipe.grid.offset(member.name.cell))
+
+    def _pyramid(self, band: Band) -> Pyramid:
+        with self._lock:
+            if band.code not in self._pyramids:
+                spill = Spill(self._folder / f"{band.code}.blocks")
+                resampling = self._recipe.resampling(band)
+                self._pyramids[band.code] = Pyramid(band, self._recipe.grid, resampling, spill)
+            return self._pyramids[band.code]
+
+    def _parked_if_many(self, member: Member) -> tuple[Member, Spilled | None]:
+        if self._waiting_bytes + len(member.content) <= _WAITING_LIMIT_BYTES:
+            self._waiting_bytes += len(member.content)
+            return member, None
+        if self._parked is None:
+            self._parked = Spill(self._folder / "waiting.members")
+        return replace(member, content=b""), self._parked.write(member.content)
+
+    def _unparked(self, member: Member, place: Spilled | None) -> Member:
+        if place is None or self._parked is None:
+            return member
+        return replace(member, content=self._parked.read(place))

@@ -6,7 +6,7 @@ Backscatter is stored as amplitude, so its mean is the root mean square; a day o
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -16,58 +16,53 @@ from alos_mosaic.bands import NODATA, Resampling
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
-_PATCH_PIXELS: Final = 256
-"""Side of what is made at once: the passes over it stay in the processor's cache, and empty patches cost nothing."""
-
-
-def overviews(pixels: Pixels, resampling: Resampling, block_pixels: int) -> list[Pixels]:
-    """Return the levels above a band's pixels, halved until one fits into a block; largest first, none if it fits."""
-    levels: list[Pixels] = []
-    while max(pixels.shape) > block_pixels:
-        pixels = halved(pixels, resampling)
-        levels.append(pixels)
-    return levels
-
 
 def halved(pixels: Pixels, resampling: Resampling) -> Pixels:
     """Return the next level: half as many rows and columns, rounded up, of the same dtype (uint8 or uint16)."""
-    rows, columns = ((length + 1) // 2 for length in pixels.shape)
-    level = np.zeros((rows, columns), pixels.dtype)
-    for top, left in product(range(0, rows, _PATCH_PIXELS), range(0, columns, _PATCH_PIXELS)):
-        bottom, right = top + _PATCH_PIXELS, left + _PATCH_PIXELS
-        below = pixels[2 * top : 2 * bottom, 2 * left : 2 * right]
-        if below.any():
-            level[top:bottom, left:right] = _MAKERS[resampling](*_quarters(below))
+    missing = [(0, length % 2) for length in pixels.shape]
+    even = np.pad(pixels, missing) if any(more for _, more in missing) else pixels
+    quarters = (even[0::2, 0::2], even[0::2, 1::2], even[1::2, 0::2], even[1::2, 1::2])
+    return _MAKERS[resampling](even, quarters)
+
+
+def _root_mean_square(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
+    # float32 holds every square to 24 bits: far better than half a DN after the root.
+    squares = np.square(even, dtype=np.float32)
+    rows = squares[0::2] + squares[1::2]
+    total = rows[:, 0::2] + rows[:, 1::2]
+    total *= _one_by_valid(even, quarters)
+    np.sqrt(total, out=total)
+    total += np.float32(0.5)
+    level: Pixels = total.astype(even.dtype)
     return level
 
 
-def _quarters(patch: Pixels) -> tuple[Pixels, ...]:
-    """Return the north-west, north-east, south-west and south-east pixels; what an odd edge lacks is nodata."""
-    missing = [(0, length % 2) for length in patch.shape]
-    even = np.pad(patch, missing) if any(more for _, more in missing) else patch
-    return even[0::2, 0::2], even[0::2, 1::2], even[1::2, 0::2], even[1::2, 1::2]
-
-
-def _root_mean_square(*quarters: Pixels) -> Pixels:
-    # float32 holds every square to 24 bits: far better than half a DN after the root.
-    total = np.zeros(quarters[0].shape, np.float32)
-    for quarter in quarters:
-        wide = quarter.astype(np.float32)
-        total += wide * wide
-    mean = np.sqrt(total / np.maximum(_valid(quarters), 1)) + np.float32(0.5)
-    return mean.astype(quarters[0].dtype)
-
-
-def _average(*quarters: Pixels) -> Pixels:
-    total = np.zeros(quarters[0].shape, np.uint32)
-    for quarter in quarters:
-        total += quarter
+def _average(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
+    wide = np.dtype(np.uint16 if even.dtype == np.uint8 else np.uint32)  # four times the greatest value fits
+    rows = np.add(even[0::2], even[1::2], dtype=wide)
+    total = np.add(rows[:, 0::2], rows[:, 1::2])
+    level: Pixels
+    if even.all():
+        level = ((total + wide.type(2)) >> wide.type(2)).astype(even.dtype)
+        return level
     valid = np.maximum(_valid(quarters), 1).astype(np.uint32)
-    return ((2 * total + valid) // (2 * valid)).astype(quarters[0].dtype)
+    level = ((2 * total.astype(np.uint32) + valid) // (2 * valid)).astype(even.dtype)
+    return level
 
 
-def _mode(*quarters: Pixels) -> Pixels:
+def _mode(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
     """Return the most frequent valid value; of equally frequent ones the first, from the north-west on."""
+    level = quarters[0].copy()
+    rows_agree = even[0::2] == even[1::2]
+    agree = rows_agree[:, 0::2] & rows_agree[:, 1::2] & (quarters[0] == quarters[1])
+    if agree.all():
+        return level
+    differing = np.nonzero(~agree)
+    level[differing] = _most_frequent(*(quarter[differing] for quarter in quarters))
+    return level
+
+
+def _most_frequent(*quarters: Pixels) -> Pixels:
     best = quarters[0].copy()
     votes = _votes(quarters[0], quarters)
     for quarter in quarters[1:]:
@@ -93,4 +88,14 @@ def _valid(quarters: tuple[Pixels, ...]) -> npt.NDArray[np.uint8]:
     return valid
 
 
-_MAKERS: Final = {Resampling.RMS: _root_mean_square, Resampling.AVERAGE: _average, Resampling.MODE: _mode}
+def _one_by_valid(even: Pixels, quarters: tuple[Pixels, ...]) -> npt.NDArray[np.float32] | np.float32:
+    if even.all():
+        return np.float32(0.25)
+    return np.float32(1) / np.maximum(_valid(quarters), 1).astype(np.float32)
+
+
+_MAKERS: Final[dict[Resampling, Callable[[Pixels, tuple[Pixels, ...]], Pixels]]] = {
+    Resampling.RMS: _root_mean_square,
+    Resampling.AVERAGE: _average,
+    Resampling.MODE: _mode,
+}

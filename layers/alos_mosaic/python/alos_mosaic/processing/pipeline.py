@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import rasterio
 from rasterio.session import DummySession
 
-from alos_mosaic.bands import BANDS, FOREST_CLASSES, Band, bands_of, bands_with, possible_codes
+from alos_mosaic.bands import BANDS, FOREST_CLASSES, Resampling, bands_of, possible_codes
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
-from alos_mosaic.layouts import Layout, layouts_of
+from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, State, TileRequest, TileResult
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import (
@@ -30,9 +29,10 @@ from alos_mosaic.naming import (
     quicklook_file_name,
     tile_prefix,
 )
-from alos_mosaic.processing.archive import Members, unpack
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
-from alos_mosaic.processing.download import Archive, fetch
+from alos_mosaic.processing.download import Archive
+from alos_mosaic.processing.gathering import Gathered, Gathering
+from alos_mosaic.processing.measuring import Peak, Stopwatch
 from alos_mosaic.processing.metadata import (
     EO3_MEDIA_TYPE,
     ITEM_MEDIA_TYPE,
@@ -43,10 +43,9 @@ from alos_mosaic.processing.metadata import (
     eo3_text,
 )
 from alos_mosaic.processing.metadata.item import THUMBNAIL
-from alos_mosaic.processing.mosaic import check_complete, count_pixels, mosaic
+from alos_mosaic.processing.mosaic import Recipe
 from alos_mosaic.processing.picture import draw
-from alos_mosaic.processing.publish import Expected, Target, is_published
-from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.publish import Expected, Target, Uploads, is_published
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
 
@@ -66,15 +65,17 @@ class Workplace:
     grid: Grid = field(default_factory=Grid)
     extra_layouts: tuple[Layout, ...] = ()
     """Tried ahead of the layout table's."""
+    backscatter_overviews: Resampling = Resampling.RMS
+    """How overviews of backscatter are made: RMS, or AVERAGE as the ancestors'."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
-    """Fetch, unpack, mosaic, write COGs, describe, publish; the item last, as the mark that all is there.
+    """Gather a tile's cells, write COGs, describe, publish; the item last, as the mark that all is there.
 
     Returns a result that is published, skipped or absent; raises the errors of :mod:`alos_mosaic.errors` otherwise,
     and then there is no new item, though COGs may lie there if it was the target that failed.
     """
-    stopwatch = Stopwatch()
+    stopwatch, peak = Stopwatch(), Peak(place.work)
     year, tile = request.tile_year.year, request.tile_year.tile
     product = product_of(year, request.product)
     key = item_key(product, year, tile)
@@ -83,60 +84,84 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     with stopwatch.stage("check"):
         if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
-    try:
-        with stopwatch.stage("fetch"):
-            archive = _fetch(request, product, place)
-    except TileAbsentError as error:
-        return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
-    done = _make(request, product, archive, place, stopwatch)
-    with stopwatch.stage("publish"):
-        _publish(done, product, place)
+    recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews)
+    with ExitStack() as context:
+        try:
+            with stopwatch.stage("gather"):
+                gathered = Gathering(request, recipe, place, context).run()
+        except TileAbsentError as error:
+            return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
+        stopwatch.seconds["transfer"] = round(gathered.transfer_seconds, 3)
+        uploads = context.enter_context(Uploads(place.target))
+        with stopwatch.stage("write"):
+            cogs = tuple(_write_bands(gathered, request, place, uploads, peak))
+        with stopwatch.stage("describe"):
+            done = _described(gathered, cogs, request, product, place)
+        with stopwatch.stage("publish"):
+            _publish(done, product, place, uploads)
+    peak.measure_disk()
     return TileResult(
         State.PUBLISHED,
         **facts,
         item_uri=place.target.uri(key),
         cells=tuple(cell.name for cell in done.cells),
-        archive={"url": archive.url, "layout": archive.layout.name, "size": archive.size_bytes},
+        defective_cells=tuple(cell.name for cell in done.defective_cells),
+        archive=_archive_facts(gathered.archives),
         output_bytes=sum(cog.size_bytes for cog in done.cogs),
+        peak_memory_bytes=peak.memory_bytes,
+        peak_disk_bytes=peak.disk_bytes,
         seconds=stopwatch.seconds,
     )
 
 
-def _fetch(request: TileRequest, product: Product, place: Workplace) -> Archive:
-    layouts = layouts_of(mission_of(request.tile_year.year), product.name, place.extra_layouts)
-    with open_source(place.source_url, place.access) as source:
-        return fetch(source, request.tile_year, place.work, layouts)
-
-
-def _make(
-    request: TileRequest, product: Product, archive: Archive, place: Workplace, stopwatch: Stopwatch
-) -> TileProduct:
-    """Unpack an archive, write its COGs and quicklook, and count what its pixels say."""
+def _write_bands(
+    gathered: Gathered, request: TileRequest, place: Workplace, uploads: Uploads, peak: Peak
+) -> Iterator[Cog]:
+    """Write one band while the one before it is uploaded; what it was made of goes away with it."""
     year, tile = request.tile_year.year, request.tile_year.tile
-    mission = mission_of(year)
-    with stopwatch.stage("unpack"):
-        unpacked = unpack(archive.path, place.work / "members", request.tile_year, place.grid, product)
-        members = unpacked.members
-        archive.path.unlink()
-        check_complete(members, mission, product)
-    with stopwatch.stage("write"), _gdal():
-        bands = bands_with({code for of_cell in members.values() for code in of_cell}, mission, product)
-        cogs = tuple(_write_band(band, members, request, archive, place) for band in bands)
-    classes = FOREST_CLASSES[archive.layout.release] if product.name == FOREST_PRODUCT else None
-    with stopwatch.stage("describe"), _gdal():
-        return TileProduct(
-            request.tile_year,
-            place.grid,
-            archive,
-            tuple(sorted(members)),
-            cogs,
-            request.run,
-            product_name=product.name,
-            statistics=count_pixels(members, place.grid),
-            sidecars=unpacked.sidecars,
-            quicklook=draw(cogs, mission.calibration_factor_db, classes, place.work / quicklook_file_name(tile, year)),
-            classes=classes,
-        )
+    prefix = tile_prefix(product_of(year, request.product), year, tile)
+    suffix = gathered.archives[0].layout.suffix
+    for pyramid in gathered.merged.pyramids:
+        path = place.work / band_file_name(tile, year, pyramid.band, suffix)
+        cog = write_cog(pyramid, tile, place.grid, path)
+        uploads.start(path, f"{prefix}/{path.name}", MEDIA_TYPE, cog.sha256)
+        peak.measure_disk()
+        pyramid.spill.close()
+        yield cog
+
+
+def _described(
+    gathered: Gathered, cogs: tuple[Cog, ...], request: TileRequest, product: Product, place: Workplace
+) -> TileProduct:
+    year, tile = request.tile_year.year, request.tile_year.tile
+    of_tile = next((archive for archive in gathered.archives if archive.cell is None), None)
+    release = gathered.archives[0].layout.release
+    classes = FOREST_CLASSES[release] if product.name == FOREST_PRODUCT else None
+    factor = mission_of(year).calibration_factor_db
+    with _gdal():
+        quicklook = draw(cogs, factor, classes, place.work / quicklook_file_name(tile, year))
+    return TileProduct(
+        request.tile_year,
+        place.grid,
+        of_tile,
+        gathered.merged.cells,
+        cogs,
+        request.run,
+        product_name=product.name,
+        cell_archives=tuple(archive for archive in gathered.archives if archive.cell is not None),
+        defective_cells=gathered.defective,
+        statistics=gathered.merged.statistics,
+        sidecars=gathered.sidecars,
+        quicklook=quicklook,
+        classes=classes,
+    )
+
+
+def _archive_facts(archives: tuple[Archive, ...]) -> dict[str, Any]:
+    """Return what a result says of where a tile came from; the item tells more."""
+    first = archives[0]
+    facts = {"url": first.url, "layout": first.layout.name, "size": sum(archive.size_bytes for archive in archives)}
+    return facts if len(archives) == 1 else {**facts, "archives": len(archives)}
 
 
 def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
@@ -156,23 +181,18 @@ def _gdal() -> rasterio.Env:
     return rasterio.Env(session=DummySession())
 
 
-def _write_band(band: Band, members: Members, request: TileRequest, archive: Archive, place: Workplace) -> Cog:
-    year, tile = request.tile_year.year, request.tile_year.tile
-    path = place.work / band_file_name(tile, year, band, archive.layout.suffix)
-    return write_cog(mosaic(members, band, place.grid), band, tile, place.grid, path)
-
-
-def _publish(done: TileProduct, product: Product, place: Workplace) -> None:
+def _publish(done: TileProduct, product: Product, place: Workplace, uploads: Uploads) -> None:
     year, tile = done.tile_year.year, done.tile_year.tile
     prefix = tile_prefix(product, year, tile)
-    files = [WrittenFile(cog.path, MEDIA_TYPE, cog.size_bytes, cog.sha256) for cog in done.cogs]
-    files += [] if done.quicklook is None else [done.quicklook]
     item_name, eo3_name = item_file_name(tile, year), eo3_file_name(tile, year)
-    files.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
+    beside = [] if done.quicklook is None else [done.quicklook]
+    beside.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
+    for file in beside:
+        uploads.start(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
     item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
-    files.append(_written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE))
-    for file in files:  # the item is the last
-        place.target.put(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
+    last = _written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE)
+    uploads.wait()
+    place.target.put(last.path, f"{prefix}/{item_name}", last.media_type, last.sha256)
 
 
 def _written(path: Path, text: str, media_type: str) -> WrittenFile:
@@ -193,20 +213,3 @@ def work_folder(parent: Path) -> Iterator[Path]:
         raise OutputError(f"can't make a work folder below {parent}: {error}") from error
     with folder as name:
         yield Path(name)
-
-
-class Stopwatch:
-    """Wall time by stage, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage."""
-        start = time.perf_counter()
-        logger.info("Stage begins", extra={"stage": name})
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - start, 3)

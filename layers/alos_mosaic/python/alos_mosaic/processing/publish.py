@@ -11,10 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from urllib.parse import unquote
 
 from boto3.exceptions import Boto3Error
@@ -166,6 +167,30 @@ def open_target(uri: str, client: S3Client | None) -> Target:
     if parts.scheme == "s3" and parts.netloc and client is not None:
         return S3Target(client, parts.netloc, parts.path)
     raise InvalidRequestError(f"{uri!r} is no target; one looks like s3://bucket/folder or file:///folder")
+
+
+class Uploads:
+    """Files on their way to a target, one at a time, while others are made. The context ends with all of them."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._begun: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(self, path: Path, key: str, media_type: str, sha256: str) -> None:
+        """Store a file under a key as :meth:`Target.put` does, once those before it are there."""
+        self._begun.append(self._pool.submit(self._target.put, path, key, media_type, sha256))
+
+    def wait(self) -> None:
+        """Wait until all is there; raises :class:`PublishError` for the first that could not be put."""
+        for upload in self._begun:
+            upload.result()
 
 
 @dataclass(frozen=True)

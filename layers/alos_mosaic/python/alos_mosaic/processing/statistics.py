@@ -1,23 +1,23 @@
-"""Counting: what a cell's pixels say about a tile, as plain numbers that add up over cells."""
+"""Counting: what a tile's pixels say about it, as plain numbers, block by block."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import threading
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
-from alos_mosaic.bands import MASK, NODATA
+from alos_mosaic.bands import NODATA
 
-Pixels = NDArray[Any]
+Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 _DATE: Final = "date"
+_MASK: Final = "mask"
 _CLASSES: Final = "C"
-_ROWS: Final = 512
-"""Rows counted at once: ``bincount`` widens what it counts to eight bytes a pixel."""
+COUNTED: Final = (_DATE, _MASK, _CLASSES)
+"""Codes of the bands whose values are few and counted one by one."""
 
 
 @dataclass(frozen=True)
@@ -35,84 +35,66 @@ class TileStatistics:
     range_by_band: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Least and greatest valid value by band code; a band without a valid pixel is not in it."""
 
-    def __add__(self, other: TileStatistics) -> TileStatistics:
-        return TileStatistics(
-            _sum(self.pixels_by_mask_value, other.pixels_by_mask_value),
-            _sum(self.pixels_by_date, other.pixels_by_date),
-            _sum(self.pixels_by_class, other.pixels_by_class),
-            self.values_under_nodata + other.values_under_nodata,
-            _hull(self.range_by_band, other.range_by_band),
-        )
+
+class BandCounts:
+    """What one band's blocks hold, nodata being 0; blocks may come from several threads."""
+
+    def __init__(self, code: str, dtype: str) -> None:
+        self._counts = np.zeros(np.iinfo(dtype).max + 1, np.int64) if code in COUNTED else None
+        self._range: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, block: Pixels) -> bool:
+        """Count a block; False if it holds no valid pixel."""
+        greatest = int(block.max())
+        if greatest == NODATA:
+            return False
+        least = int(block.min())
+        counted = None if self._counts is None else _counted(block, least, greatest)
+        if least == NODATA:
+            least = int(block[block != NODATA].min())
+        with self._lock:
+            low, high = self._range or (least, greatest)
+            self._range = min(low, least), max(high, greatest)
+            if self._counts is not None and counted is not None:
+                first, counts = counted
+                self._counts[first : first + counts.size] += counts
+        return True
+
+    @property
+    def value_range(self) -> tuple[int, int] | None:
+        """Least and greatest valid value; None if there is none."""
+        return self._range
+
+    def pixels_by_value(self, pixels: int | None = None) -> dict[int, int]:
+        """Return how often each valid value occurs, in ascending order; 0 makes up what ``pixels`` has more, if given.
+
+        Of a band that is not in :data:`COUNTED` nothing is known.
+        """
+        if self._counts is None:
+            return {}
+        counts = {int(value): int(self._counts[value]) for value in np.flatnonzero(self._counts) if value != NODATA}
+        empty = 0 if pixels is None else pixels - sum(counts.values())
+        return {NODATA: empty, **counts} if empty else counts
 
 
-def of_cell(arrays: Mapping[str, Pixels], nodata_tags: Mapping[str, float | None]) -> TileStatistics:
-    """Count a cell's bands as they stand in its files, before anything is set to nodata.
+def _counted(block: Pixels, least: int, greatest: int) -> tuple[int, npt.NDArray[np.intp]]:
+    """Return how often each value from ``least`` on occurs."""
+    if least == greatest:
+        return least, np.array([block.size], np.intp)
+    return least, np.bincount((block - block.dtype.type(least)).ravel(), minlength=greatest - least + 1)
 
-    ``arrays`` are by band code, (rows, columns) of unsigned integers and all of one shape; ``nodata_tags`` by band
-    code, None or missing where a file declares none. A cell without a mask (the forest map) is valid where it is
-    neither 0 nor the tag.
-    """
-    mask = arrays.get(MASK.code)
-    bands = {code: pixels for code, pixels in arrays.items() if code != MASK.code}
-    valid = {code: _valid(pixels, mask, nodata_tags.get(code)) for code, pixels in bands.items()}
-    dates = arrays[_DATE][valid[_DATE]] if _DATE in arrays else np.zeros(0, np.uint16)
-    classes = np.where(valid[_CLASSES], arrays[_CLASSES], NODATA) if _CLASSES in arrays else np.zeros(0, np.uint8)
-    hidden = 0
-    if mask is not None:
-        hidden = sum(_values_under(pixels, mask, nodata_tags.get(code)) for code, pixels in bands.items())
+
+def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_under_nodata: int) -> TileStatistics:
+    """Put the bands' counts together; ``cell_pixels`` is how many pixels the cells that exist have in all."""
+    by_value = {
+        code: of_band.pixels_by_value(None if code == _DATE else cell_pixels) for code, of_band in counts.items()
+    }
+    ranges = {code: of_band.value_range for code, of_band in counts.items() if code != _MASK}
     return TileStatistics(
-        {} if mask is None else count_values(mask),
-        count_values(dates),
-        count_values(classes),
-        hidden,
-        _ranges(bands, valid),
+        by_value.get(_MASK, {}),
+        by_value.get(_DATE, {}),
+        by_value.get(_CLASSES, {}),
+        values_under_nodata,
+        {code: found for code, found in ranges.items() if found is not None},
     )
-
-
-def count_values(pixels: Pixels) -> dict[int, int]:
-    """Return how often each value occurs, in ascending order; unsigned integers of at most 16 bits."""
-    counts = np.zeros(1 << (8 * pixels.dtype.itemsize), np.int64)
-    rows = pixels.reshape(len(pixels), -1) if pixels.size else pixels.reshape(0, 1)
-    step = _ROWS if pixels.ndim > 1 else _ROWS**2
-    for top in range(0, len(rows), step):
-        counts += np.bincount(rows[top : top + step].ravel(), minlength=counts.size)
-    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-
-
-def _valid(pixels: Pixels, mask: Pixels | None, tag: float | None) -> NDArray[np.bool_]:
-    """Where a band holds data by its mask and its own tag; 0 is nodata in every published band."""
-    valid: NDArray[np.bool_] = pixels != NODATA
-    if mask is not None:
-        valid &= mask != NODATA
-    if tag is not None:
-        valid &= pixels != tag
-    return valid
-
-
-def _values_under(pixels: Pixels, mask: Pixels, tag: float | None) -> int:
-    hidden = (mask == NODATA) & (pixels != NODATA)
-    if tag is not None:
-        hidden &= pixels != tag
-    return int(np.count_nonzero(hidden))
-
-
-def _ranges(bands: Mapping[str, Pixels], valid: Mapping[str, NDArray[np.bool_]]) -> dict[str, tuple[int, int]]:
-    ranges = {}
-    for code, pixels in bands.items():
-        if valid[code].any():
-            top = np.iinfo(pixels.dtype).max
-            least = pixels.min(where=valid[code], initial=top)
-            ranges[code] = int(least), int(pixels.max(where=valid[code], initial=0))
-    return ranges
-
-
-def _sum(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
-    return dict(sorted((Counter(one) + Counter(other)).items()))
-
-
-def _hull(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    hull = dict(one)
-    for code, (least, greatest) in other.items():
-        low, high = hull.get(code, (least, greatest))
-        hull[code] = min(low, least), max(high, greatest)
-    return hull

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import isal
 import numpy as np
 import rasterio
 
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def software_versions() -> dict[str, str]:
-    """Return the versions of what decides about bytes: this package, GDAL, rasterio, numpy."""
+    """Return the versions of what decides about bytes: this package, GDAL, rasterio, numpy, ISA-L."""
     return {
         "alos-mosaic": alos_mosaic.__version__,
         "GDAL": rasterio.__gdal_version__,
         "rasterio": rasterio.__version__,
         "numpy": np.__version__,
+        "isal": isal.__version__,
     }
 
 
@@ -33,8 +35,9 @@ def provenance_properties(product: TileProduct) -> dict[str, Any]:
         "processing:software": dict(product.software),
         "processing:lineage": _lineage(product),
         f"{PREFIX}:version": alos_mosaic.__version__,
-        f"{PREFIX}:archive": archive_facts(product.archive),
     }
+    if product.archive is not None:
+        properties[f"{PREFIX}:archive"] = archive_facts(product.archive)
     if product.cell_archives:
         properties[f"{PREFIX}:cell_archives"] = [archive_facts(archive) for archive in product.cell_archives]
     if product.code_version is not None:

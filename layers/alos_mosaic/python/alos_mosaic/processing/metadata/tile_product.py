@@ -45,7 +45,8 @@ class TileProduct:
 
     tile_year: TileYear
     grid: Grid
-    archive: Archive
+    archive: Archive | None
+    """The tile's own; None where it was put together from archives of its cells."""
     cells: tuple[Cell, ...]
     cogs: tuple[Cog, ...]
     run: str | None

@@ -1,0 +1,86 @@
+"""Finding: where a tile's archive lies, or those of its cells; and what makes a tile absent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from alos_mosaic.errors import SourceUnavailableError, TileAbsentError
+from alos_mosaic.grid import Cell
+from alos_mosaic.layouts import Layout, for_cells, for_tiles
+from alos_mosaic.messages import TileYear
+from alos_mosaic.processing.sources.protocol import RemoteFile, Source
+
+_ARCHIVE: Final = re.compile(r"(?P<tile>[NS]\d{2}[EW]\d{3})_\d{2,4}_(?P<kind>MOS|FNF)\w*\.(tar\.gz|zip)")
+"""A tile's mosaic in any form, also one that no layout serves: what is listed is not absent."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An archive on a source."""
+
+    layout: Layout
+    remote: RemoteFile
+    cell: Cell | None = None
+    """Whose own archive it is; None for a whole tile's."""
+
+
+def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list[Found]:
+    """Return a tile's archive, by the first of these layouts that has it, or those of its cells where there is none.
+
+    Raises :class:`TileAbsentError` if there are neither, though the year's folder holds other archives (of a source
+    that can't list: if no layout's place has one), and :class:`SourceUnavailableError` for anything that stands between
+    us and the answer.
+    """
+    for_tile = for_tiles(layouts, tile_year.year, source.url)
+    if not for_tile and not for_cells(layouts, tile_year.year, source.url):
+        raise SourceUnavailableError(f"no layout is known by which {source.url} serves archives of {tile_year.year}")
+    for layout in for_tile:
+        remote = source.stat(layout.archive_path(tile_year.tile, tile_year.year))
+        if remote is not None:
+            return [Found(layout, remote)]
+    of_cells = find_cells(source, tile_year, layouts, tile_year.tile.cells)
+    if of_cells:
+        return of_cells
+    if not source.can_list:
+        raise TileAbsentError(f"{source.url} has no archive of {tile_year.tile} of {tile_year.year} where it could be")
+    raise _by_listing(source, tile_year, for_tile)
+
+
+def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
+    """Return those of the cells' own archives that there are, all by one layout: the first that has any."""
+    for layout in for_cells(layouts, tile_year.year, source.url):
+        found = [
+            Found(layout, remote, cell)
+            for cell in _listed(source, tile_year, layout, cells)
+            if (remote := source.stat(layout.cell_archive_path(cell, tile_year.year))) is not None
+        ]
+        if found:
+            return found
+    return []
+
+
+def _listed(source: Source, tile_year: TileYear, layout: Layout, cells: Collection[Cell]) -> list[Cell]:
+    """Return the cells worth asking for: all, if the source can't list."""
+    if not source.can_list:
+        return list(cells)
+    names = source.names(f"{layout.folder(tile_year.year)}/{tile_year.tile}") or ()
+    return [cell for cell in cells if layout.archive_name(cell, tile_year.year) in names]
+
+
+def _by_listing(
+    source: Source, tile_year: TileYear, layouts: Sequence[Layout]
+) -> TileAbsentError | SourceUnavailableError:
+    """Return what it means that no layout has a tile: see what the year's folders hold instead."""
+    folders = dict.fromkeys(layout.folder(tile_year.year) for layout in layouts)
+    kinds = {layout.kind for layout in layouts}
+    names = (name for folder in folders for name in source.names(folder) or ())
+    listed = [match for name in names if (match := _ARCHIVE.fullmatch(name)) and match["kind"] in kinds]
+    own = [match[0] for match in listed if match["tile"] == tile_year.tile.name]
+    if own:
+        return SourceUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
+    if listed:
+        return TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
+    return SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")

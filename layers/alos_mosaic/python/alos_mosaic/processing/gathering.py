@@ -1,0 +1,156 @@
+"""Gathering: a tile's cells from its archive, or from those of its cells, merged while they arrive.
+
+JAXA serves a tile as one archive of up to 25 cells, and each cell as an archive of its own. The second is the way in
+where the first is not there; and where a cell in the first is damaged, it may be whole in the second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alos_mosaic.bands import possible_codes
+from alos_mosaic.errors import CorruptArchiveError
+from alos_mosaic.grid import Cell
+from alos_mosaic.layouts import layouts_of
+from alos_mosaic.messages import TileRequest
+from alos_mosaic.processing.archive import Unpacking, Wanted
+from alos_mosaic.processing.download import Archive, Download, Downloads
+from alos_mosaic.processing.finding import Found, find, find_cells
+from alos_mosaic.processing.mosaic import Merged, Mosaic, Recipe
+from alos_mosaic.processing.sources.opening import open_source
+
+if TYPE_CHECKING:
+    from alos_mosaic.processing.pipeline import Workplace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A tile's bands, and what they came from. ``merged`` lives as long as the context it was made in."""
+
+    merged: Merged
+    archives: tuple[Archive, ...]
+    """The tile's own first, if there is one, then those of single cells."""
+    sidecars: dict[Cell, Path]
+    defective: tuple[Cell, ...]
+    """Cells that JAXA has and that are left out because nothing whole could be had of them."""
+    transfer_seconds: float
+
+
+@dataclass
+class _Attempt:
+    """One pass over archives."""
+
+    merged: Merged | None
+    defects: dict[Cell, str] = field(default_factory=dict)
+    sidecars: dict[Cell, Path] = field(default_factory=dict)
+
+
+class Gathering:
+    """Everything it takes to gather one tile; what it leaves in the work folder is for the caller to remove."""
+
+    def __init__(self, request: TileRequest, recipe: Recipe, place: Workplace, context: ExitStack) -> None:
+        self._request, self._recipe, self._place, self._context = request, recipe, place, context
+        self._tile_year = request.tile_year
+        self._layouts = layouts_of(recipe.mission, recipe.product.name, place.extra_layouts)
+        self._downloads: list[Download] = []
+        self._own: set[Cell] = set()
+        """Cells that are taken from archives of their own."""
+        self._left_out: dict[Cell, str] = {}
+        self._passes = 0
+
+    def run(self) -> Gathered:
+        """Fetch and merge; raises what :func:`~alos_mosaic.processing.finding.find` does, and CorruptArchiveError.
+
+        A defective cell is fetched as its own archive first. If that is not there or no better, the tile fails, or is
+        made without the cell where the request accepts that.
+        """
+        with open_source(self._place.source_url, self._place.access) as source:
+            found = find(source, self._tile_year, self._layouts)
+            self._own = {each.cell for each in found if each.cell is not None}
+            with Downloads(source, found, self._place.work) as downloads:
+                self._downloads = list(downloads)
+                attempt = self._attempt()
+        while attempt.merged is None:
+            attempt = self._again(attempt.defects)
+        archives = tuple(download.whole() for download in self._downloads)
+        seconds = sum(download.seconds for download in self._downloads)
+        for download in self._downloads:
+            download.path.unlink()
+        return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
+
+    def _again(self, defects: dict[Cell, str]) -> _Attempt:
+        """Try with the defective cells' own archives, and without those that can't be mended."""
+        logger.warning("Cells are defective", extra={"cells": {cell.name: text for cell, text in defects.items()}})
+        hopeless = {cell: text for cell, text in defects.items() if cell in self._own}
+        mendable = defects.keys() - hopeless.keys()
+        with open_source(self._place.source_url, self._place.access) as source:
+            found = find_cells(source, self._tile_year, self._layouts, sorted(mendable)) if mendable else []
+            for cell in mendable - {each.cell for each in found}:
+                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone"
+            self._leave_out(hopeless)
+            self._own |= mendable
+            with Downloads(source, found, self._place.work) as downloads:
+                self._downloads += downloads
+                return self._attempt()
+
+    def _leave_out(self, hopeless: dict[Cell, str]) -> None:
+        if not hopeless:
+            return
+        self._left_out |= hopeless
+        if not self._request.accept_partial:
+            raise CorruptArchiveError(_in_words(hopeless))
+
+    def _attempt(self) -> _Attempt:
+        """Read all archives into a mosaic; what it has on disk goes away with the context, or with this attempt."""
+        self._passes += 1
+        folder = self._place.work / f"pass-{self._passes}"
+        folder.mkdir()
+        with ExitStack() as undo:
+            mosaic = undo.enter_context(Mosaic(self._recipe, folder))
+            attempt = _Attempt(None)
+            worth = [download for download in self._downloads if self._cells_of(download.found)]
+            if not worth:
+                raise CorruptArchiveError(f"no cell can be read: {_in_words(self._left_out)}")
+            for download in worth:
+                self._read(download, mosaic, attempt)
+            attempt.merged = mosaic.finish()
+            attempt.defects |= mosaic.defects
+            if attempt.defects:
+                attempt.merged = None
+            else:
+                self._context.push(undo.pop_all())
+        return attempt
+
+    def _cells_of(self, found: Found) -> Collection[Cell]:
+        if found.cell is None:
+            return [cell for cell in self._tile_year.tile.cells if cell not in self._own]
+        return [found.cell] if found.cell not in self._left_out else []
+
+    def _read(self, download: Download, mosaic: Mosaic, attempt: _Attempt) -> None:
+        codes, cells = possible_codes(self._recipe.product), frozenset(self._cells_of(download.found))
+        wanted = Wanted(self._tile_year, self._recipe.grid, codes, cells)
+        folder = self._place.work / f"pass-{self._passes}"
+        unpacking = Unpacking(wanted, folder)
+        try:
+            with download.open() as file:
+                for member in unpacking.members(file, download.name):
+                    mosaic.take(member)
+        except CorruptArchiveError as error:
+            if download.found.cell is None:
+                raise
+            attempt.defects.setdefault(download.found.cell, str(error))
+            return
+        download.whole()
+        attempt.defects |= {cell: f"{download.name}: {text}" for cell, text in unpacking.defects.items()}
+        attempt.sidecars |= unpacking.sidecars
+
+
+def _in_words(defects: dict[Cell, str]) -> str:
+    return "; ".join(text for _, text in sorted(defects.items()))
