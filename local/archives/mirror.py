@@ -56,6 +56,14 @@ def place_archive(
     return write_archive(mirror / first_layout(year).archive_path(tile, year), made, year)
 
 
+def place_cell_archive(
+    mirror: Path, made: CellPixels, year: int, layout: Layout | None = None, form: Form | None = None
+) -> Path:
+    """Write a cell's own archive where the server keeps it below ``mirror``."""
+    row = layout or first_layout(year)
+    return write_archive(mirror / row.cell_archive_path(made.cell, year), [made], year, form)
+
+
 def add_archive_file(mirror: Path, tile: Tile, year: int, archive: Path) -> Path:
     """Copy an existing file to the tile's place below ``mirror``, whatever it is called or holds."""
     path = mirror / first_layout(year).archive_path(tile, year)

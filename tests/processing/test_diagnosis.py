@@ -12,7 +12,7 @@ from alos_mosaic.processing.checks import Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from local.archives import place_archive
+from local.archives import make_cell, place_archive, place_cell_archive
 from local.jaxa_server import Account, JaxaServer
 from local.web_server import Answer, WebServer
 
@@ -126,3 +126,13 @@ def test_a_transfer_that_breaks_off_fails(mirror: Path) -> None:
 def test_senseless_questions_are_refused(url: str, years: tuple[int, ...]) -> None:
     with pytest.raises(InvalidRequestError):
         diagnose(url, SourceAccess(), years)
+
+
+def test_rows_of_cells_answer_too(tmp_path: Path, grid: Grid) -> None:
+    middle = EXAMPLE_TILE.cells[12]
+    place_cell_archive(tmp_path, make_cell(middle, 2020, grid), 2020)
+    diagnosis = diagnose(tmp_path.as_uri(), SourceAccess(), years=(2020,))
+    found = verdicts(diagnosis)
+    assert found["PALSAR-2 2020/N10E010 palsar-2-v1"] == "no"
+    assert found["PALSAR-2 2020/N10E010 palsar-2-v1, cells"] == "ok"
+    assert "palsar-2-v1, cells serves it" in detail(diagnosis, "archive")

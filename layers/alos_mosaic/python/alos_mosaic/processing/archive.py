@@ -91,8 +91,13 @@ class Unpacking:
             self._check_halves()
         except CorruptArchiveError as error:
             raise CorruptArchiveError(f"{name}: {error}") from error
-        if not any(code for _, code, _ in self._seen) and not self.defects:
+        if not self.cells:
             raise CorruptArchiveError(f"{name} holds no raster of {self._subject()}")
+
+    @property
+    def cells(self) -> frozenset[Cell]:
+        """Those of the wanted cells that the archive has rasters of, whole or defective."""
+        return frozenset({cell for cell, code, _ in self._seen if code} | self.defects.keys())
 
     def _subject(self) -> str:
         cells = self.wanted.cells

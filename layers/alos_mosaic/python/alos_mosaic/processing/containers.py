@@ -45,7 +45,8 @@ _NESTED: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
 _SCRATCH_NAME: Final = ".nested"
 
 _READ_ERRORS: Final[tuple[type[Exception], ...]] = (
-    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, cast("type[Exception]", isal_zlib.error), struct.error,
+    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile,
+    zlib.error, cast("type[Exception]", isal_zlib.error), struct.error,
     EOFError, OSError, ValueError, ArithmeticError, NotImplementedError, RecursionError,
 )  # fmt: skip
 """What the standard library's readers and ISA-L's raise over bytes that make no sense."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.grid import Tile
-from alos_mosaic.layouts import Layout, for_tiles, layouts_of
+from alos_mosaic.layouts import Layout, for_cells, for_tiles, layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.checks import SERVER, Check, Diagnosis, Verdict
@@ -33,6 +33,13 @@ class _Row:
     layout: Layout
     remote: RemoteFile | None = None
     failure: str | None = None
+    of_cells: bool = False
+    """Whether it was asked for a cell's own archive."""
+
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return f"{self.layout.name}, cells" if self.of_cells else self.layout.name
 
 
 def diagnose(
@@ -77,16 +84,24 @@ def _login_by_answers(rows: list[_Row], access: SourceAccess) -> Check:
 
 
 def _ask(url: str, access: SourceAccess, tile_year: TileYear) -> Iterator[_Row]:
-    """Ask in every layout, over one connection; after a failure the rest is asked over a fresh one."""
-    layouts = for_tiles(layouts_of(mission_of(tile_year.year)), tile_year.year, url)
-    while layouts:
+    """Ask in every layout, over one connection; after a failure the rest is asked over a fresh one.
+
+    Of the cells the tile's middle one is asked for.
+    """
+    known, year = layouts_of(mission_of(tile_year.year)), tile_year.year
+    middle = tile_year.tile.cells[len(tile_year.tile.cells) // 2]
+    paths = [(row, row.archive_path(tile_year.tile, year), False) for row in for_tiles(known, year, url)]
+    paths += [(row, row.cell_archive_path(middle, year), True) for row in for_cells(known, year, url)]
+    while paths:
         try:
             with open_source(url, access) as source:
-                while layouts:
-                    remote = source.stat(layouts[0].archive_path(tile_year.tile, tile_year.year))
-                    yield _Row(tile_year, layouts.pop(0), remote)
+                while paths:
+                    layout, path, of_cells = paths[0]
+                    yield _Row(tile_year, layout, source.stat(path), of_cells=of_cells)
+                    paths.pop(0)
         except SourceUnavailableError as error:
-            yield _Row(tile_year, layouts.pop(0), failure=str(error))
+            layout, _, of_cells = paths.pop(0)
+            yield _Row(tile_year, layout, failure=str(error), of_cells=of_cells)
 
 
 def _checks_of_rows(rows: list[_Row]) -> Iterator[Check]:
@@ -94,7 +109,7 @@ def _checks_of_rows(rows: list[_Row]) -> Iterator[Check]:
         mission = mission_of(tile_year.year)
         subject = f"{mission.name} {tile_year.year}/{tile_year.tile}"
         of_tile = [row for row in rows if row.tile_year == tile_year]
-        serving = next((row.layout.name for row in of_tile if row.remote is not None), None)
+        serving = next((row.name for row in of_tile if row.remote is not None), None)
         if serving is None:
             yield Check(subject, "archive", Verdict.FAILED, "no layout row has it; is this the server's own tree?")
         else:
@@ -105,10 +120,10 @@ def _checks_of_rows(rows: list[_Row]) -> Iterator[Check]:
 
 def _check_of_row(subject: str, row: _Row) -> Check:
     if row.failure is not None:
-        return Check(subject, row.layout.name, Verdict.FAILED, row.failure)
+        return Check(subject, row.name, Verdict.FAILED, row.failure)
     if row.remote is None:
-        return Check(subject, row.layout.name, Verdict.NO, f"not in {row.layout.folder(row.tile_year.year)}")
-    return Check(subject, row.layout.name, Verdict.OK, f"{in_megabytes(row.remote.size_bytes)}, {as_time(row.remote)}")
+        return Check(subject, row.name, Verdict.NO, f"not in {row.layout.folder(row.tile_year.year)}")
+    return Check(subject, row.name, Verdict.OK, f"{in_megabytes(row.remote.size_bytes)}, {as_time(row.remote)}")
 
 
 def _checks_of_server(url: str, access: SourceAccess, found: list[RemoteFile], rows: list[_Row]) -> Iterator[Check]:

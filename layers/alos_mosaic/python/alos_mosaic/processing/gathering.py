@@ -63,6 +63,8 @@ class Gathering:
         self._own: set[Cell] = set()
         """Cells that are taken from archives of their own."""
         self._left_out: dict[Cell, str] = {}
+        self._in_tile_archive = frozenset(request.tile_year.tile.cells)
+        """Cells that the tile's archive may have; after the first pass, those that it has."""
         self._passes = 0
 
     def run(self) -> Gathered:
@@ -130,7 +132,7 @@ class Gathering:
 
     def _cells_of(self, found: Found) -> Collection[Cell]:
         if found.cell is None:
-            return [cell for cell in self._tile_year.tile.cells if cell not in self._own]
+            return self._in_tile_archive - self._own
         return [found.cell] if found.cell not in self._left_out else []
 
     def _read(self, download: Download, mosaic: Mosaic, attempt: _Attempt) -> None:
@@ -148,6 +150,8 @@ class Gathering:
             attempt.defects.setdefault(download.found.cell, str(error))
             return
         download.whole()
+        if download.found.cell is None:
+            self._in_tile_archive &= unpacking.cells
         attempt.defects |= {cell: f"{download.name}: {text}" for cell, text in unpacking.defects.items()}
         attempt.sidecars |= unpacking.sidecars
 

@@ -1,0 +1,245 @@
+"""The second way in: archives of single cells, and what becomes of a cell that is damaged."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from alos_mosaic.bands import bands_of
+from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
+from alos_mosaic.grid import Cell, Grid, Tile
+from alos_mosaic.layouts import LAYOUTS
+from alos_mosaic.messages import State, TileRequest, TileResult, TileYear
+from alos_mosaic.missions import mission_of
+from alos_mosaic.processing import mosaic
+from alos_mosaic.processing.pipeline import Workplace, process_tile
+from local.archives import (
+    CellPixels,
+    Form,
+    make_cell,
+    members,
+    place_archive,
+    place_cell_archive,
+    write_archive,
+)
+from local.jaxa_server import JaxaServer
+from local.web_server import Answer, WebServer
+
+TILE = Tile.from_name("N25W165")
+CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
+YEAR = 2017
+SITE_V2, SITE_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-site"))
+
+MakePlace = Callable[[], Workplace]
+
+
+@pytest.fixture
+def made(grid: Grid) -> list[CellPixels]:
+    return [make_cell(cell, YEAR, grid) for cell in CELLS]
+
+
+def process(place: Workplace, accept_partial: bool = False) -> TileResult:
+    return process_tile(TileRequest(TileYear(YEAR, TILE), run="a-run", accept_partial=accept_partial), place)
+
+
+def expected(made: list[CellPixels], code: str, grid: Grid) -> np.ndarray:
+    whole = np.zeros((grid.tile_pixels, grid.tile_pixels), made[0].arrays[code].dtype)
+    for cell in made:
+        row, column = grid.offset(cell.cell)
+        window = whole[row : row + grid.cell_pixels, column : column + grid.cell_pixels]
+        window[:] = np.where(cell.arrays["mask"] == 0, 0, cell.arrays[code])
+    return whole
+
+
+def assert_published(published: Path, made: list[CellPixels], grid: Grid) -> dict:
+    for band in bands_of(mission_of(YEAR)):
+        (path,) = published.rglob(f"*_{band.code}_*.tif")
+        with rasterio.open(path) as dataset:
+            np.testing.assert_array_equal(dataset.read(1), expected(made, band.code, grid))
+    (item,) = published.rglob("*.stac-item.json")
+    return json.loads(item.read_text())
+
+
+def assert_nothing_left(place: Workplace) -> None:
+    """What is published lies elsewhere: only files of the tile stay in the work folder, and no archive."""
+    assert not [path for path in place.work.rglob("*") if path.name.endswith((".tar.gz", ".zip", ".blocks"))]
+
+
+def damaged(made: list[CellPixels], cell: Cell, *, band: str = "HH") -> list[tuple[str, bytes]]:
+    """Return all members, one of which can't be read: its header describes another raster."""
+    files = [file for pixels in made for file in members(pixels, YEAR)]
+    name = f"{cell}_17_sl_{band}_F02DAR.hdr" if band in ("HH", "HV") else f"{cell}_17_{band}_F02DAR.hdr"
+    assert name in dict(files)
+    return [(each, data.replace(b"samples = 30", b"samples = 31") if each == name else data) for each, data in files]
+
+
+def place_damaged(mirror: Path, made: list[CellPixels], cell: Cell, band: str = "HH") -> None:
+    path = place_archive(mirror, TILE, YEAR, Grid(30), cells=[])
+    write_archive(path, [], YEAR, extra_members=damaged(made, cell, band=band))
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp"])
+def test_cells_are_merged_where_there_is_no_archive_of_the_tile(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], scheme: str
+) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), YEAR, grid, cells=[])
+    archives = [place_cell_archive(mirror, cell, YEAR) for cell in made]
+    with JaxaServer(mirror) as server:
+        here = place()
+        here = here if scheme == "file" else replace(here, source_url=server.url)
+        result = process(here)
+    assert result.state is State.PUBLISHED
+    assert result.cells == tuple(cell.name for cell in sorted(CELLS))
+    assert result.archive["archives"] == 3
+    assert result.archive["size"] == sum(path.stat().st_size for path in archives)
+    properties = assert_published(published, made, grid)["properties"]
+    assert "alos_mosaic:archive" not in properties
+    urls = [facts["url"] for facts in properties["alos_mosaic:cell_archives"]]
+    assert sorted(url.rpartition("/")[2] for url in urls) == sorted(path.name for path in archives)
+    assert_nothing_left(here)
+
+
+def test_a_site_that_serves_only_cells_is_a_source(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    for cell in made:
+        place_cell_archive(mirror, cell, YEAR, SITE_V2, Form.ENVI)
+    place_cell_archive(mirror, make_cell(TILE.cells[3], YEAR, grid), YEAR, SITE_V1)
+    sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
+    with WebServer(mirror) as server:
+        result = process(replace(place(), source_url=server.url, extra_layouts=sites))
+        absent = process_tile(
+            TileRequest(TileYear(YEAR, Tile.from_name("N10E010"))),
+            replace(place(), source_url=server.url, extra_layouts=sites),
+        )
+    assert (result.state, result.archive["layout"]) == (State.PUBLISHED, "palsar-2-site-v2")
+    assert_published(published, made, grid)
+    assert absent.state is State.ABSENT
+
+
+def test_no_cell_anywhere_is_absent(place: MakePlace, mirror: Path, grid: Grid) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), YEAR, grid, cells=[])
+    folder = place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid), YEAR)
+    folder.rename(folder.with_name("off"))
+    assert process(place()).state is State.ABSENT
+
+
+@pytest.mark.parametrize("band", ["HH", "mask", "date"])
+def test_a_damaged_cell_is_taken_from_its_own_archive(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], band: str
+) -> None:
+    place_damaged(mirror, made, CELLS[1], band)
+    own = place_cell_archive(mirror, made[1], YEAR)
+    here = place()
+    result = process(here)
+    assert (result.state, result.defective_cells) == (State.PUBLISHED, ())
+    properties = assert_published(published, made, grid)["properties"]
+    assert properties["alos_mosaic:archive"]["layout"] == "palsar-2-v1"
+    (facts,) = properties["alos_mosaic:cell_archives"]
+    assert facts["url"].endswith(own.name)
+    assert not [text for text in properties.get("alos_mosaic:warnings", []) if "left out" in text]
+    assert_nothing_left(here)
+
+
+def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    with pytest.raises(CorruptArchiveError, match=f"{CELLS[1]}_17_sl_HH.*no archive of the cell alone"):
+        process(place())
+    own = place_cell_archive(mirror, made[1], YEAR)
+    own.write_bytes(own.read_bytes()[:-50])
+    with pytest.raises(CorruptArchiveError, match=own.name):
+        process(place())
+    own.write_bytes(b"")
+    with pytest.raises(CorruptArchiveError, match=own.name):
+        process(place())
+    assert not published.exists()
+
+
+@pytest.mark.parametrize("own", [None, b"", b"no archive"])
+def test_accepted_partial_a_tile_says_what_it_lacks(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], own: bytes | None
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    if own is not None:
+        place_cell_archive(mirror, made[1], YEAR).write_bytes(own)
+    result = process(place(), accept_partial=True)
+    assert result.state is State.PUBLISHED
+    assert result.defective_cells == (CELLS[1].name,)
+    assert CELLS[1].name not in result.cells
+    properties = assert_published(published, [made[0], made[2]], grid)["properties"]
+    assert properties["alos_mosaic:cells_defective"] == [CELLS[1].name]
+    assert any(CELLS[1].name in text for text in properties["alos_mosaic:warnings"])
+
+
+def test_a_tile_without_any_whole_cell_fails_even_then(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made[1:2], CELLS[1])
+    with pytest.raises(CorruptArchiveError, match="no cell can be read"):
+        process(place(), accept_partial=True)
+    assert not published.exists()
+
+
+def test_a_damaged_archive_is_no_defect_of_a_cell(
+    place: MakePlace, mirror: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    archive = place_archive(mirror, TILE, YEAR, grid, cells=CELLS)
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(CorruptArchiveError, match="truncated or damaged"):
+        process(place(), accept_partial=True)
+
+
+def test_a_source_that_fails_is_no_defect_of_a_cell(place: MakePlace, mirror: Path, made: list[CellPixels]) -> None:
+    paths = [place_cell_archive(mirror, cell, YEAR) for cell in made]
+    with WebServer(mirror) as server:
+        server.answers[f"/{paths[1].relative_to(mirror)}"] = Answer(503, method="GET")
+        with pytest.raises(SourceUnavailableError, match="503"):
+            process(replace(place(), source_url=server.url), accept_partial=True)
+
+
+def test_a_cells_archive_that_holds_another_cell_does_not_count(
+    place: MakePlace, mirror: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), YEAR, grid, cells=[])
+    own = place_cell_archive(mirror, made[0], YEAR)
+    place_cell_archive(mirror, made[1], YEAR).write_bytes(own.read_bytes())
+    with pytest.raises(CorruptArchiveError, match=f"holds no raster of cell {CELLS[1]}"):
+        process(place())
+
+
+@pytest.mark.parametrize("order", ["bands first", "masks last", "shuffled"])
+@pytest.mark.parametrize("limit", [0, 2000, 1 << 30])
+def test_members_may_come_in_any_order_whatever_may_wait_in_memory(
+    place: MakePlace,
+    mirror: Path,
+    published: Path,
+    grid: Grid,
+    made: list[CellPixels],
+    order: str,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mosaic, "_WAITING_LIMIT_BYTES", limit)
+    files = [file for pixels in made for file in members(pixels, YEAR)]
+    luck = random.Random(1)
+    keys = {
+        "bands first": lambda file: file[0].split("_", 2)[2],
+        "masks last": lambda file: "mask" in file[0],
+        "shuffled": lambda _: luck.random(),
+    }
+    write_archive(
+        place_archive(mirror, TILE, YEAR, grid, cells=[]), [], YEAR, extra_members=sorted(files, key=keys[order])
+    )
+    here = place()
+    assert process(here).state is State.PUBLISHED
+    assert_published(published, made, grid)
+    assert not list(here.work.rglob("waiting.members"))
