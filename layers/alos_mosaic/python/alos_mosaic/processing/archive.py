@@ -21,6 +21,7 @@ from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputE
 from alos_mosaic.grid import CELLS_PER_TILE, Cell, Grid
 from alos_mosaic.messages import TileYear
 from alos_mosaic.naming import MemberName, parse_member, parse_sidecar
+from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.containers import Allowance, Entry, entries
 
 _HEADER_LIMIT_BYTES: Final = 1 << 16
@@ -44,8 +45,8 @@ class Member:
 
     name: MemberName
     file_name: str
-    content: bytes
-    """A TIFF, or the raw pixels."""
+    content: bytearray
+    """A TIFF, or the raw pixels; of the buffers that the archive was read into."""
     header: bytes | None = None
     """The ENVI header that describes raw pixels."""
 
@@ -69,13 +70,15 @@ class Unpacking:
     wanted: Wanted
     folder: Path
     """An existing folder for sidecars and nested archives."""
+    buffers: Buffers = field(default_factory=Buffers)
+    """Where members are read into."""
     defects: dict[Cell, str] = field(default_factory=dict)
     """The first thing that is wrong with a cell, naming the member."""
     sidecars: dict[Cell, Path] = field(default_factory=dict)
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
     _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
     """File name, size and CRC-32 by cell, band code and extension."""
-    _halves: dict[tuple[Cell, str], tuple[str, bytes]] = field(default_factory=dict)
+    _halves: dict[tuple[Cell, str], tuple[str, bytearray]] = field(default_factory=dict)
     """Raw files without their headers yet, and headers without their raw files."""
 
     def members(self, archive: IO[bytes], name: str) -> Iterator[Member]:
@@ -111,7 +114,8 @@ class Unpacking:
             return
         try:
             self._check_size(entry, name)
-            content = entry.read()
+            content = self.buffers.take(entry.size_bytes)
+            entry.read_into(content)
             is_twin = self._is_twin(entry, name, content)
         except CorruptArchiveError as error:
             self.defects.setdefault(name.cell, str(error))
@@ -119,7 +123,7 @@ class Unpacking:
         if not is_twin:
             yield from self._sorted(entry, name, content)
 
-    def _is_twin(self, entry: Entry, name: MemberName, content: bytes) -> bool:
+    def _is_twin(self, entry: Entry, name: MemberName, content: bytearray) -> bool:
         """Tell whether a file was there before; it must be the same then, by length and CRC-32."""
         key = (name.cell, name.band_code, name.extension)
         digest = (len(content), isal_zlib.crc32(content))
@@ -134,7 +138,7 @@ class Unpacking:
         self._seen[key] = (entry.name, *digest)
         return False
 
-    def _sorted(self, entry: Entry, name: MemberName, content: bytes) -> Iterator[Member]:
+    def _sorted(self, entry: Entry, name: MemberName, content: bytearray) -> Iterator[Member]:
         """Yield a raster that is whole, keep a half of one, save a sidecar."""
         if name.extension == ".tif":
             yield Member(name, entry.name, content)
@@ -148,11 +152,11 @@ class Unpacking:
             return
         other_name, other = self._halves.pop(key)
         if name.extension == ".hdr":
-            yield Member(name, other_name, other, content)
+            yield Member(name, other_name, other, bytes(content))
         else:
-            yield Member(name, entry.name, content, other)
+            yield Member(name, entry.name, content, bytes(other))
 
-    def _saved(self, name: str, content: bytes) -> Path:
+    def _saved(self, name: str, content: bytearray) -> Path:
         path = self.folder / name
         try:
             path.write_bytes(content)

@@ -9,6 +9,7 @@ stands at its end.
 
 from __future__ import annotations
 
+import io
 import re
 import stat
 import struct
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Self, cast
+from typing import IO, BinaryIO, Final, Protocol, Self, cast
 
 from isal import igzip, isal_zlib
 
@@ -61,12 +62,24 @@ class Allowance:
 
     def take(self, name: str, size_bytes: int) -> None:
         """Count a member; :class:`CorruptArchiveError` if it is one too many or the bytes are too many."""
+        if size_bytes < 0:
+            raise CorruptArchiveError(f"{name} has {size_bytes} bytes")
         self.members -= 1
         self.size_bytes -= size_bytes
         if self.members < 0:
             raise CorruptArchiveError(f"more members than a tile can have, {name} is one too many")
         if self.size_bytes < 0:
             raise CorruptArchiveError(f"more bytes than a tile can have, with {name} it is too many")
+
+
+class Content(Protocol):
+    """The bytes of a file in a container, from its first to its last."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, none at the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a buffer with the next bytes and return how many they are, 0 at the end."""
 
 
 @dataclass(frozen=True)
@@ -77,22 +90,24 @@ class Entry:
     """Its bare name, without folders."""
     size_bytes: int
     """What the container says."""
-    stream: IO[bytes]
+    content: Content
 
-    def read(self) -> bytes:
-        """Return the file's bytes, all in memory: the caller has looked at its size.
+    def read_into(self, buffer: bytearray) -> None:
+        """Read the file into a buffer of its size.
 
         :class:`CorruptArchiveError` if it can't be read, fails its checksum or is not as large as the container says.
         """
-        content = self._read(self.size_bytes)
-        if len(content) != self.size_bytes:
+        position = 0
+        with _as_corrupt(self.name), memoryview(buffer) as view:
+            while position < len(view) and (count := self.content.readinto(view[position:])):
+                position += count
+        if position != self.size_bytes:
             raise CorruptArchiveError(f"{self.name} has fewer bytes than it says")
         if self._read(1):  # a zip compares its checksum at the end
             raise CorruptArchiveError(f"{self.name} has more bytes than it says")
-        return content
 
     def save(self, path: Path) -> None:
-        """Write the file to a path that does not exist; raises as :meth:`read`, and OutputError for a full disk."""
+        """Write the file to a path that does not exist; as :meth:`read_into`, and OutputError for a full disk."""
         left = self.size_bytes
         try:
             with path.open("xb") as file:
@@ -108,7 +123,7 @@ class Entry:
 
     def _read(self, size: int) -> bytes:
         with _as_corrupt(self.name):
-            return self.stream.read(size)
+            return self.content.read(size)
 
 
 def entries(archive: IO[bytes], scratch: Path, allowance: Allowance) -> Iterator[Entry]:
@@ -146,19 +161,39 @@ def _files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
 
 
 def _tar_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
-    """Read the whole stream, so that gzip's own checksum is checked, too."""
-    with _as_corrupt("tar.gz"), igzip.IGzipFile(fileobj=archive) as stream:  # type: ignore[no-untyped-call]
-        content = cast("IO[bytes]", stream)
-        with tarfile.open(fileobj=content, mode="r|", bufsize=_CHUNK_BYTES, tarinfo=_StrictTarInfo) as tar:
+    """Read the whole stream, so that gzip's own checksum is checked, too.
+
+    Members are read straight from the stream into the caller's buffers: tarfile's own reader copies them three times.
+    """
+    reader = igzip._IGzipReader(cast("BinaryIO", archive), _CHUNK_BYTES)
+    with _as_corrupt("tar.gz"), io.BufferedReader(cast("io.RawIOBase", reader)) as stream:
+        with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
             for info in tar:
                 allowance.take(info.name, info.size)
                 if info.isdir():
                     continue
-                file = tar.extractfile(info) if info.isreg() else None
-                if file is None:
+                if not info.isreg() or info.issparse():
                     raise CorruptArchiveError(f"{info.name}: a link or device has no place in an archive of rasters")
-                yield Entry(_bare(info.name), info.size, file)
-            _check_end(cast("IO[bytes]", tar.fileobj))
+                stream.seek(info.offset_data)
+                yield Entry(_bare(info.name), info.size, _Section(cast("Content", stream), info.size))
+        _check_end(stream)
+
+
+class _Section:
+    """The next so many bytes of a stream."""
+
+    def __init__(self, stream: Content, size_bytes: int) -> None:
+        self._stream, self._left = stream, size_bytes
+
+    def read(self, size: int, /) -> bytes:
+        chunk = self._stream.read(min(size, self._left))
+        self._left -= len(chunk)
+        return chunk
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        count = self._stream.readinto(buffer[: self._left])
+        self._left -= count
+        return count
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -192,7 +227,7 @@ def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
                 continue
             _check(info)
             with directory.open(info) as file:
-                yield Entry(_bare(info.filename), info.file_size, file)
+                yield Entry(_bare(info.filename), info.file_size, cast("Content", file))
 
 
 def _check(info: zipfile.ZipInfo) -> None:

@@ -29,6 +29,7 @@ Where = npt.NDArray[np.bool_]
 
 _WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
 """As GDAL reads it from a GeoTIFF, and from an ENVI header, which knows no EPSG code."""
+_SEEN_OF_RAW_BYTES: Final = 4096
 _SNAP_PIXELS: Final = 0.1
 """Bounds carry float noise; a member further off than this is not the cell its name says."""
 
@@ -48,28 +49,53 @@ def driver_of(member: Member) -> str:
 
 
 def decode(member: Member, band: Band, cell: Cell, grid: Grid) -> Decoded:
-    """Return a member's pixels; CorruptArchiveError with its name if it disagrees with that or can't be read."""
+    """Return a member's pixels; CorruptArchiveError with its name if it disagrees with that or can't be read.
+
+    Raw pixels stay where they are: what is done to them is done to the member's content.
+    """
     try:
         with opened(member) as dataset:
             _check(dataset, member, band, cell, grid)
-            pixels: Pixels = dataset.read(1)
-            return Decoded(pixels, dataset.nodata)
+            return Decoded(read_pixels(dataset, member), dataset.nodata)
     except RasterioError as error:
         raise CorruptArchiveError(f"{member.file_name} can't be read: {error}") from error
 
 
 @contextmanager
 def opened(member: Member) -> Iterator[DatasetReader]:
-    """Yield a member as GDAL sees it; nothing is written to disk."""
-    folder = uuid4().hex
-    name = member.file_name
+    """Yield a member as GDAL sees it, in memory; of raw pixels it sees no more than the first few.
+
+    GDAL knows what an ENVI header means; the pixels themselves are there already.
+    """
+    folder, name = uuid4().hex, member.file_name
+    content = bytes(member.content if member.header is None else member.content[:_SEEN_OF_RAW_BYTES])
     with ExitStack() as stack:
         # GDAL needs no AWS session, which rasterio would make for each file.
         stack.enter_context(rasterio.Env(session=DummySession()))
-        file = stack.enter_context(MemoryFile(member.content, dirname=folder, filename=name))
+        file = stack.enter_context(MemoryFile(content, dirname=folder, filename=name))
         if member.header is not None:
             stack.enter_context(MemoryFile(member.header, dirname=folder, filename=f"{name}.hdr"))
         yield stack.enter_context(rasterio.open(file.name, driver=driver_of(member)))
+
+
+def read_pixels(dataset: DatasetReader, member: Member) -> Pixels:
+    """Return the pixels of a member that is :func:`opened`, in the machine's byte order.
+
+    Raises :class:`CorruptArchiveError` for raw pixels that are not as many as the header says, or not raw.
+    """
+    if member.header is None:
+        pixels: Pixels = dataset.read(1)
+        return pixels
+    tags = dataset.tags(ns="ENVI")
+    if tags.get("file_compression", "0").strip() != "0":
+        raise CorruptArchiveError(f"{member.file_name} is compressed by its header, and has a raw file's size")
+    order = {"0": "<", "1": ">"}.get(tags.get("byte_order", "0").strip())
+    if order is None:
+        raise CorruptArchiveError(f"{member.file_name} has pixels in an unknown byte order")
+    raw = np.frombuffer(member.content, np.dtype(dataset.dtypes[0]).newbyteorder(order))
+    if raw.size != dataset.width * dataset.height:
+        raise CorruptArchiveError(f"{member.file_name} has {raw.size} pixels, and {dataset.shape} by its header")
+    return raw.astype(raw.dtype.newbyteorder("="), copy=False).reshape(dataset.shape)
 
 
 def clear_nodata(decoded: Decoded, band: Band, masked: Where | None) -> None:

@@ -19,6 +19,7 @@ from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileRequest
 from alos_mosaic.processing.archive import Unpacking, Wanted
+from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.download import Archive, Download, Downloads
 from alos_mosaic.processing.finding import Found, find, find_cells
 from alos_mosaic.processing.mosaic import Merged, Mosaic, Recipe
@@ -66,6 +67,7 @@ class Gathering:
         self._in_tile_archive = frozenset(request.tile_year.tile.cells)
         """Cells that the tile's archive may have; after the first pass, those that it has."""
         self._passes = 0
+        self._buffers = Buffers()
 
     def run(self) -> Gathered:
         """Fetch and merge; raises what :func:`~alos_mosaic.processing.finding.find` does, and CorruptArchiveError.
@@ -115,7 +117,7 @@ class Gathering:
         folder = self._place.work / f"pass-{self._passes}"
         folder.mkdir()
         with ExitStack() as undo:
-            mosaic = undo.enter_context(Mosaic(self._recipe, folder))
+            mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
             attempt = _Attempt(None)
             worth = [download for download in self._downloads if self._cells_of(download.found)]
             if not worth:
@@ -123,7 +125,7 @@ class Gathering:
             for download in worth:
                 self._read(download, mosaic, attempt)
             attempt.merged = mosaic.finish()
-            attempt.defects |= mosaic.defects
+            attempt.defects = mosaic.defects | attempt.defects
             if attempt.defects:
                 attempt.merged = None
             else:
@@ -139,7 +141,7 @@ class Gathering:
         codes, cells = possible_codes(self._recipe.product), frozenset(self._cells_of(download.found))
         wanted = Wanted(self._tile_year, self._recipe.grid, codes, cells)
         folder = self._place.work / f"pass-{self._passes}"
-        unpacking = Unpacking(wanted, folder)
+        unpacking = Unpacking(wanted, folder, self._buffers)
         try:
             with download.open() as file:
                 for member in unpacking.members(file, download.name):

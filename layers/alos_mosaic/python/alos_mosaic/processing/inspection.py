@@ -24,7 +24,7 @@ from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import MISSIONS, mission_of
 from alos_mosaic.naming import parse_member
 from alos_mosaic.processing.archive import Member, Unpacking, Wanted
-from alos_mosaic.processing.decoding import Pixels, Where, decode, driver_of, opened
+from alos_mosaic.processing.decoding import Pixels, Where, decode, driver_of, opened, read_pixels
 
 _ARCHIVE_NAME: Final = re.compile(r"([NS]\d{2}[EW]\d{3})_(\d{4}|\d{2})_")
 _CENTURY: Final = 100
@@ -173,8 +173,7 @@ def _full_year(digits: str) -> int:
 def _raw(member: Member) -> tuple[Pixels, float | None]:
     try:
         with opened(member) as dataset:
-            pixels: Pixels = dataset.read(1)
-            return pixels, dataset.nodata
+            return read_pixels(dataset, member), dataset.nodata
     except RasterioError as error:
         raise CorruptArchiveError(f"{member.file_name} can't be read: {error}") from error
 

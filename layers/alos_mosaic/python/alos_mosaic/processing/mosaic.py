@@ -22,6 +22,7 @@ from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member
+from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.decoding import Decoded, Where, clear_nodata, decode
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.spill import Spill, Spilled
@@ -35,6 +36,8 @@ PackedBits = npt.NDArray[np.uint8]
 _WAITING_LIMIT_BYTES: Final = 512 << 20
 """What may wait for masks in memory: three whole cells. Archives hold a cell's mask behind its other bands, so one cell
 waits as a rule; one that holds all masks last is read all the same, by way of the disk."""
+_BLOCKS_IN_MEMORY_BYTES: Final = 96 << 20
+"""Compressed blocks of one band that need not go to disk: those of some six cells."""
 _TASKS_AHEAD: Final = 2
 """Members that are decompressed while all threads are busy."""
 
@@ -83,10 +86,10 @@ class _MergedCell:
 class Mosaic:
     """A tile in the making. Use it as a context: what it has on disk goes away with it."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, buffers: Buffers | None = None) -> None:
         self.defects: dict[Cell, str] = {}
         """The first thing that is wrong with a cell, naming the member; complete after :meth:`finish`."""
-        self._recipe, self._folder = recipe, folder
+        self._recipe, self._folder, self._buffers = recipe, folder, buffers or Buffers()
         self._cells: dict[Cell, _MergedCell] = {}
         self._pyramids: dict[str, Pyramid] = {}
         self._parked: Spill | None = None
@@ -154,9 +157,10 @@ class Mosaic:
         decoded = self._decoded(member)
         if decoded is None:
             return None
-        self._add(member, decoded)
         masked = decoded.pixels == NODATA
-        return np.packbits(masked) if masked.any() else None
+        packed = np.packbits(masked) if masked.any() else None
+        self._add(member, decoded)
+        return packed
 
     def _merge(self, member: Member, packed: Future[PackedBits | None] | None) -> None:
         # The mask was submitted ahead of this, so it is being worked on or done: waiting for it can't block for ever.
@@ -192,11 +196,12 @@ class Mosaic:
         if self.defects:  # nothing will come of this tile as it is
             return
         self._pyramid(BANDS[member.name.band_code]).add(decoded.pixels, *self._recipe.grid.offset(member.name.cell))
+        self._buffers.give_back(member.content)
 
     def _pyramid(self, band: Band) -> Pyramid:
         with self._lock:
             if band.code not in self._pyramids:
-                spill = Spill(self._folder / f"{band.code}.blocks")
+                spill = Spill(self._folder / f"{band.code}.blocks", _BLOCKS_IN_MEMORY_BYTES)
                 resampling = self._recipe.resampling(band)
                 self._pyramids[band.code] = Pyramid(band, self._recipe.grid, resampling, spill)
             return self._pyramids[band.code]
@@ -207,9 +212,11 @@ class Mosaic:
             return member, None
         if self._parked is None:
             self._parked = Spill(self._folder / "waiting.members")
-        return replace(member, content=b""), self._parked.write(member.content)
+        place = self._parked.write(member.content)
+        self._buffers.give_back(member.content)
+        return replace(member, content=bytearray()), place
 
     def _unparked(self, member: Member, place: Spilled | None) -> Member:
         if place is None or self._parked is None:
             return member
-        return replace(member, content=self._parked.read(place))
+        return replace(member, content=bytearray(self._parked.read(place)))

@@ -17,32 +17,38 @@ from alos_mosaic.bands import NODATA, Resampling
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 
-def halved(pixels: Pixels, resampling: Resampling) -> Pixels:
-    """Return the next level: half as many rows and columns, rounded up, of the same dtype (uint8 or uint16)."""
+def halved(pixels: Pixels, resampling: Resampling, is_full: bool = False) -> Pixels:
+    """Return the next level: half as many rows and columns, rounded up, of the same dtype (uint8 or uint16).
+
+    ``is_full`` says that no pixel is nodata, which is less to do.
+    """
     missing = [(0, length % 2) for length in pixels.shape]
-    even = np.pad(pixels, missing) if any(more for _, more in missing) else pixels
+    is_odd = any(more for _, more in missing)
+    even = np.pad(pixels, missing) if is_odd else pixels
     quarters = (even[0::2, 0::2], even[0::2, 1::2], even[1::2, 0::2], even[1::2, 1::2])
-    return _MAKERS[resampling](even, quarters)
+    return _MAKERS[resampling](even, quarters, is_full and not is_odd)
 
 
-def _root_mean_square(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
+def _root_mean_square(even: Pixels, quarters: tuple[Pixels, ...], is_full: bool) -> Pixels:
     # float32 holds every square to 24 bits: far better than half a DN after the root.
-    squares = np.square(even, dtype=np.float32)
-    rows = squares[0::2] + squares[1::2]
+    squares = even.astype(np.float32)
+    np.multiply(squares, squares, out=squares)
+    rows = squares[0::2]
+    rows += squares[1::2]
     total = rows[:, 0::2] + rows[:, 1::2]
-    total *= _one_by_valid(even, quarters)
+    total *= np.float32(0.25) if is_full else np.float32(1) / np.maximum(_valid(quarters), 1).astype(np.float32)
     np.sqrt(total, out=total)
     total += np.float32(0.5)
     level: Pixels = total.astype(even.dtype)
     return level
 
 
-def _average(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
+def _average(even: Pixels, quarters: tuple[Pixels, ...], is_full: bool) -> Pixels:
     wide = np.dtype(np.uint16 if even.dtype == np.uint8 else np.uint32)  # four times the greatest value fits
     rows = np.add(even[0::2], even[1::2], dtype=wide)
     total = np.add(rows[:, 0::2], rows[:, 1::2])
     level: Pixels
-    if even.all():
+    if is_full:
         level = ((total + wide.type(2)) >> wide.type(2)).astype(even.dtype)
         return level
     valid = np.maximum(_valid(quarters), 1).astype(np.uint32)
@@ -50,7 +56,7 @@ def _average(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
     return level
 
 
-def _mode(even: Pixels, quarters: tuple[Pixels, ...]) -> Pixels:
+def _mode(even: Pixels, quarters: tuple[Pixels, ...], _is_full: bool) -> Pixels:
     """Return the most frequent valid value; of equally frequent ones the first, from the north-west on."""
     level = quarters[0].copy()
     rows_agree = even[0::2] == even[1::2]
@@ -88,13 +94,7 @@ def _valid(quarters: tuple[Pixels, ...]) -> npt.NDArray[np.uint8]:
     return valid
 
 
-def _one_by_valid(even: Pixels, quarters: tuple[Pixels, ...]) -> npt.NDArray[np.float32] | np.float32:
-    if even.all():
-        return np.float32(0.25)
-    return np.float32(1) / np.maximum(_valid(quarters), 1).astype(np.float32)
-
-
-_MAKERS: Final[dict[Resampling, Callable[[Pixels, tuple[Pixels, ...]], Pixels]]] = {
+_MAKERS: Final[dict[Resampling, Callable[[Pixels, tuple[Pixels, ...], bool], Pixels]]] = {
     Resampling.RMS: _root_mean_square,
     Resampling.AVERAGE: _average,
     Resampling.MODE: _mode,

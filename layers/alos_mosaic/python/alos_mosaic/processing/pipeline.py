@@ -6,10 +6,11 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import rasterio
 from rasterio.session import DummySession
@@ -46,10 +47,14 @@ from alos_mosaic.processing.metadata.item import THUMBNAIL
 from alos_mosaic.processing.mosaic import Recipe
 from alos_mosaic.processing.picture import draw
 from alos_mosaic.processing.publish import Expected, Target, Uploads, is_published
+from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
 
 logger = logging.getLogger(__name__)
+
+_BANDS_AT_ONCE: Final = 2
+"""Files written at the same time: more would need more disk beside the blocks they are made of."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +122,21 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
 def _write_bands(
     gathered: Gathered, request: TileRequest, place: Workplace, uploads: Uploads, peak: Peak
 ) -> Iterator[Cog]:
-    """Write one band while the one before it is uploaded; what it was made of goes away with it."""
+    """Write the bands, two at once, and upload each while others are written; what it was made of goes away with it."""
     year, tile = request.tile_year.year, request.tile_year.tile
     prefix = tile_prefix(product_of(year, request.product), year, tile)
     suffix = gathered.archives[0].layout.suffix
-    for pyramid in gathered.merged.pyramids:
+
+    def write(pyramid: Pyramid) -> Cog:
         path = place.work / band_file_name(tile, year, pyramid.band, suffix)
         cog = write_cog(pyramid, tile, place.grid, path)
         uploads.start(path, f"{prefix}/{path.name}", MEDIA_TYPE, cog.sha256)
         peak.measure_disk()
         pyramid.spill.close()
-        yield cog
+        return cog
+
+    with ThreadPoolExecutor(_BANDS_AT_ONCE, thread_name_prefix="write") as threads:
+        yield from threads.map(write, gathered.merged.pyramids)
 
 
 def _described(

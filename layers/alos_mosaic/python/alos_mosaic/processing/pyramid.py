@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from alos_mosaic.bands import Band, Resampling
+from alos_mosaic.bands import NODATA, Band, Resampling
 from alos_mosaic.grid import Grid
 from alos_mosaic.processing.blocks import BLOCK_PIXELS, Pixels, blocks_across, encode
 from alos_mosaic.processing.overviews import halved
@@ -102,13 +102,20 @@ class Pyramid:
             self._close(number, row, column, pending.pixels)
 
     def _close(self, number: int, row: int, column: int, pixels: Pixels) -> None:
-        has_data = self.counts.add(pixels) if number == 0 else bool(pixels.any())
-        if has_data:
+        """Compress a block that is whole, and put what it looks like from above into the level above."""
+        least, greatest = int(pixels.min()), int(pixels.max())
+        if greatest != NODATA:
             self.levels[number].stored[row, column] = self.spill.write(encode(pixels))
+            if number == 0:
+                self.counts.add(pixels, least, greatest)
         if number + 1 < len(self.levels):
             at = (row % 2 * _HALF, column % 2 * _HALF)
-            above = halved(pixels, self._resampling) if has_data else _nothing(pixels)
-            self._contribute(number + 1, row // 2, column // 2, above, at)
+            self._contribute(number + 1, row // 2, column // 2, self._above(pixels, least, greatest), at)
+
+    def _above(self, pixels: Pixels, least: int, greatest: int) -> Pixels:
+        if least == greatest:
+            return np.full([(length + 1) // 2 for length in pixels.shape], least, pixels.dtype)
+        return halved(pixels, self._resampling, is_full=least != NODATA)
 
     def _shape(self, number: int, row: int, column: int) -> tuple[int, int]:
         side = self.levels[number].side_pixels
@@ -124,7 +131,3 @@ class Pyramid:
 
 def _units(start: int, length: int, unit: int) -> int:
     return (start + length - 1) // unit - start // unit + 1
-
-
-def _nothing(pixels: Pixels) -> Pixels:
-    return np.zeros([(length + 1) // 2 for length in pixels.shape], pixels.dtype)

@@ -1,4 +1,4 @@
-"""Spilling: what is finished but not needed yet goes to disk, and comes back once."""
+"""Spilling: what is finished but not needed yet stays in memory while it is little, then goes to disk."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from alos_mosaic.errors import OutputError
 
 @dataclass(frozen=True)
 class Spilled:
-    """Where some bytes lie in a spill file."""
+    """Some bytes that were put away: in memory, or where they lie in a spill file."""
 
-    offset: int
     length: int
+    offset: int = 0
+    content: bytes | None = None
 
 
 class Spill:
-    """A file to which threads append, and from which they read; it goes away with :meth:`close`."""
+    """A place where threads put bytes away, and get them back; a file there goes away with :meth:`close`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory_bytes: int = 0) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._memory_bytes = memory_bytes
+        """What may still stay in memory."""
         self._end = 0
         with _as_output_error(path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -37,10 +40,13 @@ class Spill:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, content: bytes) -> Spilled:
-        """Append some bytes; :class:`OutputError` for a full disk."""
+    def write(self, content: bytes | bytearray) -> Spilled:
+        """Put some bytes away; :class:`OutputError` for a full disk."""
         with self._lock:
-            place = Spilled(self._end, len(content))
+            if len(content) <= self._memory_bytes:
+                self._memory_bytes -= len(content)
+                return Spilled(len(content), content=bytes(content))
+            place = Spilled(len(content), self._end)
             self._end += len(content)
         left, offset = memoryview(content), place.offset
         with _as_output_error(self._path):
@@ -50,7 +56,9 @@ class Spill:
         return place
 
     def read(self, place: Spilled) -> bytes:
-        """Return bytes that were written; :class:`OutputError` if the disk has lost them."""
+        """Return bytes that were put away; :class:`OutputError` if the disk has lost them."""
+        if place.content is not None:
+            return place.content
         with _as_output_error(self._path):
             content = os.pread(self._descriptor, place.length, place.offset)
         if len(content) != place.length:

@@ -16,6 +16,9 @@ Pixels = npt.NDArray[np.unsignedinteger[Any]]
 _DATE: Final = "date"
 _MASK: Final = "mask"
 _CLASSES: Final = "C"
+_SAMPLED: Final = 16
+"""Rows and columns from one pixel that is looked at to the next."""
+_FEW_VALUES: Final = 8
 COUNTED: Final = (_DATE, _MASK, _CLASSES)
 """Codes of the bands whose values are few and counted one by one."""
 
@@ -44,22 +47,17 @@ class BandCounts:
         self._range: tuple[int, int] | None = None
         self._lock = threading.Lock()
 
-    def add(self, block: Pixels) -> bool:
-        """Count a block; False if it holds no valid pixel."""
-        greatest = int(block.max())
-        if greatest == NODATA:
-            return False
-        least = int(block.min())
+    def add(self, block: Pixels, least: int, greatest: int) -> None:
+        """Count a block that holds a valid pixel, and values from ``least`` to ``greatest``."""
         counted = None if self._counts is None else _counted(block, least, greatest)
         if least == NODATA:
-            least = int(block[block != NODATA].min())
+            least = int(np.where(block == NODATA, block.dtype.type(greatest), block).min())
         with self._lock:
             low, high = self._range or (least, greatest)
             self._range = min(low, least), max(high, greatest)
             if self._counts is not None and counted is not None:
-                first, counts = counted
-                self._counts[first : first + counts.size] += counts
-        return True
+                for value, count in counted.items():
+                    self._counts[value] += count
 
     @property
     def value_range(self) -> tuple[int, int] | None:
@@ -78,11 +76,21 @@ class BandCounts:
         return {NODATA: empty, **counts} if empty else counts
 
 
-def _counted(block: Pixels, least: int, greatest: int) -> tuple[int, npt.NDArray[np.intp]]:
-    """Return how often each value from ``least`` on occurs."""
+def _counted(block: Pixels, least: int, greatest: int) -> dict[int, int]:
+    """Return how often each value occurs.
+
+    Dates and classes come in patches: what a few pixels hold is mostly all there is, and counting one value is much
+    faster than sorting all into bins.
+    """
     if least == greatest:
-        return least, np.array([block.size], np.intp)
-    return least, np.bincount((block - block.dtype.type(least)).ravel(), minlength=greatest - least + 1)
+        return {least: block.size}
+    few = np.unique(block[::_SAMPLED, ::_SAMPLED])
+    if few.size <= _FEW_VALUES:
+        counts = {int(value): int(np.count_nonzero(block == value)) for value in few}
+        if sum(counts.values()) == block.size:
+            return counts
+    bins = np.bincount((block - block.dtype.type(least)).ravel())
+    return {least + int(value): int(bins[value]) for value in np.flatnonzero(bins)}
 
 
 def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_under_nodata: int) -> TileStatistics:
