@@ -53,6 +53,8 @@ class StackConfig:
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
     cell_pixels: int = 4500
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
+    codec: str = settings.CODECS[0]
+    """How COGs are compressed: deflate, which every reader of TIFF knows, or zstd, which is faster."""
     default_region: str = settings.DEFAULT_REGION
     """What a run covers whose input names no place."""
     default_max_concurrency: int = settings.DEFAULT_MAX_CONCURRENCY
@@ -146,6 +148,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "memory_mib": _between(128, 10_240),
     "ephemeral_storage_mib": _between(512, 10_240),
     "cell_pixels": _between(1, 4500),
+    "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),
     "default_region": (_is_region, "a region that the grid knows"),
     "default_max_concurrency": _between(1, 1000),
     "max_concurrency_ceiling": _between(1, 1000),

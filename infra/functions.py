@@ -78,6 +78,7 @@ class Functions(Construct):
             source_uri=config.source_uri,
             source_secret_name=config.source_secret_name,
             cell_pixels=config.cell_pixels,
+            codec=config.codec,
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
         )

@@ -20,6 +20,7 @@ from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import State, TileRequest, TileResult
 from alos_mosaic.naming import result_key
+from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
@@ -93,6 +94,7 @@ def _workplace(settings: TileSettings, work: Path) -> Workplace:
         access=_access(settings),
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),
+        codec=codec_of(settings.codec),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from alos_mosaic.bands import BANDS, Resampling
 from alos_mosaic.grid import Grid, Tile
+from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.cog import Cog, write_cog
 from alos_mosaic.processing.overviews import halved
 from alos_mosaic.processing.pyramid import Pyramid
@@ -28,11 +29,11 @@ def levels_of(pixels: np.ndarray, resampling: Resampling, block_pixels: int = 51
 
 
 @contextmanager
-def pyramid_of(pixels: np.ndarray, resampling: Resampling, folder: Path) -> Iterator[Pyramid]:
+def pyramid_of(pixels: np.ndarray, resampling: Resampling, folder: Path, codec: Codec = DEFLATE) -> Iterator[Pyramid]:
     """Yield the finished pyramid of a tile's pixels."""
     grid = Grid(pixels.shape[0] // 5)
     with Spill(folder / "blocks") as spill:
-        pyramid = Pyramid(BAND_BY_DTYPE[str(pixels.dtype)], grid, resampling, spill)
+        pyramid = Pyramid(BAND_BY_DTYPE[str(pixels.dtype)], grid, resampling, spill, codec)
         for cell in TILE.cells:
             top, left = grid.offset(cell)
             pyramid.add(pixels[top : top + grid.cell_pixels, left : left + grid.cell_pixels], top, left)
@@ -40,7 +41,7 @@ def pyramid_of(pixels: np.ndarray, resampling: Resampling, folder: Path) -> Iter
         yield pyramid
 
 
-def write_tile(path: Path, pixels: np.ndarray, resampling: Resampling = Resampling.RMS) -> Cog:
+def write_tile(path: Path, pixels: np.ndarray, resampling: Resampling = Resampling.RMS, codec: Codec = DEFLATE) -> Cog:
     """Write a tile's pixels as a COG, the way the pipeline does."""
-    with pyramid_of(pixels, resampling, path.parent) as pyramid:
+    with pyramid_of(pixels, resampling, path.parent, codec) as pyramid:
         return write_cog(pyramid, TILE, Grid(pixels.shape[0] // 5), path)

@@ -12,9 +12,11 @@ import rasterio.shutil
 from rio_cogeo.cogeo import cog_info, cog_validate
 
 from alos_mosaic.bands import Resampling
-from alos_mosaic.errors import OutputError
+from alos_mosaic.errors import InvalidRequestError, OutputError
 from alos_mosaic.grid import Grid
 from alos_mosaic.processing import container
+from alos_mosaic.processing.blocks import codec_of
+from alos_mosaic.settings import CODECS
 from tests.processing.pyramids import TILE, levels_of, write_tile
 
 
@@ -119,3 +121,20 @@ def test_a_file_beyond_32_bit_offsets_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(container, "_SIZE_LIMIT_BYTES", 100_000)
     with pytest.raises(OutputError, match="classic TIFF"):
         write_tile(tmp_path / "large.tif", speckle((1100, 1100), "uint16"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_zstd_is_read_by_gdal_as_its_own(tmp_path: Path, dtype: str) -> None:
+    pixels = speckle((1100, 1100), dtype)
+    write_tile(tmp_path / "zstd.tif", pixels, codec=codec_of("zstd"))
+    assert cog_validate(tmp_path / "zstd.tif", strict=True, quiet=True) == (True, [], [])
+    for number, level in enumerate(levels_of(pixels, Resampling.RMS)):
+        with rasterio.open(tmp_path / "zstd.tif", **({"overview_level": number - 1} if number else {})) as dataset:
+            assert dataset.compression is rasterio.enums.Compression.zstd
+            np.testing.assert_array_equal(dataset.read(1), level)
+
+
+def test_a_codec_that_is_not_known_is_refused() -> None:
+    assert {codec_of(name).name for name in CODECS} == {"deflate", "zstd"}
+    with pytest.raises(InvalidRequestError, match="lzw.*deflate, zstd"):
+        codec_of("lzw")

@@ -18,6 +18,8 @@ _PREFIX: Final = "ALOS_MOSAIC_"
 _TRUTH: Final = {"true": True, "false": False}
 _PLAIN_SCHEMES: Final = ("ftp", "http")
 
+CODECS: Final = ("deflate", "zstd")
+"""How COGs may be compressed: what every reader of TIFF knows, first, and what is faster."""
 DEFAULT_SOURCE_URI: Final = "ftp://ftp.eorc.jaxa.jp"
 DEFAULT_REGION: Final = "global"
 DEFAULT_MAX_CONCURRENCY: Final = 2
@@ -104,6 +106,8 @@ class TileSettings(Settings):
     requester_pays: bool = False
     """Whether we pay for what we read from an ``s3://`` source."""
     cell_pixels: int = 4500
+    codec: str = CODECS[0]
+    """One of :data:`CODECS`."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
 

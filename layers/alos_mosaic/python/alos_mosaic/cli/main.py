@@ -22,11 +22,12 @@ from alos_mosaic.errors import MosaicError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
+from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.seeding import tiles_to_seed
-from alos_mosaic.settings import DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
+from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
@@ -69,6 +70,7 @@ def process(
     product: Annotated[
         str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for the year's own mosaic.")
     ] = None,
+    codec: Annotated[str, typer.Option(help=f"How COGs are compressed: {' or '.join(CODECS)}.")] = CODECS[0],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
@@ -84,7 +86,7 @@ def process(
         target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
             access = source_access(source, allow_plain_login, requester_pays)
-            place = Workplace(source, target, folder, access, extra_layouts=_extra_layouts())
+            place = Workplace(source, target, folder, access, extra_layouts=_extra_layouts(), codec=codec_of(codec))
             result = process_tile(request, place)
     except Exception as error:
         logger.debug("Tile failed", exc_info=error)

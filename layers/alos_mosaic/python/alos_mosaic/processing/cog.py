@@ -10,7 +10,7 @@ from typing import Final
 from alos_mosaic.bands import Band
 from alos_mosaic.errors import OutputError
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.processing.container import container
+from alos_mosaic.processing.container import Raster, container
 from alos_mosaic.processing.pyramid import Pyramid
 
 MEDIA_TYPE: Final = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -29,11 +29,12 @@ class Cog:
 def write_cog(pyramid: Pyramid, tile: Tile, grid: Grid, path: Path) -> Cog:
     """Write a finished band of a whole tile with its overviews; :class:`OutputError` if that fails."""
     band = pyramid.band
+    raster = Raster(band.bytes_per_pixel, pyramid.codec.tiff_compression, grid.transform(tile))
     checksum = hashlib.sha256()
     size_bytes = 0
     try:
         with path.open("wb") as file:
-            for piece in container(pyramid.levels, band.bytes_per_pixel, grid.transform(tile), pyramid.spill.read):
+            for piece in container(pyramid.levels, raster, pyramid.spill.read):
                 checksum.update(piece)
                 size_bytes += file.write(piece)
     except OSError as error:

@@ -56,19 +56,27 @@ class _Placed:
     byte_counts: list[int]
 
 
-def container(
-    levels: Sequence[Level], bytes_per_pixel: int, transform: Transform, read: Callable[[Spilled], bytes]
-) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class Raster:
+    """What a file's tags say of its pixels."""
+
+    bytes_per_pixel: int
+    compression: int
+    """Tag 259."""
+    transform: Transform
+    """The base's affine coefficients a, b, c, d, e, f."""
+
+
+def container(levels: Sequence[Level], raster: Raster, read: Callable[[Spilled], bytes]) -> Iterator[bytes]:
     """Yield a one-band COG piece by piece: unsigned integers, nodata 0, EPSG:4326.
 
-    The base is the first of the ``levels``, then come its overviews; ``read`` fetches a block. ``transform`` are the
-    affine coefficients a, b, c, d, e, f of the base. Raises :class:`OutputError` before the first piece if the file
-    would be too large for a classic TIFF.
+    The base is the first of the ``levels``, then come its overviews; ``read`` fetches a block. Raises
+    :class:`OutputError` before the first piece if the file would be too large for a classic TIFF.
     """
     # The IFDs' size does not depend on what the offsets are, so a first draft tells where the blocks begin.
     draft = [_Placed(level.side_pixels, number > 0, [0] * len(level.places), [0] * len(level.places))
              for number, level in enumerate(levels)]  # fmt: skip
-    position = len(_head(draft, bytes_per_pixel, transform))
+    position = len(_head(draft, raster))
     for level, placed in zip(reversed(levels), reversed(draft), strict=True):
         for number, place in enumerate(level.places):
             if place is not None:
@@ -76,7 +84,7 @@ def container(
                 position += place.length + 8
     if position > _SIZE_LIMIT_BYTES:
         raise OutputError(f"a raster of {position} bytes is larger than a classic TIFF can be")
-    yield _head(draft, bytes_per_pixel, transform)
+    yield _head(draft, raster)
     for level in reversed(levels):
         for place in level.places:
             if place is not None:
@@ -84,25 +92,25 @@ def container(
                 yield struct.pack("<I", len(block)) + block + block[-4:]
 
 
-def _head(levels: Sequence[_Placed], bytes_per_pixel: int, transform: Transform) -> bytes:
+def _head(levels: Sequence[_Placed], raster: Raster) -> bytes:
     """Return everything before the blocks: header, ghost area, and the IFDs one behind the other."""
     start = _HEADER_BYTES + len(_GHOST)
     start += start % 2
     head = (struct.pack("<2sHI", b"II", 42, start) + _GHOST).ljust(start, b"\0")
     for number, level in enumerate(levels):
         is_last = number == len(levels) - 1
-        head += _ifd(_tags(level, bytes_per_pixel, transform), len(head), is_last)
+        head += _ifd(_tags(level, raster), len(head), is_last)
     return head
 
 
-def _tags(level: _Placed, bytes_per_pixel: int, transform: Transform) -> list[tuple[int, int, Sequence[Any] | bytes]]:
+def _tags(level: _Placed, raster: Raster) -> list[tuple[int, int, Sequence[Any] | bytes]]:
     """Return a level's tags in ascending order: number, type, values."""
     tags: list[tuple[int, int, Sequence[Any] | bytes]] = [
         (254, _LONG, [1]) if level.is_overview else (254, _LONG, [0]),  # NewSubfileType: reduced resolution
         (256, _LONG, [level.side_pixels]),
         (257, _LONG, [level.side_pixels]),
-        (258, _SHORT, [bytes_per_pixel * 8]),  # BitsPerSample
-        (259, _SHORT, [8]),  # Compression: DEFLATE
+        (258, _SHORT, [raster.bytes_per_pixel * 8]),  # BitsPerSample
+        (259, _SHORT, [raster.compression]),
         (262, _SHORT, [1]),  # Photometric: black is zero
         (277, _SHORT, [1]),  # SamplesPerPixel
         (284, _SHORT, [1]),  # PlanarConfiguration
@@ -114,7 +122,7 @@ def _tags(level: _Placed, bytes_per_pixel: int, transform: Transform) -> list[tu
         (339, _SHORT, [1]),  # SampleFormat: unsigned
     ]
     if not level.is_overview:
-        a, _, c, _, e, f = transform
+        a, _, c, _, e, f = raster.transform
         tags += [
             (33550, _DOUBLE, [a, -e, 0.0]),  # ModelPixelScale
             (33922, _DOUBLE, [0.0, 0.0, 0.0, c, f, 0.0]),  # ModelTiepoint

@@ -22,6 +22,7 @@ from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member
+from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.decoding import Decoded, Where, clear_nodata, decode
 from alos_mosaic.processing.pyramid import Pyramid
@@ -51,6 +52,7 @@ class Recipe:
     grid: Grid
     backscatter_overviews: Resampling = Resampling.RMS
     """RMS, or AVERAGE as the ancestors made them."""
+    codec: Codec = DEFLATE
 
     @property
     def required(self) -> tuple[Band, ...]:
@@ -203,7 +205,7 @@ class Mosaic:
             if band.code not in self._pyramids:
                 spill = Spill(self._folder / f"{band.code}.blocks", _BLOCKS_IN_MEMORY_BYTES)
                 resampling = self._recipe.resampling(band)
-                self._pyramids[band.code] = Pyramid(band, self._recipe.grid, resampling, spill)
+                self._pyramids[band.code] = Pyramid(band, self._recipe.grid, resampling, spill, self._recipe.codec)
             return self._pyramids[band.code]
 
     def _parked_if_many(self, member: Member) -> tuple[Member, Spilled | None]:

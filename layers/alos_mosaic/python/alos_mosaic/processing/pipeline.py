@@ -30,6 +30,7 @@ from alos_mosaic.naming import (
     quicklook_file_name,
     tile_prefix,
 )
+from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive
 from alos_mosaic.processing.gathering import Gathered, Gathering
@@ -72,6 +73,8 @@ class Workplace:
     """Tried ahead of the layout table's."""
     backscatter_overviews: Resampling = Resampling.RMS
     """How overviews of backscatter are made: RMS, or AVERAGE as the ancestors'."""
+    codec: Codec = DEFLATE
+    """How blocks are compressed."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
@@ -89,7 +92,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     with stopwatch.stage("check"):
         if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
-    recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews)
+    recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
     with ExitStack() as context:
         try:
             with stopwatch.stage("gather"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from alos_mosaic.bands import NODATA, Band, Resampling
 from alos_mosaic.grid import Grid
-from alos_mosaic.processing.blocks import BLOCK_PIXELS, Pixels, blocks_across, encode
+from alos_mosaic.processing.blocks import BLOCK_PIXELS, DEFLATE, Codec, Pixels, blocks_across, encode
 from alos_mosaic.processing.overviews import halved
 from alos_mosaic.processing.spill import Spill, Spilled
 from alos_mosaic.processing.statistics import BandCounts
@@ -54,7 +54,8 @@ class _Pending:
 class Pyramid:
     """One band of a tile, from pixels of cells to compressed blocks in a spill file."""
 
-    def __init__(self, band: Band, grid: Grid, resampling: Resampling, spill: Spill) -> None:
+    def __init__(self, band: Band, grid: Grid, resampling: Resampling, spill: Spill, codec: Codec = DEFLATE) -> None:
+        self.codec = codec
         self.band, self.counts = band, BandCounts(band.code, band.dtype)
         self.spill = spill
         self._grid, self._resampling = grid, resampling
@@ -105,7 +106,7 @@ class Pyramid:
         """Compress a block that is whole, and put what it looks like from above into the level above."""
         least, greatest = int(pixels.min()), int(pixels.max())
         if greatest != NODATA:
-            self.levels[number].stored[row, column] = self.spill.write(encode(pixels))
+            self.levels[number].stored[row, column] = self.spill.write(encode(pixels, self.codec))
             if number == 0:
                 self.counts.add(pixels, least, greatest)
         if number + 1 < len(self.levels):
