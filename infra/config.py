@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, get_type_hints
 
 from alos_mosaic import settings
+from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import tiles_of_region
 
 NAMESPACE: Final = "alos-mosaic:"
@@ -55,6 +57,10 @@ class StackConfig:
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
     codec: str = settings.CODECS[0]
     """How COGs are compressed: deflate, which every reader of TIFF knows, or zstd, which is faster."""
+    backscatter_overviews: str = BACKSCATTER_OVERVIEWS[0]
+    """How overviews of HH and HV are made: rms (mean of backscatter) or average (the ancestors' mean of amplitudes)."""
+    extra_layouts: str | None = None
+    """Rows tried ahead of the layout table's, as JSON, for archives that JAXA has moved or renamed."""
     default_region: str = settings.DEFAULT_REGION
     """What a run covers whose input names no place."""
     default_max_concurrency: int = settings.DEFAULT_MAX_CONCURRENCY
@@ -85,6 +91,7 @@ class StackConfig:
             )
         try:
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
+            layouts_from_json(self.extra_layouts)
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
 
@@ -149,6 +156,10 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "ephemeral_storage_mib": _between(512, 10_240),
     "cell_pixels": _between(1, 4500),
     "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),
+    "backscatter_overviews": (
+        lambda name: name in BACKSCATTER_OVERVIEWS,
+        " or ".join(BACKSCATTER_OVERVIEWS),
+    ),
     "default_region": (_is_region, "a region that the grid knows"),
     "default_max_concurrency": _between(1, 1000),
     "max_concurrency_ceiling": _between(1, 1000),

@@ -79,6 +79,8 @@ class Functions(Construct):
             source_secret_name=config.source_secret_name,
             cell_pixels=config.cell_pixels,
             codec=config.codec,
+            backscatter_overviews=config.backscatter_overviews,
+            extra_layouts=config.extra_layouts,
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
         )

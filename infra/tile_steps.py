@@ -16,7 +16,7 @@ from alos_mosaic import errors
 from infra import retries
 from infra.functions import TILE_TIMEOUT
 
-PASSED_ON: Final = ("schema_version", "run", "mode", "product", "year", "tile")
+PASSED_ON: Final = ("schema_version", "run", "mode", "product", "accept_partial", "year", "tile")
 """The fields of an item: what the parent hands to a child, the child to the worker and to the queue."""
 
 

@@ -25,8 +25,9 @@ from rich.table import Table
 from rich.text import Text
 
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import State, TileResult, TileYear
+from alos_mosaic.messages import TileYear
 from alos_mosaic.naming import results_prefix, summary_key
+from alos_mosaic.results import State, TileResult
 from infra.application import STACK_NAME, synthesize
 from local.archives import add_archive_file, place_archive
 from local.emulator import Cloud, running_cloud

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from alos_mosaic.bands import backscatter_resampling
 from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, SourceUnavailableError, error_message
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
-from alos_mosaic.messages import State, TileRequest, TileResult
+from alos_mosaic.messages import TileRequest
 from alos_mosaic.naming import result_key
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
+from alos_mosaic.results import State, TileResult
 from alos_mosaic.settings import TileSettings
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ def _workplace(settings: TileSettings, work: Path) -> Workplace:
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),
         codec=codec_of(settings.codec),
+        backscatter_overviews=backscatter_resampling(settings.backscatter_overviews),
     )
 
 

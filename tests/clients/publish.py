@@ -14,10 +14,11 @@ import numpy as np
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import State, TileRequest, TileYear
+from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import FileTarget
+from alos_mosaic.results import State
 from local.archives import CellPixels, first_layout, make_cell, write_archive
 
 TILE: Final = Tile.from_name("N10E010")

@@ -15,7 +15,8 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import TileFailure, TileYear
+from alos_mosaic.messages import TileYear
+from alos_mosaic.results import TileFailure
 from infra.application import STACK_NAME, synthesize
 from local.archives import place_archive
 from local.emulator import Cloud, running_cloud

@@ -114,3 +114,14 @@ def test_a_mirror_in_s3_may_be_read_and_nothing_beside_it(tmp_path: Path) -> Non
     assert flat(granted["s3:GetObject"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror/jaxa/*"
     assert flat(granted["s3:ListBucket"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror"
     assert granted["s3:ListBucket"]["Condition"] == {"StringLike": {"s3:prefix": ["jaxa/*"]}}
+
+
+def test_layouts_of_ones_own_are_read_while_synthesizing() -> None:
+    with pytest.raises(ConfigError, match="layout"):
+        StackConfig(extra_layouts='[{"name": "mine"}]')
+    with pytest.raises(ConfigError):
+        StackConfig(extra_layouts="[")
+    with pytest.raises(ConfigError, match="rms or average"):
+        StackConfig(backscatter_overviews="nearest")
+    with pytest.raises(ConfigError, match="deflate or zstd"):
+        StackConfig(codec="lzw")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from alos_mosaic import errors
-from alos_mosaic.messages import SCHEMA_VERSION, TileFailure, TileRequest
+from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
+from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
 from tests.infra.conftest import Synthesized, all_states
@@ -150,6 +151,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$.seed.run": "r1",
         "$.seed.mode": "skip",
         "$.seed.product": "alos_palsar_fnf",
+        "$.seed.accept_partial": True,
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
@@ -159,7 +161,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     }
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
-    assert (request.attempt, request.product) == (3, "alos_palsar_fnf")
+    assert (request.attempt, request.product, request.accept_partial) == (3, "alos_palsar_fnf", True)
 
 
 def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]) -> None:

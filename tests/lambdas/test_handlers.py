@@ -57,7 +57,7 @@ def seed(given: object) -> dict[str, Any]:
 def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, SeedSettings("runs"))
     assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
-        "schema_version": 1, "run": "a-run", "mode": "skip", "product": None, "bucket": "runs",
+        "schema_version": 1, "run": "a-run", "mode": "skip", "product": None, "accept_partial": False, "bucket": "runs",
         "key": "runs/a-run/manifest.json", "count": 4, "max_concurrency": 2, "max_tiles": 25_000,
     }  # fmt: skip
     assert read(s3, "runs/a-run/manifest.json") == [
@@ -114,7 +114,7 @@ def test_a_tile_is_published_and_its_result_recorded(s3: S3Client, mirror: Path,
     assert result["item_uri"] == "s3://out/mosaics/alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json"
     assert read(s3, "runs/a-run/results/2020/N25W165.json") == result
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="out")["Contents"]]
-    assert len(keys) == 8  # five bands, quicklook, EO3 document and item
+    assert len(keys) == 9  # five bands, quicklook, EO3 document and item, and the collection
     assert [path.name for path in tmp_path.iterdir()] == ["mirror"]
     assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "skipped"
 

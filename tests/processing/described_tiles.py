@@ -20,6 +20,7 @@ from alos_mosaic.processing.metadata import TileProduct, WrittenFile
 from alos_mosaic.processing.metadata.described import described
 from alos_mosaic.processing.quicklook import QUICKLOOK_MEDIA_TYPE
 from alos_mosaic.processing.statistics import TileStatistics
+from alos_mosaic.products import FOREST_PRODUCT
 from local.archives import CellPixels, Form, members
 
 TILE = Tile.from_name("N10E010")
@@ -28,7 +29,7 @@ CELL_PIXELS = 4500**2
 FOREST_RELEASE_2 = {0: "no_data", 1: "dense_forest", 2: "sparse_forest", 3: "non_forest", 4: "water"}
 
 _CREATED = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-_SOFTWARE = {"alos-mosaic": "1", "GDAL": "3.10.3", "rasterio": "1.4.4", "numpy": "2.4.6"}
+_SOFTWARE = {"alos-mosaic": "1", "GDAL": "3.10.3", "rasterio": "1.4.4", "numpy": "2.4.6", "isal": "1.9.1"}
 
 
 def mosaic(year: int, folder: Path) -> TileProduct:
@@ -51,15 +52,15 @@ def mosaic(year: int, folder: Path) -> TileProduct:
 
 def forest_map(year: int) -> TileProduct:
     """Return a forest map of release 2."""
-    product = _tile(year, described("alos_palsar_fnf").bands)
+    product = _tile(year, described(FOREST_PRODUCT).bands, FOREST_PRODUCT)
     statistics = TileStatistics(
         pixels_by_class={0: 250_000, 1: 100_000_000, 2: 50_000_000, 3: 30_000_000, 4: 2_000_000}
     )
-    return replace(product, product_name="alos_palsar_fnf", statistics=statistics, classes=FOREST_RELEASE_2)
+    return replace(product, product_name=FOREST_PRODUCT, statistics=statistics, classes=FOREST_RELEASE_2)
 
 
-def _tile(year: int, bands: tuple[Band, ...]) -> TileProduct:
-    layout = layouts_of(mission_of(year))[0]
+def _tile(year: int, bands: tuple[Band, ...], product_name: str | None = None) -> TileProduct:
+    layout = layouts_of(mission_of(year), product_name)[0]
     path = layout.archive_path(TILE, year)
     archive = Archive(
         f"ftp://ftp.eorc.jaxa.jp/{path}",
@@ -76,7 +77,7 @@ def _tile(year: int, bands: tuple[Band, ...]) -> TileProduct:
     quicklook = WrittenFile(Path(f"{TILE}_{year % 100:02d}.webp"), QUICKLOOK_MEDIA_TYPE, 123_456, "ab" * 32)
     return TileProduct(
         TileYear(year, TILE), Grid(), archive, CELLS, cogs, "a-run",
-        quicklook=quicklook, parameters={"overviews": "rms"}, code_version="0123abc",
+        quicklook=quicklook, parameters={"backscatter_overviews": "rms", "codec": "deflate"}, code_version="0123abc",
         software=_SOFTWARE, created=_CREATED,
     )  # fmt: skip
 

@@ -16,10 +16,11 @@ from alos_mosaic.bands import bands_of
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.layouts import LAYOUTS
-from alos_mosaic.messages import State, TileRequest, TileResult, TileYear
+from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing import mosaic
 from alos_mosaic.processing.pipeline import Workplace, process_tile
+from alos_mosaic.results import State, TileResult
 from local.archives import (
     CellPixels,
     Form,

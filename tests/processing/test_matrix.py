@@ -19,10 +19,11 @@ from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import LAYOUTS, Layout
-from alos_mosaic.messages import State, TileRequest, TileResult, TileYear
+from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.products import FOREST_PRODUCT
+from alos_mosaic.results import State, TileResult
 from local.archives import (
     CellPixels,
     Container,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 import rasterio
 from rio_cogeo.cogeo import cog_validate
 
-from alos_mosaic.bands import bands_of
+from alos_mosaic.bands import Resampling, bands_of
 from alos_mosaic.errors import CorruptArchiveError, MosaicError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
-from alos_mosaic.messages import Mode, State, TileRequest, TileYear
+from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
+from alos_mosaic.processing.overviews import halved
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
+from alos_mosaic.processing.publish import FileTarget
+from alos_mosaic.results import State
 from local.archives import Form, make_cell, place_archive, write_archive
 
 TILE = Tile.from_name("N25W165")
@@ -62,7 +66,7 @@ def test_every_pixel_of_every_mission_arrives(
     beside = ("stac-item.json", "odc-metadata.yaml", "webp")
     assert files_below(published) == {keys.format(band.code) for band in bands} | {
         f"{folder}/N25W165_{year % 100:02d}.{extension}" for extension in beside
-    }
+    } | {f"{folder.partition('/')[0]}/collection.json"}
     for band in bands:
         expected = np.zeros((grid.tile_pixels, grid.tile_pixels), band.dtype)
         for cell in made:
@@ -101,7 +105,7 @@ def test_a_whole_tile_has_overviews_down_to_a_block(place: MakePlace, mirror: Pa
             assert dataset.overviews(1) == [2, 4]
             assert dataset.block_shapes == [(512, 512)]
     assert (
-        len(json.loads(next(published.rglob("*.json")).read_text())["properties"]["alos_mosaic:cells"])
+        len(json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]["alos_mosaic:cells"])
         == CELLS_PER_TILE
     )
 
@@ -148,7 +152,7 @@ def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
     assert process_tile(request(2020), place()).state is State.PUBLISHED
     assert damaged.read_bytes() == before[damaged]
 
-    item = next(published.rglob("*.json"))
+    item = next(published.rglob("*.stac-item.json"))
     content = json.loads(item.read_text())
     for change in (
         {"id": "another"},
@@ -161,7 +165,7 @@ def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
 
     damaged.unlink()
     assert process_tile(request(2020), place()).state is State.PUBLISHED
-    next(published.rglob("*.json")).write_text("{")
+    next(published.rglob("*.stac-item.json")).write_text("{")
     assert process_tile(request(2020), place()).state is State.PUBLISHED
 
 
@@ -199,7 +203,7 @@ def test_an_item_that_can_not_be_published_leaves_no_item(
     (published / "alos_palsar_mosaic/2020/N25W165/N25W165_20.stac-item.json").mkdir(parents=True)
     with pytest.raises(MosaicError):
         process_tile(request(2020), place())
-    assert not [name for name in files_below(published) if name.endswith(".json")]
+    assert not [name for name in files_below(published) if name.endswith(".stac-item.json")]
 
 
 def test_a_work_folder_is_fresh_and_goes_away(tmp_path: Path) -> None:
@@ -213,3 +217,71 @@ def test_a_work_folder_is_fresh_and_goes_away(tmp_path: Path) -> None:
     assert list((tmp_path / "work").iterdir()) == [precious]
     with pytest.raises(OutputError), work_folder(precious):
         pass
+
+
+@pytest.mark.parametrize("resampling", [Resampling.RMS, Resampling.AVERAGE])
+def test_overviews_of_backscatter_are_made_as_told_and_the_item_says_so(
+    place: MakePlace, mirror: Path, published: Path, resampling: Resampling
+) -> None:
+    grid = Grid(220)
+    place_archive(mirror, TILE, 2020, grid)
+    process_tile(request(2020), replace(place(), grid=grid, backscatter_overviews=resampling))
+    for path in published.rglob("*_H?_*.tif"):
+        with rasterio.open(path) as dataset:
+            base = dataset.read(1)
+        with rasterio.open(path, overview_level=0) as dataset:
+            np.testing.assert_array_equal(dataset.read(1), halved(base, resampling))
+    item = json.loads(next(published.rglob("*.stac-item.json")).read_text())
+    parameters = item["properties"]["alos_mosaic:parameters"]
+    assert parameters == {
+        "backscatter_overviews": resampling.value.lower(), "codec": "deflate", "level": 1, "predictor": 2,
+        "block_pixels": 512, "accept_partial": False,
+    }  # fmt: skip
+
+
+def test_the_collection_is_there_for_the_item_and_mended_where_it_differs(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    process_tile(request(2020), place())
+    path = published / "alos_palsar_mosaic/collection.json"
+    first = path.read_bytes()
+    collection = pystac.Collection.from_file(path)
+    assert collection.id == "alos_palsar_mosaic"
+    item = pystac.Item.from_file(next(published.rglob("*.stac-item.json")))
+    found = item.get_collection()
+    assert found is not None
+    assert found.id == item.collection_id == collection.id
+    path.write_text("{}")
+    process_tile(request(2020, mode=Mode.OVERWRITE), place())
+    assert path.read_bytes() == first
+    before = path.stat().st_mtime_ns
+    process_tile(request(2020, mode=Mode.OVERWRITE), place())
+    assert path.stat().st_mtime_ns == before
+
+
+def test_the_same_archive_gives_the_same_bytes(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, tmp_path: Path
+) -> None:
+    place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    process_tile(request(2020), place())
+    process_tile(request(2020), replace(place(), target=FileTarget(tmp_path / "again")))
+    for path in published.rglob("*"):
+        again = tmp_path / "again" / path.relative_to(published)
+        if path.suffix in (".tif", ".webp"):
+            assert path.read_bytes() == again.read_bytes()
+        elif path.name.endswith(".stac-item.json"):
+            one, other = json.loads(path.read_text()), json.loads(again.read_text())
+            for content in (one, other):
+                for name in ("created", "updated"):
+                    del content["properties"][name]
+                content["links"] = [link for link in content["links"] if link["rel"] != "self"]
+            assert one == other
+
+
+def test_a_result_says_what_a_tile_took(place: MakePlace, mirror: Path, grid: Grid) -> None:
+    archive = place_archive(mirror, TILE, 2020, grid, cells=CELLS)
+    result = process_tile(request(2020), place())
+    assert set(result.seconds) == {"check", "gather", "transfer", "write", "describe", "publish"}
+    assert result.peak_memory_bytes > 10_000_000
+    assert result.peak_disk_bytes > archive.stat().st_size // 2

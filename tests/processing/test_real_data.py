@@ -15,10 +15,11 @@ from rio_cogeo.cogeo import cog_validate
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import Cell, Grid, Tile
-from alos_mosaic.messages import State, TileRequest, TileYear
+from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.processing.publish import FileTarget
+from alos_mosaic.results import State
 from local.archives import add_archive_file
 
 CELL = Cell.from_name("N23W161")

@@ -114,7 +114,7 @@ def test_process_publishes_then_skips_and_leaves_nothing_else(mirror: Path, tmp_
     published = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert published == {f"N25W165_96_sl_{band}.tif" for band in ("HH", "linci", "date", "mask")} | {
         f"N25W165_96.{extension}" for extension in ("stac-item.json", "odc-metadata.yaml", "webp")
-    }
+    } | {"collection.json"}
     assert not list((tmp_path / "work").iterdir())
     again = run(*arguments)
     assert again.returncode == 0

@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from alos_mosaic.messages import State, TileResult
+from alos_mosaic.results import State, TileResult
 from local import demo
 
 EXPECTED = {"2020/N10E010": State.PUBLISHED, "1996/N10E010": State.ABSENT}

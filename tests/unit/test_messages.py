@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 
 from alos_mosaic.errors import MESSAGE_LIMIT_BYTES, InvalidRequestError, error_message
 from alos_mosaic.grid import Tile
-from alos_mosaic.messages import (
-    UNKNOWN,
-    Mode,
-    RunRequest,
-    State,
-    TileFailure,
-    TileRequest,
-    TileResult,
-    TileYear,
-)
+from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
+from alos_mosaic.results import UNKNOWN, State, TileFailure, TileResult
 
 EVENTS = Path(__file__).parents[2] / "events"
 N25W165 = Tile.from_name("N25W165")
@@ -169,7 +161,10 @@ def test_the_ready_run_inputs_are_read(path: Path) -> None:
 
 
 def test_a_result_survives_its_json() -> None:
-    result = TileResult(State.PUBLISHED, 2020, "N25W165", "r", cells=("N23W161",), seconds={"fetch": 1.5})
+    result = TileResult(
+        State.PUBLISHED, 2020, "N25W165", "r",
+        cells=("N23W161",), defective_cells=("N25W164",), seconds={"fetch": 1.5},
+    )  # fmt: skip
     assert TileResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert "error" not in result.to_dict()
 
@@ -222,3 +217,14 @@ def test_an_error_message_is_json_and_bounded(cause: str) -> None:
     text = error_message(cause, tile="N25W165")
     assert len(text.encode()) <= MESSAGE_LIMIT_BYTES + len(" ...")
     assert json.loads(text)["tile"] == "N25W165"
+
+
+def test_accepting_partial_tiles_is_heard_and_is_a_switch() -> None:
+    assert read({"years": [2020], "tiles": ["N25W165"], "accept_partial": True}).accept_partial
+    assert not read({"years": [2020], "tiles": ["N25W165"]}).accept_partial
+    event = {"year": 2020, "tile": "N25W165", "accept_partial": True}
+    assert TileRequest.from_event(event).accept_partial
+    assert TileFailure.from_body(json.dumps(event)).accept_partial
+    for wrong in ("yes", 1, "true", []):
+        with pytest.raises(InvalidRequestError, match="accept_partial is true or false"):
+            TileRequest.from_event({**event, "accept_partial": wrong})

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.missions import Mission
 from alos_mosaic.products import FOREST_PRODUCT, Product
 
 NODATA: Final = 0
 """Nodata of every published band, and its tag."""
+
+
+BACKSCATTER_OVERVIEWS: Final = ("rms", "average")
+"""How overviews of HH, HV, VH and VV are made: as the mean of backscatter, or as the ancestors' mean of amplitudes."""
 
 
 class Resampling(StrEnum):
@@ -20,6 +25,21 @@ class Resampling(StrEnum):
     RMS = "RMS"
     AVERAGE = "AVERAGE"
     MODE = "MODE"
+
+
+def backscatter_resampling(name: str) -> Resampling:
+    """Return how overviews of backscatter are made, by the setting's word for it.
+
+    :class:`~alos_mosaic.errors.InvalidRequestError` for another word.
+
+    >>> backscatter_resampling("average")
+    <Resampling.AVERAGE: 'AVERAGE'>
+    """
+    if name not in BACKSCATTER_OVERVIEWS:
+        raise InvalidRequestError(
+            f"overviews of backscatter are made by {' or '.join(BACKSCATTER_OVERVIEWS)}, not {shown(name)}"
+        )
+    return Resampling(name.upper())
 
 
 @dataclass(frozen=True)

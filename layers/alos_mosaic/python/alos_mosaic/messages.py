@@ -1,4 +1,4 @@
-"""What travels between the parts: the run's request, a tile's request, result and failure. All carry a version.
+"""What is asked for: the run's request and a tile's. How a tile ended stands in :mod:`alos_mosaic.results`.
 
 Everything that comes from outside is checked here, before anything starts: :class:`InvalidRequestError` says what is
 wrong and why.
@@ -6,10 +6,9 @@ wrong and why.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -23,24 +22,12 @@ SCHEMA_VERSION: Final = 1
 
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
-UNKNOWN: Final = "unknown"
-"""What a reader says of a fact that a worker took with it when it died."""
-
 
 class Mode(StrEnum):
     """What to do with a tile that is published already."""
 
     SKIP = "skip"
     OVERWRITE = "overwrite"
-
-
-class State(StrEnum):
-    """The four ways a tile ends; nothing else exists."""
-
-    PUBLISHED = "published"
-    SKIPPED = "skipped"
-    ABSENT = "absent"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, order=True)
@@ -84,11 +71,13 @@ class RunRequest:
     max_tiles: int | None = None
     product: str | None = None
     """A product of every year asked for; ``None`` is each year's own mosaic."""
+    accept_partial: bool = False
+    """As in the tiles' requests."""
 
     @classmethod
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
         """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
-        keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode", "product")
+        keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode", "product", "accept_partial")
         given = _checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
@@ -103,6 +92,7 @@ class RunRequest:
             max_concurrency=_parse_count(given.get("max_concurrency"), "max_concurrency"),
             max_tiles=_parse_count(given.get("max_tiles"), "max_tiles"),
             product=given.get("product"),
+            accept_partial=_parse_switch(given.get("accept_partial"), "accept_partial"),
         )
 
 
@@ -124,7 +114,7 @@ class TileRequest:
         """Read ``{"year": 2020, "tile": "N25W165"}`` or the ancestor's ``"2020/N25W165"``."""
         if isinstance(event, str):
             return cls(TileYear.from_text(event))
-        keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product")
+        keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product", "accept_partial")
         given = _checked_object(event, keys, "the event")
         _check_version(given.get("schema_version", SCHEMA_VERSION))
         for key in ("year", "tile"):
@@ -139,89 +129,8 @@ class TileRequest:
             raise InvalidRequestError(f"retries is a number from 0 on, not {shown(retries)}")
         product = given.get("product")
         product_of(tile_year.year, product)
-        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1, product)
-
-
-@dataclass(frozen=True)
-class TileResult:
-    """How a tile ended: what the worker returns and records."""
-
-    state: State
-    year: int
-    tile: str
-    run: str | None = None
-    attempt: int = 1
-    item_uri: str | None = None
-    cells: tuple[str, ...] = ()
-    """Names of the cells that the tile's rasters hold."""
-    defective_cells: tuple[str, ...] = ()
-    """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
-    archive: dict[str, Any] = field(default_factory=dict)
-    """What was fetched: url, layout, size in bytes; the item tells more."""
-    output_bytes: int = 0
-    peak_memory_bytes: int = 0
-    """The worker's largest resident set."""
-    peak_disk_bytes: int = 0
-    """The most that lay in the work folder."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by stage."""
-    error: str | None = None
-    cause: str | None = None
-    log: str | None = None
-    """Where the log of a worker that failed is: group and stream."""
-    product: str | None = None
-    schema_version: int = SCHEMA_VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; facts that do not apply are left out."""
-        plain = {**asdict(self), "state": self.state.value, "cells": list(self.cells)}
-        plain["defective_cells"] = list(self.defective_cells)
-        return {key: value for key, value in plain.items() if value not in (None, [], {}, "")}
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Self:
-        """Read the JSON form; keys of a later version are passed over."""
-        known = {key: given[key] for key in cls.__dataclass_fields__ if key in given}
-        return cls(**{**known, "state": State(given["state"]), "cells": tuple(given.get("cells", ()))})
-
-
-@dataclass(frozen=True)
-class TileFailure:
-    """A dead letter: a tile that failed, as the state machine put it into the queue."""
-
-    year: int
-    tile: str
-    error: str
-    cause: str
-    attempt: int | str
-    run: str
-    execution: str
-    time: str
-    product: str | None = None
-    """As in the tile's request."""
-
-    @classmethod
-    def from_body(cls, body: str) -> Self:
-        """Read a message's body leniently: what a worker that died could not say is ``unknown``.
-
-        The state machine can't cut strings, so the message holds Lambda's cause as it came: JSON whose
-        ``errorMessage`` is what the worker raised, itself JSON (:func:`alos_mosaic.errors.error_message`).
-        """
-        given = json.loads(body)
-        if not isinstance(given, dict):
-            raise InvalidRequestError(f"a dead letter is a JSON object, not {shown(given)}")
-        raised = _raised_facts(given.get("cause", ""))
-        return cls(
-            year=int(given["year"]),
-            tile=str(given["tile"]),
-            error=given.get("error", UNKNOWN),
-            cause=str(raised.get("cause", given.get("cause", UNKNOWN))),
-            attempt=raised.get("attempt", UNKNOWN),
-            run=given.get("run", UNKNOWN),
-            execution=given.get("execution", UNKNOWN),
-            time=given.get("time", UNKNOWN),
-            product=given.get("product"),
-        )
+        accept_partial = _parse_switch(given.get("accept_partial"), "accept_partial")
+        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1, product, accept_partial)
 
 
 def parse_year(value: object, current_year: int | None = None) -> int:
@@ -237,23 +146,6 @@ def parse_year(value: object, current_year: int | None = None) -> int:
     this_year = current_year or datetime.now(UTC).year
     mission_of(value, this_year)
     return value
-
-
-def _raised_facts(cause: str) -> dict[str, Any]:
-    """Take a cause apart: Lambda's envelope, and in it what the worker raised, JSON or plain text."""
-    envelope = _json_object(cause)
-    if "errorMessage" not in envelope:
-        return {}
-    said = envelope["errorMessage"]
-    return _json_object(said) or {"cause": said}
-
-
-def _json_object(text: object) -> dict[str, Any]:
-    try:
-        read = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _checked_object(given: object, known: Sequence[str], what: str) -> Mapping[str, Any]:
@@ -307,6 +199,14 @@ def _parse_mode(value: object) -> Mode:
     if value not in list(Mode):
         raise InvalidRequestError(f"mode is one of {', '.join(Mode)}, not {shown(value)}")
     return Mode(str(value))
+
+
+def _parse_switch(value: object, name: str) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name} is true or false, not {shown(value)}")
+    return value
 
 
 def _parse_count(value: object, name: str) -> int | None:

@@ -62,6 +62,7 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client) -> dic
         "run": run,
         "mode": request.mode.value,
         "product": request.product,
+        "accept_partial": request.accept_partial,
         "bucket": settings.runs_bucket,
         "key": manifest_key(run),
         "count": len(tiles),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final, Self, get_type_hints
 
+from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.errors import InvalidRequestError
 
 _PREFIX: Final = "ALOS_MOSAIC_"
@@ -108,6 +109,8 @@ class TileSettings(Settings):
     cell_pixels: int = 4500
     codec: str = CODECS[0]
     """One of :data:`CODECS`."""
+    backscatter_overviews: str = BACKSCATTER_OVERVIEWS[0]
+    """One of :data:`alos_mosaic.bands.BACKSCATTER_OVERVIEWS`."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.inventory import ArchiveKind, tiles_of_year
-from alos_mosaic.messages import SCHEMA_VERSION, UNKNOWN, State, TileResult
+from alos_mosaic.messages import SCHEMA_VERSION
 from alos_mosaic.naming import manifest_key, result_key, results_prefix, summary_key
+from alos_mosaic.results import UNKNOWN, State, TileResult
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:

@@ -15,17 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 import alos_mosaic
+from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.layouts import Layout
-from alos_mosaic.messages import Mode, RunRequest, State, TileRequest, TileResult, TileYear
+from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.products import FOREST_PRODUCT
+from alos_mosaic.results import State, TileResult
 from alos_mosaic.seeding import tiles_to_seed
 from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
 
@@ -70,6 +72,12 @@ def process(
     product: Annotated[
         str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for the year's own mosaic.")
     ] = None,
+    accept_partial: Annotated[
+        bool, typer.Option("--accept-partial", help="Publish without cells that are defective at the source.")
+    ] = False,
+    backscatter_overviews: Annotated[
+        str, typer.Option(help=f"How overviews of HH and HV are made: {' or '.join(BACKSCATTER_OVERVIEWS)}.")
+    ] = BACKSCATTER_OVERVIEWS[0],
     codec: Annotated[str, typer.Option(help=f"How COGs are compressed: {' or '.join(CODECS)}.")] = CODECS[0],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -82,11 +90,19 @@ def process(
     Example: alos-mosaic process 2020/N25W165 --source file:///mirror --to file:///mosaics
     """
     try:
-        request = TileRequest(TileYear.from_text(tile), mode, product=product)
+        request = TileRequest(TileYear.from_text(tile), mode, product=product, accept_partial=accept_partial)
         target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
             access = source_access(source, allow_plain_login, requester_pays)
-            place = Workplace(source, target, folder, access, extra_layouts=_extra_layouts(), codec=codec_of(codec))
+            place = Workplace(
+                source,
+                target,
+                folder,
+                access,
+                extra_layouts=_extra_layouts(),
+                backscatter_overviews=backscatter_resampling(backscatter_overviews),
+                codec=codec_of(codec),
+            )
             result = process_tile(request, place)
     except Exception as error:
         logger.debug("Tile failed", exc_info=error)
@@ -160,3 +176,5 @@ def _print_result(result: TileResult, as_json: bool) -> None:
             table.add_row(stage, f"{seconds:.1f}")
         Console().print(table)
         typer.echo(f"{len(result.cells)} of 25 cells, {result.output_bytes / 1e6:.1f} MB")
+        if result.defective_cells:
+            _errors.print(f"left out, being defective at the source: {', '.join(result.defective_cells)}", style="red")

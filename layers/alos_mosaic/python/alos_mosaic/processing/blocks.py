@@ -24,6 +24,8 @@ from alos_mosaic.settings import CODECS
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 BLOCK_PIXELS: Final = 512
+PREDICTOR: Final = 2
+"""TIFF's tag 317: horizontal differences."""
 _LEVEL: Final = 1
 _of_thread: Final = threading.local()
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from alos_mosaic.bands import NODATA
 from alos_mosaic.errors import OutputError
 from alos_mosaic.grid import EPSG
-from alos_mosaic.processing.blocks import BLOCK_PIXELS
+from alos_mosaic.processing.blocks import BLOCK_PIXELS, PREDICTOR
 from alos_mosaic.processing.pyramid import Level
 from alos_mosaic.processing.spill import Spilled
 
@@ -114,7 +114,7 @@ def _tags(level: _Placed, raster: Raster) -> list[tuple[int, int, Sequence[Any] 
         (262, _SHORT, [1]),  # Photometric: black is zero
         (277, _SHORT, [1]),  # SamplesPerPixel
         (284, _SHORT, [1]),  # PlanarConfiguration
-        (317, _SHORT, [2]),  # Predictor: horizontal differences
+        (317, _SHORT, [PREDICTOR]),
         (322, _LONG, [BLOCK_PIXELS]),
         (323, _LONG, [BLOCK_PIXELS]),
         (_TILE_OFFSETS, _LONG, level.offsets),

@@ -19,7 +19,7 @@ from alos_mosaic.bands import BANDS, FOREST_CLASSES, Resampling, bands_of, possi
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
 from alos_mosaic.layouts import Layout
-from alos_mosaic.messages import Mode, State, TileRequest, TileResult
+from alos_mosaic.messages import Mode, TileRequest
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import (
     band_file_name,
@@ -30,16 +30,19 @@ from alos_mosaic.naming import (
     quicklook_file_name,
     tile_prefix,
 )
-from alos_mosaic.processing.blocks import DEFLATE, Codec
+from alos_mosaic.processing.blocks import BLOCK_PIXELS, DEFLATE, PREDICTOR, Codec
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive
 from alos_mosaic.processing.gathering import Gathered, Gathering
 from alos_mosaic.processing.measuring import Peak, Stopwatch
 from alos_mosaic.processing.metadata import (
+    COLLECTION_MEDIA_TYPE,
     EO3_MEDIA_TYPE,
     ITEM_MEDIA_TYPE,
     TileProduct,
     WrittenFile,
+    collection_key,
+    collection_of,
     describe,
     eo3_file_name,
     eo3_text,
@@ -51,6 +54,7 @@ from alos_mosaic.processing.publish import Expected, Target, Uploads, is_publish
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
+from alos_mosaic.results import State, TileResult
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +170,20 @@ def _described(
         sidecars=gathered.sidecars,
         quicklook=quicklook,
         classes=classes,
+        parameters=_parameters(request, place),
     )
+
+
+def _parameters(request: TileRequest, place: Workplace) -> dict[str, Any]:
+    """Return what may be chosen and makes other bytes of the same archive."""
+    return {
+        "backscatter_overviews": place.backscatter_overviews.value.lower(),
+        "codec": place.codec.name,
+        "level": place.codec.level,
+        "predictor": PREDICTOR,
+        "block_pixels": BLOCK_PIXELS,
+        "accept_partial": request.accept_partial,
+    }
 
 
 def _archive_facts(archives: tuple[Archive, ...]) -> dict[str, Any]:
@@ -201,10 +218,22 @@ def _publish(done: TileProduct, product: Product, place: Workplace, uploads: Upl
     beside.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
     for file in beside:
         uploads.start(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
+    _publish_collection(product.name, place)
     item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
     last = _written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE)
     uploads.wait()
     place.target.put(last.path, f"{prefix}/{item_name}", last.media_type, last.sha256)
+
+
+def _publish_collection(product_name: str, place: Workplace) -> None:
+    """See to it that the collection that items link to is there as this release makes it; all workers make the same."""
+    key = collection_key(product_name)
+    text = json.dumps(collection_of(product_name), indent=2)
+    folder, _, name = key.rpartition("/")
+    if name in place.target.names(folder) and place.target.read(key) == text.encode():
+        return
+    file = _written(place.work / name, text, COLLECTION_MEDIA_TYPE)
+    place.target.put(file.path, key, file.media_type, file.sha256)
 
 
 def _written(path: Path, text: str, media_type: str) -> WrittenFile:

@@ -13,6 +13,7 @@ from alos_mosaic.processing.metadata.described import Described, described
 
 STAC_VERSION = "1.1.0"
 COLLECTION_FILE_NAME = "collection.json"
+COLLECTION_MEDIA_TYPE = "application/json"
 
 
 def collection_key(product_name: str) -> str:

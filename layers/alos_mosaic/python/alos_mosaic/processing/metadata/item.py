@@ -17,6 +17,7 @@ from alos_mosaic.processing.metadata.acquisitions import (
     sidecar_warnings,
 )
 from alos_mosaic.processing.metadata.assets import GSD_METERS, band_asset, quicklook_asset
+from alos_mosaic.processing.metadata.collection import COLLECTION_FILE_NAME, COLLECTION_MEDIA_TYPE
 from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import bounding_box, footprint
 from alos_mosaic.processing.metadata.observations import (
@@ -33,14 +34,11 @@ THUMBNAIL: Final = "thumbnail"
 """Key of the quicklook's asset."""
 
 
-def describe(
-    product: TileProduct, self_href: str, eo3_name: str | None = None, with_collection: bool = False
-) -> dict[str, Any]:
+def describe(product: TileProduct, self_href: str, eo3_name: str | None = None) -> dict[str, Any]:
     """Return the STAC 1.1 item of a tile as a JSON object; its assets lie beside it.
 
     The interval is the nominal year, as Digital Earth Africa's: a data cube groups by it. ``eo3_name`` is the file name
-    of the EO3 document beside the item, if there is one. ``with_collection`` names the collection, which the standard
-    allows only together with a link to it: for when ``{product}/collection.json`` is published.
+    of the EO3 document beside the item, if there is one. The collection that it links to lies two folders above it.
     """
     year, tile = product.tile_year.year, product.tile_year.tile
     item = pystac.Item(
@@ -58,9 +56,8 @@ def describe(
         item.add_asset(THUMBNAIL, quicklook_asset(product.quicklook))
     item.stac_extensions = _extensions(item)
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
-    document["links"] = _links(self_href, eo3_name, with_collection)
-    if with_collection:
-        document["collection"] = product.described.name
+    document["links"] = _links(self_href, eo3_name)
+    document["collection"] = product.described.name
     return document
 
 
@@ -153,10 +150,11 @@ def _extensions(item: pystac.Item) -> list[str]:
     return [extensions.RASTER, *(uri for prefix, uri in by_prefix.items() if prefix in prefixes)]
 
 
-def _links(self_href: str, eo3_name: str | None, with_collection: bool) -> list[dict[str, str]]:
-    links = [{"rel": "self", "href": self_href, "type": ITEM_MEDIA_TYPE}]
-    if with_collection:
-        links.append({"rel": "collection", "href": "../../collection.json", "type": "application/json"})
+def _links(self_href: str, eo3_name: str | None) -> list[dict[str, str]]:
+    links = [
+        {"rel": "self", "href": self_href, "type": ITEM_MEDIA_TYPE},
+        {"rel": "collection", "href": f"../../{COLLECTION_FILE_NAME}", "type": COLLECTION_MEDIA_TYPE},
+    ]
     if eo3_name is not None:
         # The relation under which eodatasets3 links the document that Open Data Cube indexes.
         links.append(

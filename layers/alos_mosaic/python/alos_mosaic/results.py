@@ -1,0 +1,126 @@
+"""How a tile ended: what a worker returns and records, and what the dead-letter queue holds of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.messages import SCHEMA_VERSION
+
+UNKNOWN: Final = "unknown"
+"""What a reader says of a fact that a worker took with it when it died."""
+
+
+class State(StrEnum):
+    """The four ways a tile ends; nothing else exists."""
+
+    PUBLISHED = "published"
+    SKIPPED = "skipped"
+    ABSENT = "absent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """How a tile ended: what the worker returns and records."""
+
+    state: State
+    year: int
+    tile: str
+    run: str | None = None
+    attempt: int = 1
+    item_uri: str | None = None
+    cells: tuple[str, ...] = ()
+    """Names of the cells that the tile's rasters hold."""
+    defective_cells: tuple[str, ...] = ()
+    """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
+    archive: dict[str, Any] = field(default_factory=dict)
+    """What was fetched: url, layout, size in bytes; the item tells more."""
+    output_bytes: int = 0
+    peak_memory_bytes: int = 0
+    """The worker's largest resident set."""
+    peak_disk_bytes: int = 0
+    """The most that lay in the work folder."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by stage."""
+    error: str | None = None
+    cause: str | None = None
+    log: str | None = None
+    """Where the log of a worker that failed is: group and stream."""
+    product: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form; facts that do not apply are left out."""
+        plain = {**asdict(self), "state": self.state.value, "cells": list(self.cells)}
+        plain["defective_cells"] = list(self.defective_cells)
+        return {key: value for key, value in plain.items() if value not in (None, [], {}, "")}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """Read the JSON form; keys of a later version are passed over."""
+        known = {key: given[key] for key in cls.__dataclass_fields__ if key in given}
+        lists = {name: tuple(given.get(name, ())) for name in ("cells", "defective_cells")}
+        return cls(**{**known, **lists, "state": State(given["state"])})
+
+
+@dataclass(frozen=True)
+class TileFailure:
+    """A dead letter: a tile that failed, as the state machine put it into the queue."""
+
+    year: int
+    tile: str
+    error: str
+    cause: str
+    attempt: int | str
+    run: str
+    execution: str
+    time: str
+    product: str | None = None
+    """As in the tile's request, as is the next."""
+    accept_partial: bool = False
+
+    @classmethod
+    def from_body(cls, body: str) -> Self:
+        """Read a message's body leniently: what a worker that died could not say is ``unknown``.
+
+        The state machine can't cut strings, so the message holds Lambda's cause as it came: JSON whose
+        ``errorMessage`` is what the worker raised, itself JSON (:func:`alos_mosaic.errors.error_message`).
+        """
+        given = json.loads(body)
+        if not isinstance(given, dict):
+            raise InvalidRequestError(f"a dead letter is a JSON object, not {shown(given)}")
+        raised = _raised_facts(given.get("cause", ""))
+        return cls(
+            year=int(given["year"]),
+            tile=str(given["tile"]),
+            error=given.get("error", UNKNOWN),
+            cause=str(raised.get("cause", given.get("cause", UNKNOWN))),
+            attempt=raised.get("attempt", UNKNOWN),
+            run=given.get("run", UNKNOWN),
+            execution=given.get("execution", UNKNOWN),
+            time=given.get("time", UNKNOWN),
+            product=given.get("product"),
+            accept_partial=given.get("accept_partial") is True,
+        )
+
+
+def _raised_facts(cause: str) -> dict[str, Any]:
+    """Take a cause apart: Lambda's envelope, and in it what the worker raised, JSON or plain text."""
+    envelope = _json_object(cause)
+    if "errorMessage" not in envelope:
+        return {}
+    said = envelope["errorMessage"]
+    return _json_object(said) or {"cause": said}
+
+
+def _json_object(text: object) -> dict[str, Any]:
+    try:
+        read = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
