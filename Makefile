@@ -79,6 +79,15 @@ bench-smoke: $(VENV)-bench/.done ## The same, once, over one cell and the fast c
 	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \
 		--contenders gdal-deflate ours ours-zstd floor floor-zstd
 
+$(VENV)-candidates/.done: benchmarks/candidates/requirements.txt benchmarks/requirements.txt constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)-candidates
+	$(VENV)-candidates/bin/pip install --quiet -c constraints.txt -r benchmarks/candidates/requirements.txt
+	@touch $@
+
+.PHONY: bench-candidates
+bench-candidates: $(VENV)-candidates/.done ## Time what was tried for the engine: codecs, gunzip, COG writers, uploads
+	$(VENV)-candidates/bin/python -m benchmarks.candidates
+
 .PHONY: clean
 clean: ## Remove what was built, .venv included
 	rm -rf $(VENV) $(VENV)-* build cdk.out .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

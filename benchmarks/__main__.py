@@ -18,14 +18,16 @@ from rich.console import Console
 
 from benchmarks.archives import FORMS, TILE, ArchiveSpec
 from benchmarks.chart import draw_chart
-from benchmarks.contenders import CONTENDERS, REFERENCE, Assignment, Contender, available
+from benchmarks.contenders import CONTENDERS, FLOOR, OURS, REFERENCE, Assignment, Contender, available
 from benchmarks.machine import this_machine
 from benchmarks.measuring import Usage, measure
-from benchmarks.results import Case, Measurement, Report
+from benchmarks.results import Case, Entry, Measurement, Report
 from benchmarks.table import print_report
 
 _RESULTS: Final = Path(__file__).with_name("results")
 _READ_BYTES: Final = 1 << 24
+_WIDTH: Final = 150
+"""Columns of the tables, also where the output goes to a file."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ def run(plan: Plan, console: Console) -> Report:
     """Run a plan and return what was found; raises what the first contender or comparison that fails raises."""
     report = Report(
         this_machine(),
-        contains={row.name: row.contains for row in plan.contenders},
-        titles={row.name: row.title for row in plan.contenders},
+        [Entry(row.name, row.title, row.contains, row.codec, row.kind) for row in plan.contenders],
     )
     for spec in plan.specs:
         archive = _ensure_archive(spec, plan.work, console)
@@ -53,15 +54,14 @@ def run(plan: Plan, console: Console) -> Report:
     return report
 
 
-def _run_case(
-    plan: Plan, spec: ArchiveSpec, archive: Path, outputs: Path, report: Report, console: Console
-) -> None:
+def _run_case(plan: Plan, spec: ArchiveSpec, archive: Path, outputs: Path, report: Report, console: Console) -> None:
     case = Case(spec.form, spec.cells, spec.raw_bytes, archive.stat().st_size, {}, {})
     for repeat in range(plan.repeats):
         for contender in plan.contenders:
-            with _fresh_folder(outputs / contender.name, keep=repeat == 0) as out, _fresh_folder(
-                plan.work / "work"
-            ) as work:
+            with (
+                _fresh_folder(outputs / contender.name, keep=repeat == 0) as out,
+                _fresh_folder(plan.work / "work") as work,
+            ):
                 place = Assignment(archive, spec.mirror(plan.work / "archives"), spec.year, TILE.name, work, out)
                 _warm(archive)
                 usage = measure(contender.command(place), work, plan.work / f"{contender.name}.log")
@@ -85,15 +85,16 @@ def _measurement(spec: ArchiveSpec, contender: Contender, repeat: int, usage: Us
 
 def _judged(case: Case, plan: Plan, spec: ArchiveSpec, outputs: Path, report: Report) -> Case:
     """Return the case with the sizes of all outputs and the comparison of ours, made in a process of its own."""
-    writers = {row.name: str(outputs / row.name) for row in plan.contenders if not row.is_floor}
+    writers = {row.name: str(outputs / row.name) for row in plan.contenders if row.kind != FLOOR}
     floors = {
         run.contender: run.told["output_bytes"]
         for run in report.measurements
-        if (run.form, run.cells) == (spec.form, spec.cells) and run.contender.startswith("floor")
+        if (run.form, run.cells) == (spec.form, spec.cells) and "output_bytes" in run.told
+        if run.contender in {row.name for row in plan.contenders if row.kind == FLOOR}
     }
     if not writers:
         return replace(case, output_bytes=floors)
-    ours = [row.name for row in plan.contenders if row.is_ours]
+    ours = [row.name for row in plan.contenders if row.kind == OURS]
     verdict = _module(
         "judging", "--outputs", json.dumps(writers), "--year", str(spec.year), "--reference", REFERENCE, "--ours", *ours
     )
@@ -155,7 +156,7 @@ def _plan(arguments: list[str] | None) -> tuple[Plan, Path]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmarks, print the tables, write JSON and chart."""
-    console = Console(soft_wrap=True)
+    console = Console(width=_WIDTH, soft_wrap=True)
     plan, results = _plan(arguments)
     report = run(plan, console)
     report.save(results / "bench.json")

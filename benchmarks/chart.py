@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree
 
+from benchmarks.contenders import FLOOR, OTHER, OURS
 from benchmarks.results import Case, Report, Summary
 from benchmarks.table import DISTURBED_SHARE, machine_line
 
@@ -22,7 +23,7 @@ _HEAD: Final = 62
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 _INK, _FAINT, _RULE, _PAPER = "#1f2933", "#616e7c", "#d9dee4", "#ffffff"
-_OURS, _OTHERS, _FLOOR = "#0b6e99", "#a9b4c0", "#ffffff"
+_FILLS: Final = {OURS: "#0b6e99", OTHER: "#a9b4c0", FLOOR: "#ffffff"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def draw_chart(report: Report) -> str:
     root = ElementTree.Element("svg", xmlns="http://www.w3.org/2000/svg", role="img")
     ElementTree.SubElement(root, "title").text = "Making one tile: time, memory and size by contender"
     paper = ElementTree.SubElement(root, "rect", width="100%", height="100%", fill=_PAPER)
-    y = _MARGIN + 18
+    y: float = _MARGIN + 18
     _text(root, _MARGIN, y, "Making one tile", size=20, weight="600")
     _text(root, _MARGIN, y + 22, "Medians, each contender in its own process; shorter is better.", fill=_FAINT)
     _legend(root, y)
@@ -63,8 +64,8 @@ def draw_chart(report: Report) -> str:
 
 
 def _legend(root: ElementTree.Element, y: float) -> None:
-    x = _WIDTH - _MARGIN - 300
-    for label, kind, step in (("ours", "ours", 76), ("others", "others", 88), ("the machine's limit", "floor", 0)):
+    x: float = _WIDTH - _MARGIN - 218
+    for label, kind, step in (("ours", OURS, 76), ("others", OTHER, 88), ("floor", FLOOR, 0)):
         _bar(root, x, y - 11, 13, 13, kind)
         _text(root, x + 19, y, label, fill=_FAINT)
         x += step
@@ -79,9 +80,9 @@ def _draw_case(root: ElementTree.Element, report: Report, case: Case, y: float) 
     _text(root, _MARGIN, y + 45, sizes, size=11, fill=_FAINT)
     top = y + _HEAD
     for row, summary in enumerate(summaries):
-        weight = "600" if summary.contender.startswith("ours") else "400"
+        weight = "600" if summary.entry.kind == OURS else "400"
         disturbed = " *" if summary.others_share > DISTURBED_SHARE else ""
-        _text(root, _MARGIN, top + row * _STEP + 14, report.titles[summary.contender] + disturbed, weight=weight)
+        _text(root, _MARGIN, top + row * _STEP + 14, summary.entry.title + disturbed, weight=weight)
     width = (_WIDTH - 2 * _MARGIN - _LABELS - _GAP * (len(_MEASURES) - 1)) / len(_MEASURES)
     for number, measure in enumerate(_MEASURES):
         x = _MARGIN + _LABELS + number * (width + _GAP)
@@ -102,9 +103,8 @@ def _draw_measure(
             _text(root, x + 6, y + 14, "not measured", size=11, fill=_FAINT)
             continue
         length = value / longest * (width - _VALUE)
-        kind = next((kind for kind in ("ours", "floor") if summary.contender.startswith(kind)), "others")
-        _bar(root, x, y, max(length, 1.0), _BAR, kind)
-        weight = "600" if kind == "ours" else "400"
+        _bar(root, x, y, max(length, 1.0), _BAR, summary.entry.kind)
+        weight = "600" if summary.entry.kind == OURS else "400"
         _text(root, x + length + 6, y + 14, measure.shown.format(value), weight=weight)
 
 
@@ -113,8 +113,8 @@ def _notes(root: ElementTree.Element, report: Report, y: float) -> float:
     machine, _, versions = machine_line(report).partition(", Python ")
     notes = [
         "Ours: everything a published tile needs. The others' steps end with the rasters: no checksums, quicklook, "
-        "metadata. The limit resamples and writes nothing.",
-        "Output counts the blocks that all contenders store; the limit's its own.",
+        "metadata. The floor is decompression and compression alone.",
+        "Output counts the blocks that all contenders store; the floor's its own.",
         machine,
         f"Python {versions}",
     ]
@@ -127,19 +127,17 @@ def _notes(root: ElementTree.Element, report: Report, y: float) -> float:
 
 
 def _bar(root: ElementTree.Element, x: float, y: float, width: float, height: float, kind: str) -> None:
-    fill = {"ours": _OURS, "floor": _FLOOR}.get(kind, _OTHERS)
+    fill = _FILLS[kind]
     bar = ElementTree.SubElement(
         root, "rect", x=f"{x:.1f}", y=f"{y:.1f}", width=f"{width:.1f}", height=f"{height:.1f}", rx="2", fill=fill
     )
-    if kind == "floor":
+    if kind == FLOOR:
         bar.set("stroke", _FAINT)
         bar.set("stroke-dasharray", "3 2")
 
 
 def _line(root: ElementTree.Element, x1: float, y1: float, x2: float, y2: float) -> None:
-    ElementTree.SubElement(
-        root, "line", x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}", stroke=_RULE
-    )
+    ElementTree.SubElement(root, "line", x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}", stroke=_RULE)
 
 
 def _text(

@@ -16,8 +16,8 @@ from benchmarks.rasters import DifferentPixelsError, common_bytes, compare_band
 def judge(outputs: dict[str, Path], year: int, ours: list[str], reference: str) -> dict[str, Any]:
     """Return each contender's bytes over the blocks that all have, and how its pixels compare with the reference's.
 
-    ``outputs`` are folders by contender, of any depth below. Only the pixels of ``ours`` are compared; a tile that lacks
-    a band, or has other pixels, raises :class:`~benchmarks.rasters.DifferentPixelsError`.
+    ``outputs`` are folders by contender, of any depth below. Only the pixels of ``ours`` are compared; a tile that
+    lacks a band, or has other pixels, raises :class:`~benchmarks.rasters.DifferentPixelsError`.
     """
     bands = bands_of(mission_of(year))
     found = {name: {band.code: _find(folder, band) for band in bands} for name, folder in outputs.items()}

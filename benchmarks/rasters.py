@@ -71,8 +71,8 @@ def compare_band(ours: Path, reference: Path, mask: Path, resampling: Resampling
     """Compare a band of ours with the reference's, which begins at the same corner and may be smaller.
 
     The base has to be equal where the reference's mask says that there is data, and nodata elsewhere. Overviews of
-    factors 2 and 4: equal for averages, within 1 DN for root mean squares; of equally frequent values any will do, where
-    both had the same four pixels below. Raises :class:`DifferentPixelsError`.
+    factors 2 and 4: equal for averages, within 1 DN for root mean squares; of equally frequent values any will
+    do, where both had the same four pixels below. Raises :class:`DifferentPixelsError`.
     """
     base = _compare_base(ours, reference, mask)
     counted = [_compare_overview(ours, reference, factor, resampling) for factor in OVERVIEWS_COMPARED]

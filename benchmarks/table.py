@@ -8,19 +8,22 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import Case, Report, Summary, ratio_to
+from benchmarks.results import Case, Report, Summary, ratios_of
 
 DISTURBED_SHARE: Final = 0.05
 """From this share of the cores that others took on, a number is marked as disturbed."""
-_AGAINST: Final = ("ancestor", "successor", "floor")
+_HEADINGS: Final = (
+    "wall s", "CPU s", "RSS MB", "disk MB", "output MB",
+    "x ancestor", "x successor", "CPU of anc.", "size of anc.", "floors", "runs",
+)  # fmt: skip
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print a table a case, then what the numbers contain and on what they were taken."""
     for case in report.cases:
         console.print(case_table(case, report), "")
-    for name, title in report.titles.items():
-        console.print(f"[bold]{title}[/]: {report.contains[name]}", highlight=False)
+    for entry in report.contenders:
+        console.print(f"[bold]{entry.title}[/]: {entry.contains}", highlight=False)
     console.print("\n" + machine_line(report), highlight=False)
 
 
@@ -41,15 +44,24 @@ def case_table(case: Case, report: Report) -> Table:
         f"{case.archive_bytes / 1e6:.0f} MB archive"
     )
     summaries = report.summaries(case)
-    against = [name for name in _AGAINST if name in {summary.contender for summary in summaries}]
     table = Table(title=title, title_justify="left", caption=_caption(case, summaries), caption_justify="left")
-    table.add_column("")
-    for heading in ("wall s", "CPU s", "RSS MB", "disk MB", "output MB", *(f"x {name}" for name in against), "runs"):
+    table.add_column("", no_wrap=True)
+    for heading in _HEADINGS:
         table.add_column(heading, justify="right")
     for summary in summaries:
-        ratios = [ratio_to(summaries, name, summary) for name in against]
-        table.add_row(report.titles[summary.contender], *_measures(summary), *map(_shown, ratios), str(summary.runs))
+        table.add_row(summary.entry.title, *_measures(summary), *_ratios(summary, summaries), str(summary.runs))
     return table
+
+
+def _ratios(summary: Summary, summaries: Sequence[Summary]) -> tuple[str, ...]:
+    ratios = ratios_of(summary, summaries)
+    return (
+        _shown(ratios.faster_than_ancestor, "{:.2f}"),
+        _shown(ratios.faster_than_successor, "{:.2f}"),
+        _shown(ratios.cpu_of_ancestor, "{:.1%}"),
+        _shown(ratios.size_of_ancestor, "{:.1%}"),
+        _shown(ratios.times_floor, "{:.2f}"),
+    )
 
 
 def _measures(summary: Summary) -> tuple[str, ...]:
@@ -63,12 +75,12 @@ def _measures(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _shown(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
+def _shown(ratio: float | None, form: str) -> str:
+    return "-" if ratio is None else form.format(ratio)
 
 
 def _caption(case: Case, summaries: Sequence[Summary]) -> str:
-    parts = ["Medians. x: times as fast by wall clock."]
+    parts = ["Medians. x: times as fast by wall clock; floors: wall time in floors of the same codec."]
     worst = max((summary.others_share for summary in summaries), default=0.0)
     if worst > DISTURBED_SHARE:
         parts.append(f"*: disturbed, others took up to {worst:.0%} of the cores.")

@@ -138,7 +138,7 @@ def _decoded(rows: list[memoryview], is_lzw: bool, dtype: np.dtype[Any], columns
 def run(path: Path, codec: str) -> int:
     """Return the bytes of all blocks of an archive's rasters."""
     strips = _zip_strips(path) if path.name.endswith(".zip") else _tar_strips(path)
-    total, room, encode = 0, Semaphore(_AHEAD + (os.cpu_count() or 1)), ENCODERS[codec]
+    room, encode = Semaphore(_AHEAD + (os.cpu_count() or 1)), ENCODERS[codec]
 
     def work(read: Read) -> int:
         try:
@@ -151,8 +151,7 @@ def run(path: Path, codec: str) -> int:
         for read in strips:
             room.acquire()
             futures.append(threads.submit(work, read))
-        total = sum(future.result() for future in futures)
-    return total
+        return sum(future.result() for future in futures)
 
 
 def main(arguments: list[str] | None = None) -> None:

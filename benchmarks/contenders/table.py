@@ -25,6 +25,10 @@ class Assignment:
     out: Path
 
 
+OURS, FLOOR, OTHER = "ours", "floor", "other"
+"""Kinds of contenders. The floor is what can't be undercut; it writes nothing, so there is nothing to compare."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """One way of making the tile."""
@@ -36,13 +40,11 @@ class Contender:
     contains: str
     """What its numbers contain."""
     codec: str
-    is_ours: bool = False
-    is_floor: bool = False
-    """Says what can't be undercut: it writes nothing, so there is nothing to compare either."""
+    kind: str = OTHER
 
     def command(self, given: Assignment) -> list[str]:
         """Return the command that does the assignment."""
-        if self.is_ours:
+        if self.kind == OURS:
             places = ("--source", given.mirror.as_uri(), "--to", given.out.as_uri(), "--work", str(given.work))
             return [_COMMAND, "process", f"{given.year}/{given.tile}", *places, "--json", *self.arguments]
         module, *rest = self.arguments
@@ -70,23 +72,21 @@ CONTENDERS: Final = (
         "gdal-zstd", "GDAL's COG driver, ZSTD 1", ("gdal_steps", "--recipe", "gdal-zstd"),
         f"extraction, VRT, COG driver (predictor, all cores, RMS / average / mode); {_LEFT_OUT}", "zstd",
     ),
-    Contender("ours", "ours, DEFLATE", (), _EVERYTHING, "deflate", is_ours=True),
-    Contender("ours-zstd", "ours, ZSTD", ("--codec", "zstd"), _EVERYTHING, "zstd", is_ours=True),
+    Contender("ours", "ours, DEFLATE", (), _EVERYTHING, "deflate", kind=OURS),
+    Contender("ours-zstd", "ours, ZSTD", ("--codec", "zstd"), _EVERYTHING, "zstd", kind=OURS),
     Contender(
         "floor", "floor, DEFLATE", ("floor", "--codec", "deflate"),
         "decompression once, compression of all blocks once, all cores; nothing is resampled or written", "deflate",
-        is_floor=True,
+        kind=FLOOR,
     ),
     Contender(
         "floor-zstd", "floor, ZSTD", ("floor", "--codec", "zstd"),
         "decompression once, compression of all blocks once, all cores; nothing is resampled or written", "zstd",
-        is_floor=True,
+        kind=FLOOR,
     ),
 )  # fmt: skip
 """In the order they run and are shown."""
 
-ANCESTOR: Final = CONTENDERS[0]
-"""What ratios are against."""
 REFERENCE: Final = "gdal-deflate"
 """Whose pixels ours are compared with: the same grid, the same kinds of overviews, made by GDAL alone."""
 
@@ -95,4 +95,4 @@ def available(contenders: Iterable[Contender] = CONTENDERS) -> tuple[Contender, 
     """Return the contenders that can run: ours with an option only where ``alos-mosaic process`` has that option."""
     wide = {"COLUMNS": "200", "TERM": "dumb", "PATH": ""}
     told = subprocess.run([_COMMAND, "process", "--help"], capture_output=True, text=True, check=True, env=wide).stdout
-    return tuple(row for row in contenders if not row.is_ours or all(option in told for option in row.arguments[:1]))
+    return tuple(row for row in contenders if row.kind != OURS or all(option in told for option in row.arguments[:1]))
