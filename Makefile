@@ -74,6 +74,10 @@ $(VENV)-bench/.done: benchmarks/requirements.txt constraints.txt layers/alos_mos
 bench: $(VENV)-bench/.done ## Race the engine against its ancestors and the machine's limit (BENCH_CELLS="1 4 25" BENCH_REPEATS=3)
 	$(VENV)-bench/bin/python -m benchmarks --cells $(BENCH_CELLS) --forms $(BENCH_FORMS) --repeats $(BENCH_REPEATS)
 
+.PHONY: test-bench
+test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
+	$(VENV)-bench/bin/python -m pytest -c tests/benchmarks/pytest.ini --rootdir . tests/benchmarks
+
 .PHONY: bench-smoke
 bench-smoke: $(VENV)-bench/.done ## The same, once, over one cell and the fast contenders: does it still run?
 	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \

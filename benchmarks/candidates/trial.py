@@ -31,13 +31,14 @@ def best_of(repeats: int, candidate: str, run: Callable[[], int], note: str = ""
 
 
 def rows(trials: list[Trial], raw_bytes: int) -> list[dict[str, Any]]:
-    """Return trials as plain rows, with their rate in MB of raw data per wall second."""
+    """Return trials as plain rows, with their rate in MB of raw data per second of wall and of CPU time."""
     return [
         {
             "candidate": trial.candidate,
             "wall s": round(trial.wall_seconds, 3),
             "CPU s": round(trial.cpu_seconds, 3),
             "MB/s": round(raw_bytes / 1e6 / trial.wall_seconds),
+            "MB/CPU s": round(raw_bytes / 1e6 / max(trial.cpu_seconds, 1e-9)),
             "bytes / raw": round(trial.output_bytes / raw_bytes, 4),
             "note": trial.note,
         }
