@@ -4,6 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_CELLS ?= 1 4 25
+BENCH_FORMS ?= envi geotiff
+BENCH_REPEATS ?= 3
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -61,6 +64,33 @@ test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
 	tests/image/install-engine
 	$(BIN)/python -m pytest -c tests/image/pytest.ini tests/image
+
+$(VENV)-bench/.done: benchmarks/requirements.txt constraints.txt layers/alos_mosaic/pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-bench
+	$(VENV)-bench/bin/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
+	@touch $@
+
+.PHONY: bench
+bench: $(VENV)-bench/.done ## Race the engine against its ancestors and the machine's limit (BENCH_CELLS="1 4 25" BENCH_REPEATS=3)
+	$(VENV)-bench/bin/python -m benchmarks --cells $(BENCH_CELLS) --forms $(BENCH_FORMS) --repeats $(BENCH_REPEATS)
+
+.PHONY: test-bench
+test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
+	$(VENV)-bench/bin/python -m pytest -c tests/benchmarks/pytest.ini --rootdir . tests/benchmarks
+
+.PHONY: bench-smoke
+bench-smoke: $(VENV)-bench/.done ## The same, once, over one cell and the fast contenders: does it still run?
+	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \
+		--contenders gdal-deflate ours ours-zstd floor floor-zstd
+
+$(VENV)-candidates/.done: benchmarks/candidates/requirements.txt benchmarks/requirements.txt constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)-candidates
+	$(VENV)-candidates/bin/pip install --quiet -c constraints.txt -r benchmarks/candidates/requirements.txt
+	@touch $@
+
+.PHONY: bench-candidates
+bench-candidates: $(VENV)-candidates/.done ## Time what was tried for the engine: codecs, gunzip, COG writers, uploads
+	$(VENV)-candidates/bin/python -m benchmarks.candidates
 
 .PHONY: clean
 clean: ## Remove what was built, .venv included

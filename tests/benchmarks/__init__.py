@@ -1,0 +1,1 @@
+"""Tests of the benchmarks, in their own environment (`make bench-smoke`): tiny archives, no timed assertions."""
