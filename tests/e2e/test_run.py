@@ -111,6 +111,7 @@ def test_what_is_published_is_whole(first_run: dict[str, Any], system: System, g
     for key in items:
         item = pystac.Item.from_dict(system.read("OutputBucketName", key))
         assert item.get_self_href() == f"s3://{system.outputs['OutputBucketName']}/{key}"
+        promised.add(f"{PREFIX}/{item.collection_id}/collection.json")
         for asset in item.get_assets().values():
             path = folder / key.rpartition("/")[0] / Path(asset.href).name
             promised.add(str(path.relative_to(folder)))
