@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import boto3
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,7 @@ import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
 from alos_mosaic.cli.doctor import doctor
-from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, source_access
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, s3_client, source_access
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.layouts import Layout
@@ -91,7 +90,7 @@ def process(
     """
     try:
         request = TileRequest(TileYear.from_text(tile), mode, product=product, accept_partial=accept_partial)
-        target = open_target(to, boto3.client("s3") if to.startswith("s3:") else None)
+        target = open_target(to, s3_client(to))
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
             access = source_access(source, allow_plain_login, requester_pays)
             place = Workplace(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import boto3
 import typer
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from alos_mosaic.settings import SourceSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SourceOption = Annotated[
     str,
@@ -23,13 +25,22 @@ RequesterPaysOption = Annotated[
 ]
 
 
+def s3_client(uri: str) -> S3Client | None:
+    """Return a client for an ``s3://`` URI, None for any other."""
+    if not uri.startswith("s3:"):
+        return None
+    import boto3  # noqa: PLC0415 - it takes a third of a second, which a folder need not wait for
+
+    return boto3.client("s3")
+
+
 def source_access(source: str, allow_plain_login: bool = False, requester_pays: bool = False) -> SourceAccess:
     """Return what it takes to open a source; its password never comes from an argument, which a process list shows."""
     return SourceAccess(
         credentials=_credentials(),
         allow_plain_login=allow_plain_login,
         requester_pays=requester_pays,
-        s3=boto3.client("s3") if source.startswith("s3:") else None,
+        s3=s3_client(source),
     )
 
 

@@ -27,6 +27,8 @@ from isal import igzip, isal_zlib
 from alos_mosaic.errors import CorruptArchiveError, OutputError
 
 _CHUNK_BYTES: Final = 1 << 20
+_COMPRESSED_CHUNK_BYTES: Final = 1 << 17
+"""What is decompressed at once: it stays in the processor's cache."""
 _TRAILER_LIMIT_BYTES: Final = 1 << 20
 """A tar is padded to 10 KiB records; more behind its end is no padding."""
 _EXTENDED_HEADER_LIMIT_BYTES: Final = 1 << 16
@@ -165,7 +167,7 @@ def _tar_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
 
     Members are read straight from the stream into the caller's buffers: tarfile's own reader copies them three times.
     """
-    reader = igzip._IGzipReader(cast("BinaryIO", archive), _CHUNK_BYTES)
+    reader = igzip._IGzipReader(cast("BinaryIO", archive), _COMPRESSED_CHUNK_BYTES)
     with _as_corrupt("tar.gz"), io.BufferedReader(cast("io.RawIOBase", reader)) as stream:
         with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
             for info in tar:

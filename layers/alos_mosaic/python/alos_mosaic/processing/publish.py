@@ -15,12 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
-
-from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
@@ -30,11 +26,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
-
-
-_MEGABYTE: Final = 1 << 20
-_TRANSFER: Final = TransferConfig(multipart_threshold=64 * _MEGABYTE, multipart_chunksize=64 * _MEGABYTE)
-_SHA256_METADATA: Final = "sha256"
 
 
 @dataclass(frozen=True)
@@ -77,75 +68,36 @@ class FileTarget:
     def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:  # noqa: ARG002 - S3 keeps those two
         """Store a file under a key: it appears whole, by a rename."""
         final = self._root / key
-        with _as_publish_error(self.uri(key)):
+        with as_publish_error(self.uri(key)):
             final.parent.mkdir(parents=True, exist_ok=True)
             with _beside(self._root) as scratch:
-                shutil.copyfile(path, scratch / final.name)
+                _copy(path, scratch / final.name)
                 (scratch / final.name).replace(final)
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
-        with _as_publish_error(self.uri(folder)):
+        with as_publish_error(self.uri(folder)):
             return {path.name for path in (self._root / folder).glob("*") if path.is_file()}
 
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
-        with _as_publish_error(self.uri(key)):
+        with as_publish_error(self.uri(key)):
             return (self._root / key).read_bytes() if (self._root / key).is_file() else None
 
     def stat(self, key: str) -> StoredFile | None:
         """Return size and checksum of what is stored under a key (it is read for that), None if there is nothing."""
-        with _as_publish_error(self.uri(key)):
+        with as_publish_error(self.uri(key)):
             if not (self._root / key).is_file():
                 return None
             return StoredFile((self._root / key).stat().st_size, sha256_of(self._root / key))
 
 
-class S3Target:
-    """A bucket, or a prefix in one. The checksum of a file stands in its object's metadata."""
-
-    def __init__(self, client: S3Client, bucket: str, prefix: str) -> None:
-        self._client, self._bucket = client, bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-
-    def uri(self, key: str) -> str:
-        """Return the full URI of a key."""
-        return f"s3://{self._bucket}/{self._prefix}{key}"
-
-    def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:
-        """Store a file under a key; S3 shows an object only when it is whole."""
-        extra = {"ContentType": media_type, "Metadata": {_SHA256_METADATA: sha256}}
-        with _as_publish_error(self.uri(key)):
-            self._client.upload_file(str(path), self._bucket, self._prefix + key, ExtraArgs=extra, Config=_TRANSFER)
-
-    def names(self, folder: str) -> set[str]:
-        """Return the names of the objects directly below a prefix, one page of S3's: a tile's folder has few."""
-        prefix = f"{self._prefix}{folder}/"
-        with _as_publish_error(self.uri(folder)):
-            found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
-        return {entry["Key"].removeprefix(prefix) for entry in found.get("Contents", ())}
-
-    def read(self, key: str) -> bytes | None:
-        """Return the bytes under a key, None if there is none."""
-        with _as_publish_error(self.uri(key)):
-            try:
-                return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
-            except self._client.exceptions.NoSuchKey:
-                return None
-
-    def stat(self, key: str) -> StoredFile | None:
-        """Return size and checksum of what is stored under a key, None if there is nothing.
-
-        A 403 is never "nothing": S3 answers so for a missing key, too, where listing is not allowed.
-        """
-        with _as_publish_error(self.uri(key)):
-            try:
-                head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
-                    return None
-                raise
-        return StoredFile(head["ContentLength"], head["Metadata"].get(_SHA256_METADATA))
+def _copy(path: Path, to: Path) -> None:
+    """Give a file that nobody changes any more a second name; copy it where that is another file system."""
+    try:
+        to.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, to)
 
 
 @contextmanager
@@ -165,6 +117,8 @@ def open_target(uri: str, client: S3Client | None) -> Target:
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileTarget(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc and client is not None:
+        from alos_mosaic.processing.s3_target import S3Target  # noqa: PLC0415 - boto3 takes a third of a second
+
         return S3Target(client, parts.netloc, parts.path)
     raise InvalidRequestError(f"{uri!r} is no target; one looks like s3://bucket/folder or file:///folder")
 
@@ -243,8 +197,9 @@ def _promised_files(item: dict[str, Any], expected: Expected) -> dict[str, Store
 
 
 @contextmanager
-def _as_publish_error(uri: str) -> Iterator[None]:
+def as_publish_error(uri: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise :class:`PublishError` for an OSError and for these errors."""
     try:
         yield
-    except (ClientError, BotoCoreError, Boto3Error, OSError) as error:
+    except (OSError, *errors) as error:  # type: ignore[misc]
         raise PublishError(f"{uri}: {error}") from error

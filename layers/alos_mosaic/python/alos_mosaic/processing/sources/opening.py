@@ -11,7 +11,6 @@ from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.ftp import FtpSource
 from alos_mosaic.processing.sources.https import HttpsSource
 from alos_mosaic.processing.sources.protocol import Source, SourceAccess
-from alos_mosaic.processing.sources.s3 import S3Source
 from alos_mosaic.settings import check_plain_login
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -43,6 +42,8 @@ def open_source(url: str, access: SourceAccess | None = None) -> Source:
             )
         return HttpsSource(url, access)
     if parts.scheme == "s3":
+        from alos_mosaic.processing.sources.s3 import S3Source  # noqa: PLC0415 - boto3 takes a third of a second
+
         return S3Source(url, access)
     raise _not_a_source(url)
 
