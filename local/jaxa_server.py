@@ -10,6 +10,7 @@ import atexit
 import logging
 import threading
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,7 @@ class JaxaServer:
     Anonymous unless there is an account. ``max_connections`` counts control connections; the next one is turned away
     with 421. ``bytes_per_second`` throttles each transfer, in bursts of about that many bytes. With a ``certificate``
     (a PEM file that holds its key, too) it is an FTPS server: nothing goes without TLS, and there is no throttle.
+    ``lacks`` names commands, in capitals, that it does not understand.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class JaxaServer:
         bytes_per_second: int = 0,
         port: int = 0,
         certificate: Path | None = None,
+        lacks: Collection[str] = (),
     ) -> None:
         self.commands: list[Command] = []
         """Every command since the start, in the order of arrival."""
@@ -69,6 +72,7 @@ class JaxaServer:
         self._bytes_per_second = bytes_per_second
         self._wanted_port = port
         self._certificate = certificate
+        self._lacks = frozenset(lacks)
         self._stopping = threading.Event()
         self._server: FTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -142,7 +146,9 @@ class JaxaServer:
                 commands.append(Command(cmd, "***" if cmd == "PASS" else arg))
                 return super().pre_process_command(line, cmd, arg)
 
-        return Handler if self._certificate is None else self._encrypted(Handler)
+        handler = Handler if self._certificate is None else self._encrypted(Handler)
+        handler.proto_cmds = {name: use for name, use in handler.proto_cmds.items() if name not in self._lacks}
+        return handler
 
     def _encrypted(self, handler: type[FTPHandler]) -> type[FTPHandler]:
         from pyftpdlib.handlers import TLS_FTPHandler  # noqa: PLC0415 - it needs pyOpenSSL, which nothing else does

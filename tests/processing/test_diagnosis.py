@@ -54,7 +54,7 @@ def test_a_whole_mirror_works_over_ftp_and_as_a_folder(mirror: Path) -> None:
         assert "no" in found.values()
     assert "with the given user" in detail(by_ftp, "login")
     assert f"1 in {FOLDER_2020}" in detail(by_ftp, "listing")
-    assert {"SIZE", "MDTM", "REST", "NLST"} <= set(names)
+    assert {"SIZE", "MDTM", "REST", "MLSD"} <= set(names)
     assert "s3cret" not in str(by_ftp.to_dict())
 
 

@@ -144,7 +144,7 @@ def test_silence_is_unavailable(tmp_path: Path) -> None:
 
 @contextmanager
 def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]:
-    """Serve one client with fixed answers by command; RETR sends ``data`` first and closes its connection."""
+    """Serve one client with fixed answers by command; what answers 150 sends ``data`` and closes its connection."""
     control, passive = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     passive_port = passive.getsockname()[1]
     known = {
@@ -160,7 +160,7 @@ def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]
             for line in lines:
                 name = line.split()[0]
                 print(known.get(name, "502 what?"), file=lines, flush=True)
-                if name == "RETR" and known[name].startswith("150"):
+                if known.get(name, "").startswith("150"):
                     with passive.accept()[0] as transfer:
                         transfer.sendall(data)
                     print(known.get("after", "226 done"), file=lines, flush=True)

@@ -47,7 +47,7 @@ def test_ftps_encrypts_commands_and_data_alike(root: Path, certificate: Path) ->
         names = server.names()
     assert b"".join(received) == CONTENT + CONTENT[-10:]
     assert names.index("AUTH") < names.index("USER")
-    assert names.index("PROT") < min(names.index(name) for name in ("SIZE", "RETR", "NLST"))
+    assert names.index("PROT") < min(names.index(name) for name in ("SIZE", "RETR", "MLSD"))
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(root: Path, certificate: Path, tmp_path: Path) -> None:
@@ -124,6 +124,7 @@ def test_absent_is_told_from_refused_by_the_words_behind_550(answer: str, is_abs
         ("450 pub/2020: No such file or directory", True),
         ("450 busy", False),
         ("550 Permission denied.", False),
+        ("550 pub/2020: Operation not permitted", False),
         ("530 log in", False),
     ],
 )
@@ -137,6 +138,64 @@ def test_a_listing_that_is_refused_is_no_empty_folder(answer: str, is_absent: bo
             return
         with pytest.raises(SourceUnavailableError):
             source.names("pub/2020")
+
+
+FEATURES = "211-Features:\n MDTM\n MLST type*;size*;modify*;\n211 End"
+
+
+@pytest.mark.parametrize(
+    ("lacks", "asked"),
+    [
+        ((), ["FEAT", "MLSD", "MLSD", "MLSD", "NLST"]),  # of the folder that is not there it says 501
+        (("MLSD", "MLST"), ["FEAT", "NLST", "NLST", "NLST"]),  # it doesn't announce MLSD then
+        (("MLSD",), ["FEAT", "MLSD", "NLST", "NLST", "NLST"]),  # it announces MLSD, and refuses it
+        (("FEAT",), ["FEAT", "NLST", "NLST", "NLST"]),
+    ],
+    ids=["mlsd", "no mlsd", "mlsd refused", "no feat"],
+)
+def test_folders_are_listed_by_mlsd_where_there_is_one(root: Path, lacks: tuple[str, ...], asked: list[str]) -> None:
+    (root / "pub/2020/N00E000").mkdir()
+    (root / "pub/2020/off").touch()
+    with JaxaServer(root, lacks=lacks) as server, open_source(server.url) as source:
+        assert sorted(source.names("pub/2020") or ()) == ["N00E000", "archive.zip", "off"]
+        assert source.names("pub/2020/N00E000") == []
+        assert source.names("pub/2021") is None
+        remote = source.stat(PATH)
+        assert remote is not None
+        assert remote.size_bytes == len(CONTENT)
+        assert [name for name in server.names() if name in ("FEAT", "MLSD", "NLST")] == asked
+
+
+def test_what_mlsd_tells_beside_the_entries_is_passed_over() -> None:
+    lines = [
+        "type=cdir;modify=20210328000000; /pub/2020", "Type=pdir; ..", "type=dir; .", "type=file; ..",
+        "type=dir;modify=20210328000000; N00E000", "type=file;size=1; a name of words.zip", "junk", "",
+        "type=OS.unix=slink:/elsewhere; link.zip", "size=1; /pub/2020/whole-path.zip",
+    ]  # fmt: skip
+    data = "\r\n".join([*lines, ""]).encode()
+    answers = {"FEAT": FEATURES, "MLSD": "150 here it comes"}
+    with scripted_server(answers, data) as url, open_source(url, SourceAccess(timeout_seconds=2)) as source:
+        assert source.names("pub/2020") == ["N00E000", "a name of words.zip", "link.zip", "whole-path.zip"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({"MLSD": "550 Permission denied", "NLST": "550 Permission denied"}, "pub/2020: 550 Permission denied"),
+        ({"MLSD": "550 Operation not permitted", "NLST": "502 what?"}, "pub/2020: 502"),
+        ({"MLSD": "530 log in"}, "pub/2020: 502"),
+        ({"MLSD": "425 no connection"}, "pub/2020: 425"),
+        ({"MLSD": "150 here it comes", "after": "426 broken off"}, "pub/2020: 426"),
+        ({"FEAT": "421 too many"}, "pub/2020: 421"),
+    ],
+)
+def test_a_refused_mlsd_is_no_empty_folder(answers: dict[str, str], reason: str) -> None:
+    with (
+        scripted_server({"FEAT": FEATURES, **answers}, b"type=file; a\r\n") as url,
+        open_source(url, SourceAccess(timeout_seconds=2)) as source,
+        pytest.raises(SourceUnavailableError, match=reason),
+    ):
+        source.names("pub/2020")
 
 
 def test_a_server_that_quotes_the_password_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:

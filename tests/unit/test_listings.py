@@ -147,22 +147,46 @@ def test_a_listing_of_its_own_age_is_dated_by_its_file(tmp_path: Path) -> None:
     assert len(inventory.parse((tmp_path / "made.json").read_text())[2021, MOS].date) == len("2021-04-30")
 
 
-@pytest.mark.parametrize("kind", ["ftp", "file"])
-def test_the_command_lists_a_server_or_a_mirror(tmp_path: Path, grid: Grid, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "lacks", "asked"),
+    [
+        ("ftp", (), {"MLSD", "NLST"}),  # NLST is asked for folders that are not there
+        ("ftp", ("MLSD",), {"MLSD", "NLST"}),
+        ("ftp", ("MLSD", "MLST"), {"NLST"}),
+        ("file", (), set()),
+    ],
+    ids=["mlsd", "mlsd refused", "no mlsd", "mirror"],
+)
+def test_the_command_lists_a_server_or_a_mirror(
+    tmp_path: Path, grid: Grid, kind: str, lacks: tuple[str, ...], asked: set[str]
+) -> None:
     tile, mirror, made = Tile.from_name("N25W165"), tmp_path / "mirror", tmp_path / "made.json"
     archive = place_archive(mirror, tile, 2020, grid, cells=tile.cells[:1])
     (archive.parent / "off").touch()
-    (archive.parent / tile.name).mkdir()
+    (archive.parent / "N20E000").touch()  # a file where a tile's folder could be
+    (archive.parent / tile.name / "tmp").mkdir(parents=True)
     (archive.parent / tile.name / "N23W161_20_MOS_F02DAR.tar.gz").touch()
-    with JaxaServer(mirror) as server:
+    with JaxaServer(mirror, lacks=lacks) as server:
         url = server.url if kind == "ftp" else mirror.as_uri()
         arguments = ("--source", url, "--years", "2020,2021", "--to", made)
         done = CliRunner().invoke(app, ["inventory", "refresh", *map(str, arguments)])
     assert done.exit_code == 0, done.output
+    commands = server.names()
+    assert {"MLSD", "NLST"} & set(commands) == asked
+    assert lacks or commands.count("MLSD") >= commands.count("NLST")
     assert "2021: 0 archives of tiles, 0 of cells" in done.stderr
     listing = inventory.parse(made.read_text())[2020, MOS]
     assert (names(listing.tiles), names(listing.cells_of(tile)), listing.origin) == ([tile.name], ["N23W161"], url)
-    assert "1 junk" in done.stdout
+    assert "2 junk" in done.stdout
+
+
+def test_a_server_that_refuses_to_list_changes_nothing(tmp_path: Path, grid: Grid) -> None:
+    mirror, made = tmp_path / "mirror", tmp_path / "made.json"
+    place_archive(mirror, Tile.from_name("N25W165"), 2020, grid, cells=[])
+    with JaxaServer(mirror, lacks=("MLSD", "NLST")) as server:
+        said = refresh("--source", server.url, "--years", "2020", "--to", made, code=1)
+    assert "500" in said
+    assert not made.exists()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from alos_mosaic.processing.sources.protocol import Source
 def archive_paths(source: Source, year: int) -> Iterator[str]:
     """Yield the path of everything in a year's folders and the folders of their tiles; nothing if there are none.
 
-    One connection, one listing after the other: about 1100 folders a year.
+    One connection, one listing after the other (MLSD, else NLST, of an FTP server): about 1100 folders a year.
     :class:`~alos_mosaic.errors.SourceUnavailableError` if the source refuses or goes away in between.
     """
     layouts = for_tiles(layouts_of(mission_of(year)), year, source.url)

@@ -6,6 +6,7 @@ import ftplib
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -19,8 +20,15 @@ _ANONYMOUS: Final = Credentials("anonymous", "anonymous@")
 _NO_SUCH_FILE: Final = "550"
 _NO_SUCH_LISTING: Final = re.compile(r"450.*no such", re.IGNORECASE | re.DOTALL)
 """ProFTPD and Pure-FTPd answer 450 to the listing of a folder that is not there."""
-_REFUSAL: Final = re.compile(r"permission|denied|privilege|not allowed|forbidden|authori[sz]ed", re.IGNORECASE)
+_REFUSAL: Final = re.compile(r"permi(ssion|tted)|denied|privilege|not allowed|forbidden|authori[sz]ed", re.IGNORECASE)
 """Servers say 550 for what is not there and for what we may not see; only the words tell which."""
+
+
+_FEATURES_OF_MLSD: Final = ("MLST", "MLSD")
+"""RFC 3659 lets a server announce both commands as MLST; some say MLSD."""
+_NOT_UNDERSTOOD: Final = ("500", "502", "504")
+_NOT_IN_FOLDER: Final = ("cdir", "pdir")
+"""What MLSD's type says of the folder itself and of the one above it."""
 
 
 _HANGUPS: Final[tuple[type[Exception], ...]] = (*ftplib.all_errors, AttributeError)
@@ -69,6 +77,8 @@ class FtpSource:
         self._host, self._port = parts.hostname or "", parts.port or ftplib.FTP_PORT
         self._root = unquote(parts.path).rstrip("/")
         self._credentials = access.credentials
+        self._has_mlsd: bool | None = None
+        """None until the server was asked."""
         if parts.scheme == "ftps":
             context = ssl.create_default_context(cafile=access.ca_file)
             context.sslsocket_class = _TlsSocket
@@ -111,10 +121,11 @@ class FtpSource:
             return RemoteFile(path, size, self._modified(path))
 
     def names(self, folder: str) -> list[str] | None:
-        """Return the names in a folder, or None if the server says 550."""
+        """Return the names in a folder, or None if the server says 550; by MLSD where the server has it, else NLST."""
+        path = f"{self._root}/{folder}"
         with self._as_unavailable(folder):
             try:
-                lines = self._ftp.nlst(f"{self._root}/{folder}")
+                lines = self._listed(path)
             except (ftplib.error_perm, ftplib.error_temp) as error:
                 if not _says_absent(error):
                     raise
@@ -126,6 +137,27 @@ class FtpSource:
         """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
         with self._as_unavailable(path):
             self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
+
+    def _listed(self, path: str) -> list[str]:
+        """Return what a folder holds. What MLSD refuses, NLST is asked for: its answers are the ones that are known.
+
+        A server may announce MLSD and refuse it all the same; RFC 3659 has it say 501 of what is no folder.
+        """
+        if self._has_mlsd is None:
+            self._has_mlsd = self._announces_mlsd()
+        if self._has_mlsd:
+            try:
+                return [name for name, facts in self._ftp.mlsd(path) if name and _is_entry(name, facts)]
+            except ftplib.error_perm as error:
+                self._has_mlsd = not str(error).startswith(_NOT_UNDERSTOOD)
+        return self._ftp.nlst(path)
+
+    def _announces_mlsd(self) -> bool:
+        try:
+            features = self._ftp.sendcmd("FEAT")
+        except ftplib.error_perm:  # a server without FEAT lists all the same
+            return False
+        return any(line.strip().upper().startswith(_FEATURES_OF_MLSD) for line in features.splitlines())
 
     def _modified(self, path: str) -> datetime | None:
         try:
@@ -140,6 +172,10 @@ class FtpSource:
     def _as_unavailable(self, path: str | None = None) -> AbstractContextManager[None]:
         url = self.url if path is None else f"{self.url}/{path}"
         return as_unavailable(url, ftplib.all_errors, self._credentials)  # OSErrors and EOFError are among them
+
+
+def _is_entry(name: str, facts: Mapping[str, str]) -> bool:
+    return name not in (".", "..") and facts.get("type", "").lower() not in _NOT_IN_FOLDER
 
 
 def _says_absent(error: ftplib.Error) -> bool:
