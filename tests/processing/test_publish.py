@@ -116,11 +116,15 @@ def test_a_missing_item_is_never_asked_for(s3: S3Client) -> None:
         "s3://b/p?c",
         "s3://[",
         "file:///a%00",
+        "s3://me:s3cret@bucket",
+        "s3//me:s3cret@bucket",
+        "s3://bucket/a?token=s3cret",
     ],
 )
-def test_what_is_no_target_is_refused(uri: str, s3: S3Client) -> None:
-    with pytest.raises(InvalidRequestError):
+def test_what_is_no_target_is_refused_without_its_secrets(uri: str, s3: S3Client) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
         open_target(uri, s3)
+    assert "s3cret" not in str(caught.value)
 
 
 def item(file: Path, **changes: Any) -> bytes:

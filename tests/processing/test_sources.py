@@ -25,6 +25,9 @@ LOGIN = Credentials("me", "s3cret")
         "gopher://host",
         "ftp://",
         "ftp://host:port",
+        "ftp://me:s3cret@host:port",
+        "ftp://me:s3cret@ho\u2100st",
+        "ftp://host/a%00b",
         "ftp://[::1",
         "https:///path",
         "/a/folder",
@@ -39,6 +42,7 @@ def test_what_is_no_source_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         open_source(url)
     assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize(

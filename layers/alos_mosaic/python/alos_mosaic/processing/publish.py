@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
-from alos_mosaic.processing.uris import split_uri
+from alos_mosaic.processing.uris import shown_uri, split_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -120,7 +120,7 @@ def open_target(uri: str, client: S3Client | None) -> Target:
         from alos_mosaic.processing.s3_target import S3Target  # noqa: PLC0415 - boto3 takes a third of a second
 
         return S3Target(client, parts.netloc, parts.path)
-    raise InvalidRequestError(f"{uri!r} is no target; one looks like s3://bucket/folder or file:///folder")
+    raise InvalidRequestError(f"{shown_uri(uri)} is no target; one looks like s3://bucket/folder or file:///folder")
 
 
 class Uploads:
