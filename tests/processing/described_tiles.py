@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alos_mosaic.bands import BANDS, Band
+from alos_mosaic.bands import BANDS
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
@@ -28,14 +28,30 @@ CELLS = (*TILE.cells[:7], TILE.cells[12], TILE.cells[24])
 CELL_PIXELS = 4500**2
 FOREST_RELEASE_2 = {0: "no_data", 1: "dense_forest", 2: "sparse_forest", 3: "non_forest", 4: "water"}
 
+_ARCHIVES = {
+    ("jers_sar_mosaic", 1996): ("jers-1-v1", datetime(2021, 4, 7, 1, 2, 3, tzinfo=UTC)),
+    ("alos_palsar_mosaic", 2009): ("palsar-v2", datetime(2023, 9, 8, 7, 6, 5, tzinfo=UTC)),
+    ("alos_palsar_mosaic", 2020): ("palsar-2-v1", datetime(2021, 4, 7, 1, 2, 3, tzinfo=UTC)),
+    ("alos_palsar_fnf", 2020): ("palsar-2-fnf-v2", datetime(2022, 11, 10, 9, 8, 7, tzinfo=UTC)),
+}
+"""The layout that served a product of a year, and the server's time: re-issues (v2) are of 2022 and later."""
+
 _CREATED = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 _SOFTWARE = {"alos-mosaic": "1", "GDAL": "3.10.3", "rasterio": "1.4.4", "numpy": "2.4.6", "isal": "1.9.1"}
+_PARAMETERS = {
+    "backscatter_overviews": "rms",
+    "codec": "deflate",
+    "level": 1,
+    "predictor": 2,
+    "block_pixels": 512,
+    "accept_partial": False,
+}
 
 
 def mosaic(year: int, folder: Path) -> TileProduct:
     """Return a mosaic of nine cells; sidecars are written into the folder where the year's archives have them."""
     mission = mission_of(year)
-    product = _tile(year, described(mission.product).bands)
+    product = _tile(year, mission.product)
     cells = len(CELLS)
     water, layover, shadow, hidden = 3_000_000, 60_000, 12_345, 5_000_000
     land = cells * CELL_PIXELS - water - layover - shadow - hidden
@@ -52,22 +68,31 @@ def mosaic(year: int, folder: Path) -> TileProduct:
 
 def forest_map(year: int) -> TileProduct:
     """Return a forest map of release 2."""
-    product = _tile(year, described(FOREST_PRODUCT).bands, FOREST_PRODUCT)
+    product = _tile(year, FOREST_PRODUCT)
     statistics = TileStatistics(
         pixels_by_class={0: 250_000, 1: 100_000_000, 2: 50_000_000, 3: 30_000_000, 4: 2_000_000}
     )
-    return replace(product, product_name=FOREST_PRODUCT, statistics=statistics, classes=FOREST_RELEASE_2)
+    parameters = {name: value for name, value in _PARAMETERS.items() if name != "backscatter_overviews"}
+    return replace(
+        product,
+        product_name=FOREST_PRODUCT,
+        statistics=statistics,
+        classes=FOREST_RELEASE_2,
+        parameters=parameters,
+    )
 
 
-def _tile(year: int, bands: tuple[Band, ...], product_name: str | None = None) -> TileProduct:
-    layout = layouts_of(mission_of(year), product_name)[0]
+def _tile(year: int, product_name: str) -> TileProduct:
+    name, modified = _ARCHIVES[product_name, year]
+    (layout,) = (row for row in layouts_of(mission_of(year), product_name) if row.name == name)
+    bands = described(product_name).bands
     path = layout.archive_path(TILE, year)
     archive = Archive(
         f"ftp://ftp.eorc.jaxa.jp/{path}",
         layout,
         1_234_567_890,
         "0f" * 32,
-        datetime(2021, 4, 7, 1, 2, 3, tzinfo=UTC),
+        modified,
     )
     codes = list(BANDS)
     cogs = tuple(
@@ -77,7 +102,7 @@ def _tile(year: int, bands: tuple[Band, ...], product_name: str | None = None) -
     quicklook = WrittenFile(Path(f"{TILE}_{year % 100:02d}.webp"), QUICKLOOK_MEDIA_TYPE, 123_456, "ab" * 32)
     return TileProduct(
         TileYear(year, TILE), Grid(), archive, CELLS, cogs, "a-run",
-        quicklook=quicklook, parameters={"backscatter_overviews": "rms", "codec": "deflate"}, code_version="0123abc",
+        quicklook=quicklook, parameters=_PARAMETERS, code_version="1+0123456789ab",
         software=_SOFTWARE, created=_CREATED,
     )  # fmt: skip
 

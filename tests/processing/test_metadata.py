@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from pystac.validation import JsonSchemaSTACValidator, validate_dict
 
+import alos_mosaic
 from alos_mosaic.bands import MASK_CLASSES
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
@@ -25,13 +28,15 @@ from alos_mosaic.processing.metadata import (
     eo3_document,
     eo3_text,
     product_definition,
+    provenance,
 )
 from alos_mosaic.processing.metadata.described import PRODUCT_NAMES, described
 from alos_mosaic.processing.metadata.odc_product import definition_file_name
+from alos_mosaic.processing.metadata.provenance import code_version
 from alos_mosaic.processing.metadata.yaml_text import to_yaml
 from alos_mosaic.processing.statistics import TileStatistics
 from tests.processing.described_tiles import CELL_PIXELS, CELLS, GOLDEN, forest_map, mosaic
-from tests.processing.written_documents import GOLDEN_FOLDER, PRODUCTS_FOLDER, golden_item
+from tests.processing.written_documents import GOLDEN_FOLDER, PRODUCTS_FOLDER, golden_eo3, golden_item
 
 HREF = "s3://bucket/alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json"
 Properties = dict[str, Any]
@@ -50,6 +55,12 @@ def properties(tile: TileProduct) -> Properties:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_items_are_the_golden_ones(name: str, tmp_path: Path) -> None:
     assert golden_item(GOLDEN[name](tmp_path)) == json.loads((GOLDEN_FOLDER / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_eo3_documents_are_the_golden_ones(name: str, tmp_path: Path) -> None:
+    golden = (GOLDEN_FOLDER / f"{name}.odc-metadata.yaml").read_text("utf-8")
+    assert golden_eo3(GOLDEN[name](tmp_path)) == golden
 
 
 @pytest.fixture
@@ -206,11 +217,25 @@ def test_where_it_comes_from_and_whose_it_is(tile: TileProduct) -> None:
     properties = item["properties"]
     assert properties["alos_mosaic:archive"]["modified"] == "2021-04-07T01:02:03Z"
     assert properties["alos_mosaic:archive"]["layout"] == tile.archive.layout.name
-    assert (properties["processing:version"], properties["alos_mosaic:run"]) == ("0123abc", "a-run")
+    assert (properties["processing:version"], properties["alos_mosaic:run"]) == ("1+0123456789ab", "a-run")
     assert properties["providers"][0]["roles"] == ["producer", "licensor"]
     assert "JAXA" in properties["alos_mosaic:attribution"]
     assert {"license", "describedby", "self"} <= {link["rel"] for link in item["links"]}
     assert [link["href"] for link in item["links"] if link["rel"] == "self"] == [HREF]
+
+
+def test_the_code_version_tells_changed_code_from_the_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = Path(alos_mosaic.__file__).parent
+    shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    released = code_version()
+    assert re.fullmatch(rf"{re.escape(alos_mosaic.__version__)}\+[0-9a-f]{{12}}", released)
+    monkeypatch.setattr(provenance, "_PACKAGE", tmp_path / "copy")
+    code_version.cache_clear()
+    assert code_version() == released, "the same code elsewhere"
+    (tmp_path / "copy" / "bands.py").write_text("# changed\n")
+    code_version.cache_clear()
+    assert code_version() != released
+    code_version.cache_clear()
 
 
 def test_the_forest_map_carries_its_table(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Write what tests compare with: ``python -m tests.processing.written_documents``; then read the difference in git.
 
-Golden items go to ``tests/processing/golden``, the product definitions to ``products``.
+Golden items and EO3 documents go to ``tests/processing/golden``, the product definitions to ``products``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from alos_mosaic.processing.metadata import TileProduct, describe, eo3_file_name
+from alos_mosaic.naming import item_file_name, item_key
+from alos_mosaic.processing.metadata import TileProduct, describe, eo3_file_name, eo3_text
 from alos_mosaic.processing.metadata.odc_product import write_definitions
+from alos_mosaic.products import PRODUCTS
 from tests.processing.described_tiles import GOLDEN
 
 GOLDEN_FOLDER = Path(__file__).parent / "golden"
@@ -21,10 +23,16 @@ PRODUCTS_FOLDER = Path(__file__).parents[2] / "products"
 def golden_item(product: TileProduct) -> dict[str, Any]:
     """Return a tile's item without what differs between two runs of the same input."""
     year, tile = product.tile_year.year, product.tile_year.tile
-    item = describe(product, f"s3://bucket/{tile}_{year % 100:02d}.stac-item.json", eo3_file_name(tile, year))
-    for name in ("created", "updated", "alos_mosaic:run", "alos_mosaic:version"):
+    key = item_key(PRODUCTS[product.described.name], year, tile)
+    item = describe(product, f"s3://bucket/{key}", eo3_file_name(tile, year))
+    for name in ("created", "updated", "alos_mosaic:run"):
         del item["properties"][name]
     return item
+
+
+def golden_eo3(product: TileProduct) -> str:
+    """Return a tile's EO3 document."""
+    return eo3_text(product, item_file_name(product.tile_year.tile, product.tile_year.year))
 
 
 def write() -> None:
@@ -32,8 +40,10 @@ def write() -> None:
     GOLDEN_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for name, make in GOLDEN.items():
-            text = json.dumps(golden_item(make(Path(folder))), indent=2, ensure_ascii=False)
+            product = make(Path(folder))
+            text = json.dumps(golden_item(product), indent=2, ensure_ascii=False)
             (GOLDEN_FOLDER / f"{name}.json").write_text(text + "\n", "utf-8")
+            (GOLDEN_FOLDER / f"{name}.odc-metadata.yaml").write_text(golden_eo3(product), "utf-8")
     write_definitions(PRODUCTS_FOLDER)
 
 

@@ -25,12 +25,21 @@ _TOLERANCE_DB: Final = 0.001
 _SAR_FIELDS: Final = {
     "sar:observation_direction": "look_direction",
     "sar:center_frequency": "frequency_ghz",
-    "sar:looks_range": "looks_range",
-    "sar:looks_azimuth": "looks_azimuth",
-    "sar:resolution_range": "resolution_range_m",
-    "sar:resolution_azimuth": "resolution_azimuth_m",
+    "sar:instrument_mode": "mode",
+    "sat:orbit_state": "orbit_state",
 }
 """Fields that hold one value: they stand in an item only if all acquisitions agree."""
+
+_LISTS: Final = {
+    "products": "product_id",
+    "orbit_states": "orbit_state",
+    "modes": "mode",
+    "looks_range": "looks_range",
+    "looks_azimuth": "looks_azimuth",
+    "resolution_range_m": "resolution_range_m",
+    "resolution_azimuth_m": "resolution_azimuth_m",
+}
+"""What is listed of the acquisitions. Looks and resolution are the source images'; the mosaic's own are others."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +83,14 @@ def acquisition_properties(sidecars: Sidecars) -> dict[str, Any]:
                 "count": len(found),
                 "first": min(values_of(found, "start"), default=None),
                 "last": max(values_of(found, "end"), default=None),
-                "products": values_of(found, "product_id") or None,
-                "orbit_states": values_of(found, "orbit_state") or None,
-                "modes": values_of(found, "mode") or None,
                 "incidence_angles_deg": _incidence(found),
+                **{name: values_of(found, field) or None for name, field in _LISTS.items()},
             }
         ),
         "sar:beam_ids": values_of(found, "beam"),
         **_source_properties(sidecars),
     }
-    for name, field in (*_SAR_FIELDS.items(), ("sat:orbit_state", "orbit_state"), ("sar:instrument_mode", "mode")):
+    for name, field in _SAR_FIELDS.items():
         values = values_of(found, field)
         if len(values) == 1:
             properties[name] = values[0]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alos_mosaic.grid import EPSG, Tile
-from alos_mosaic.naming import item_id
+from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata.assets import GSD_METERS
 from alos_mosaic.processing.metadata.footprint import footprint
-from alos_mosaic.processing.metadata.item import THUMBNAIL
 from alos_mosaic.processing.metadata.tile_product import TileProduct
 from alos_mosaic.processing.metadata.yaml_text import to_yaml
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pystac
 
 from alos_mosaic.grid import EPSG
-from alos_mosaic.naming import item_id
+from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata import extensions, terms
 from alos_mosaic.processing.metadata.acquisitions import (
     Sidecars,
@@ -30,8 +30,6 @@ from alos_mosaic.processing.metadata.provenance import provenance_properties
 from alos_mosaic.processing.metadata.tile_product import TileProduct
 
 ITEM_MEDIA_TYPE: Final = "application/geo+json"
-THUMBNAIL: Final = "thumbnail"
-"""Key of the quicklook's asset."""
 
 
 def describe(product: TileProduct, self_href: str, eo3_name: str | None = None) -> dict[str, Any]:

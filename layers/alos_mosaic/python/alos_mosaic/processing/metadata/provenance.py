@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import isal
 import numpy as np
@@ -15,6 +17,25 @@ from alos_mosaic.processing.metadata.extensions import PREFIX
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.metadata.tile_product import TileProduct
+
+
+_PACKAGE: Final = Path(alos_mosaic.__file__).parent
+_DIGITS: Final = 12
+"""Of the code's digest: as many as a short commit has."""
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Return the release and, behind a ``+``, the first digits of the SHA-256 of this package's own modules.
+
+    A release number alone would not tell a changed checkout from what was released; the same code says the same in an
+    image and on a laptop. Written as PEP 440 has local versions.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py"), key=lambda path: path.relative_to(_PACKAGE).as_posix()):
+        code = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(code)}\n".encode() + code)
+    return f"{alos_mosaic.__version__}+{digest.hexdigest()[:_DIGITS]}"
 
 
 @lru_cache(maxsize=1)
@@ -34,14 +55,12 @@ def provenance_properties(product: TileProduct) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "processing:software": dict(product.software),
         "processing:lineage": _lineage(product),
-        f"{PREFIX}:version": alos_mosaic.__version__,
+        "processing:version": product.code_version,
     }
     if product.archive is not None:
         properties[f"{PREFIX}:archive"] = archive_facts(product.archive)
     if product.cell_archives:
         properties[f"{PREFIX}:cell_archives"] = [archive_facts(archive) for archive in product.cell_archives]
-    if product.code_version is not None:
-        properties["processing:version"] = product.code_version
     if product.parameters:
         properties[f"{PREFIX}:parameters"] = dict(product.parameters)
     if product.run is not None:

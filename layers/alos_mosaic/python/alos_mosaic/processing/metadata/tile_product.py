@@ -16,7 +16,7 @@ from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import Cog
 from alos_mosaic.processing.download import Archive
 from alos_mosaic.processing.metadata.described import Described, described
-from alos_mosaic.processing.metadata.provenance import software_versions
+from alos_mosaic.processing.metadata.provenance import code_version, software_versions
 from alos_mosaic.processing.statistics import TileStatistics
 
 
@@ -63,8 +63,8 @@ class TileProduct:
     """The forest map's class names by value, as its release has them."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What a run may choose and pixels depend on, like how overviews are made."""
-    code_version: str | None = None
-    """The commit or image that ran."""
+    code_version: str = field(default_factory=code_version)
+    """What ran."""
     software: Mapping[str, str] = field(default_factory=software_versions)
     created: datetime = field(default_factory=_now)
     """UTC, whole seconds; the same in all documents of the tile."""
