@@ -52,7 +52,11 @@ def test_an_archive_arrives_whole_with_its_provenance(
 ) -> None:
     url = ftp.url if scheme == "ftp" else mirror.as_uri()
     found = fetched(url, tmp_path)
-    assert (tmp_path / archive.name).read_bytes() == archive.read_bytes()
+    content = archive.read_bytes()
+    if scheme == "file":
+        assert not list(tmp_path.glob("*.tar.gz")), "what lies on this machine is read in place"
+    else:
+        assert (tmp_path / archive.name).read_bytes() == content
     assert found.size_bytes == archive.stat().st_size
     assert found.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert found.modified == datetime.fromtimestamp(int(archive.stat().st_mtime), UTC)
@@ -205,12 +209,9 @@ def test_a_server_without_file_times_serves_all_the_same(answer: str, tmp_path: 
     assert (found.size_bytes, found.modified) == (1000, None)
 
 
-@pytest.mark.parametrize("scheme", ["ftp", "file"])
-def test_a_disk_that_refuses_is_not_the_sources_fault(
-    scheme: str, archive: Path, mirror: Path, ftp: JaxaServer, tmp_path: Path
-) -> None:
+def test_a_disk_that_refuses_is_not_the_sources_fault(archive: Path, ftp: JaxaServer, tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.mkdir()
     (full / archive.name).symlink_to("/dev/full")
     with pytest.raises(OutputError, match=re.escape(archive.name)):
-        fetched(ftp.url if scheme == "ftp" else mirror.as_uri(), full)
+        fetched(ftp.url, full)

@@ -26,6 +26,9 @@ _SIDECAR = re.compile(
 _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 """The namespace of the Open Data Cube tools' deterministic dataset ids."""
 
+THUMBNAIL: Final = "thumbnail"
+"""Key of the quicklook's asset."""
+
 
 @dataclass(frozen=True)
 class MemberName:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -22,8 +22,10 @@ from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
-from alos_mosaic.processing.inspection import Inspection, MemberFacts, inspect_archive
 from alos_mosaic.processing.pipeline import work_folder
+
+if TYPE_CHECKING:
+    from alos_mosaic.processing.inspection import Inspection, MemberFacts
 
 _SMALLEST_SHARE: Final = 0.001
 _LEGEND: Final = """
@@ -84,6 +86,8 @@ def _years(text: str) -> tuple[int, ...]:
 
 
 def _inspected(archive: Path) -> Inspection:
+    from alos_mosaic.processing.inspection import inspect_archive  # noqa: PLC0415 - GDAL loads slowly
+
     if not archive.is_file():
         raise InvalidRequestError(f"there is no file {archive}")
     with work_folder(Path(tempfile.gettempdir()) / f"alos-mosaic-doctor-{os.getpid()}") as folder:

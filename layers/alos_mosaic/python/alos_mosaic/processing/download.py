@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from alos_mosaic.errors import OutputError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
+from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Source
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ class Download:
         self.found, self.url = found, f"{source_url}/{found.remote.path}"
         self.name = found.remote.path.rpartition("/")[2]
         self.path = folder / self.name
+        """Where it is read. An archive that lies on this machine stays where it is."""
         self.seconds = 0.0
         """How long the transfer took."""
         self.received = 0
         self._checksum = hashlib.sha256()
         self._changed = threading.Condition()
-        self._is_over = False
+        self._is_over = self._is_fetched = False
         self._failure: BaseException | None = None
 
     def open(self) -> IO[bytes]:
@@ -76,6 +78,11 @@ class Download:
         return Archive(
             self.url, self.found.layout, self.received, self._checksum.hexdigest(), remote.modified, self.found.cell
         )
+
+    def discard(self) -> None:
+        """Remove what was fetched; nothing may be read any more."""
+        if self._is_fetched:
+            self.path.unlink()
 
     def wait_for(self, position: int | None) -> bool:
         """Wait until there is something at a position (None: for the end); False if the file ends before it."""
@@ -101,14 +108,19 @@ class Download:
     def _transfer(self, source: Source, stop: threading.Event) -> None:
         size_bytes = self.found.remote.size_bytes
         logger.info("Fetching archive", extra={"url": self.url, "size_bytes": size_bytes})
-        with _Output(self.path) as file:
+        if isinstance(source, FileSource):
+            self.path = source.local_path(self.found.remote.path)
+        else:
+            self._is_fetched = True
+        with _Output(self.path) if self._is_fetched else nullcontext() as file:
 
             def sink(chunk: bytes) -> None:
                 if stop.is_set():
                     raise _StoppedError
                 if self.received + len(chunk) > size_bytes:
                     raise SourceUnavailableError(f"{self.url}: more bytes come than the {size_bytes} it should have")
-                file.write(chunk)
+                if file is not None:
+                    file.write(chunk)
                 self._checksum.update(chunk)
                 with self._changed:
                     self.received += len(chunk)

@@ -86,7 +86,7 @@ class Gathering:
         archives = tuple(download.whole() for download in self._downloads)
         seconds = sum(download.seconds for download in self._downloads)
         for download in self._downloads:
-            download.path.unlink()
+            download.discard()
         return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:

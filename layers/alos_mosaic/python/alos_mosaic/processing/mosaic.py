@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,13 @@ from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member
 from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.buffers import Buffers
-from alos_mosaic.processing.decoding import Decoded, Where, clear_nodata, decode
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.spill import Spill, Spilled
 from alos_mosaic.processing.statistics import TileStatistics, tile_statistics
 from alos_mosaic.products import Product
+
+if TYPE_CHECKING:
+    from alos_mosaic.processing.decoding import Decoded, Where
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -165,6 +167,8 @@ class Mosaic:
         return packed
 
     def _merge(self, member: Member, packed: Future[PackedBits | None] | None) -> None:
+        from alos_mosaic.processing.decoding import clear_nodata  # noqa: PLC0415 - GDAL loads while members come
+
         # The mask was submitted ahead of this, so it is being worked on or done: waiting for it can't block for ever.
         bits = None if packed is None else packed.result()
         decoded = self._decoded(member)
@@ -178,6 +182,8 @@ class Mosaic:
         self._add(member, decoded)
 
     def _decoded(self, member: Member) -> Decoded | None:
+        from alos_mosaic.processing.decoding import decode  # noqa: PLC0415 - GDAL loads while members come
+
         name = member.name
         try:
             return decode(member, BANDS[name.band_code], name.cell, self._recipe.grid)

@@ -2,62 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-import rasterio
-from rasterio.session import DummySession
-
-from alos_mosaic.bands import BANDS, FOREST_CLASSES, Resampling, bands_of, possible_codes
+from alos_mosaic.bands import BANDS, Resampling, bands_of, possible_codes
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
 from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, TileRequest
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import (
+    THUMBNAIL,
     band_file_name,
     band_file_stem,
-    item_file_name,
     item_id,
     item_key,
     quicklook_file_name,
     tile_prefix,
 )
-from alos_mosaic.processing.blocks import BLOCK_PIXELS, DEFLATE, PREDICTOR, Codec
+from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.download import Archive
 from alos_mosaic.processing.gathering import Gathered, Gathering
 from alos_mosaic.processing.measuring import Peak, Stopwatch
-from alos_mosaic.processing.metadata import (
-    COLLECTION_MEDIA_TYPE,
-    EO3_MEDIA_TYPE,
-    ITEM_MEDIA_TYPE,
-    TileProduct,
-    WrittenFile,
-    collection_key,
-    collection_of,
-    describe,
-    eo3_file_name,
-    eo3_text,
-)
-from alos_mosaic.processing.metadata.item import THUMBNAIL
 from alos_mosaic.processing.mosaic import Recipe
-from alos_mosaic.processing.picture import draw
 from alos_mosaic.processing.publish import Expected, Target, Uploads, is_published
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.sources.protocol import SourceAccess
-from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
+from alos_mosaic.products import Product, product_of
 from alos_mosaic.results import State, TileResult
 
 logger = logging.getLogger(__name__)
 
+_DOCUMENTS: Final = "alos_mosaic.processing.documents"
+"""Loading it, GDAL and pystac with it, takes half a second, in which the archive can already come."""
 _BANDS_AT_ONCE: Final = 2
 """Files written at the same time: more would need more disk beside the blocks they are made of."""
 
@@ -96,6 +82,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     with stopwatch.stage("check"):
         if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
+    threading.Thread(target=import_module, args=(_DOCUMENTS,), name="load").start()
     recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
     with ExitStack() as context:
         try:
@@ -108,9 +95,11 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         with stopwatch.stage("write"):
             cogs = tuple(_write_bands(gathered, request, place, uploads, peak))
         with stopwatch.stage("describe"):
-            done = _described(gathered, cogs, request, product, place)
+            from alos_mosaic.processing.documents import described_tile, publish_documents  # noqa: PLC0415
+
+            done = described_tile(gathered, cogs, request, product, place)
         with stopwatch.stage("publish"):
-            _publish(done, product, place, uploads)
+            publish_documents(done, product, place, uploads)
     peak.measure_disk()
     return TileResult(
         State.PUBLISHED,
@@ -146,46 +135,6 @@ def _write_bands(
         yield from threads.map(write, gathered.merged.pyramids)
 
 
-def _described(
-    gathered: Gathered, cogs: tuple[Cog, ...], request: TileRequest, product: Product, place: Workplace
-) -> TileProduct:
-    year, tile = request.tile_year.year, request.tile_year.tile
-    of_tile = next((archive for archive in gathered.archives if archive.cell is None), None)
-    release = gathered.archives[0].layout.release
-    classes = FOREST_CLASSES[release] if product.name == FOREST_PRODUCT else None
-    factor = mission_of(year).calibration_factor_db
-    with _gdal():
-        quicklook = draw(cogs, factor, classes, place.work / quicklook_file_name(tile, year))
-    return TileProduct(
-        request.tile_year,
-        place.grid,
-        of_tile,
-        gathered.merged.cells,
-        cogs,
-        request.run,
-        product_name=product.name,
-        cell_archives=tuple(archive for archive in gathered.archives if archive.cell is not None),
-        defective_cells=gathered.defective,
-        statistics=gathered.merged.statistics,
-        sidecars=gathered.sidecars,
-        quicklook=quicklook,
-        classes=classes,
-        parameters=_parameters(request, place),
-    )
-
-
-def _parameters(request: TileRequest, place: Workplace) -> dict[str, Any]:
-    """Return what may be chosen and makes other bytes of the same archive."""
-    return {
-        "backscatter_overviews": place.backscatter_overviews.value.lower(),
-        "codec": place.codec.name,
-        "level": place.codec.level,
-        "predictor": PREDICTOR,
-        "block_pixels": BLOCK_PIXELS,
-        "accept_partial": request.accept_partial,
-    }
-
-
 def _archive_facts(archives: tuple[Archive, ...]) -> dict[str, Any]:
     """Return what a result says of where a tile came from; the item tells more."""
     first = archives[0]
@@ -203,45 +152,6 @@ def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
         | {THUMBNAIL: quicklook_file_name(tile, year)},
         required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
     )
-
-
-def _gdal() -> rasterio.Env:
-    """Return GDAL's settings: it needs no AWS session, which rasterio would make for each file."""
-    return rasterio.Env(session=DummySession())
-
-
-def _publish(done: TileProduct, product: Product, place: Workplace, uploads: Uploads) -> None:
-    year, tile = done.tile_year.year, done.tile_year.tile
-    prefix = tile_prefix(product, year, tile)
-    item_name, eo3_name = item_file_name(tile, year), eo3_file_name(tile, year)
-    beside = [] if done.quicklook is None else [done.quicklook]
-    beside.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
-    for file in beside:
-        uploads.start(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
-    _publish_collection(product.name, place)
-    item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
-    last = _written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE)
-    uploads.wait()
-    place.target.put(last.path, f"{prefix}/{item_name}", last.media_type, last.sha256)
-
-
-def _publish_collection(product_name: str, place: Workplace) -> None:
-    """See to it that the collection that items link to is there as this release makes it; all workers make the same."""
-    key = collection_key(product_name)
-    text = json.dumps(collection_of(product_name), indent=2)
-    folder, _, name = key.rpartition("/")
-    if name in place.target.names(folder) and place.target.read(key) == text.encode():
-        return
-    file = _written(place.work / name, text, COLLECTION_MEDIA_TYPE)
-    place.target.put(file.path, key, file.media_type, file.sha256)
-
-
-def _written(path: Path, text: str, media_type: str) -> WrittenFile:
-    try:
-        path.write_text(text)
-        return WrittenFile.of(path, media_type)
-    except OSError as error:
-        raise OutputError(f"can't write {path.name}: {error}") from error
 
 
 @contextmanager

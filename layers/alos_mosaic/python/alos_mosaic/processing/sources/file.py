@@ -47,6 +47,10 @@ class FileSource:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def local_path(self, path: str) -> Path:
+        """Return where a file lies, to be read in place."""
+        return self._root / path
+
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the file's bytes from offset ``start`` on to ``sink``, piece by piece."""
         with as_unavailable(f"{self.url}/{path}", (OSError,)), (self._root / path).open("rb") as file:

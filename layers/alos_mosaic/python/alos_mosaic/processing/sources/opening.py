@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.ftp import FtpSource
-from alos_mosaic.processing.sources.https import HttpsSource
 from alos_mosaic.processing.sources.protocol import Source, SourceAccess
+from alos_mosaic.processing.uris import shown_uri, split_uri
 from alos_mosaic.settings import check_plain_login
 
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -24,7 +24,7 @@ def open_source(url: str, access: SourceAccess | None = None) -> Source:
     recorded), and for credentials on their way over an unencrypted connection that nobody allowed.
     """
     access = access or SourceAccess()
-    parts = _split(url)
+    parts = split_uri(url)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileSource(Path(unquote(parts.path)))
     if not parts.hostname:
@@ -32,35 +32,22 @@ def open_source(url: str, access: SourceAccess | None = None) -> Source:
     check_plain_login(url, access.credentials is not None, access.allow_plain_login)
     if parts.scheme in ("ftp", "ftps"):
         return FtpSource(url, access)
-    if parts.scheme == "https":
-        return HttpsSource(url, access)
-    if parts.scheme == "http":
-        if parts.hostname not in LOOPBACK_HOSTS:
+    # A tile is made in seconds; what other schemes need is not waited for.
+    if parts.scheme in ("http", "https"):
+        from alos_mosaic.processing.sources.https import HttpsSource  # noqa: PLC0415
+
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise InvalidRequestError(
                 f"http://{parts.hostname} could be read and changed on the way; use https:// (http:// is for servers "
                 "on this machine)"
             )
         return HttpsSource(url, access)
     if parts.scheme == "s3":
-        from alos_mosaic.processing.sources.s3 import S3Source  # noqa: PLC0415 - boto3 takes a third of a second
+        from alos_mosaic.processing.sources.s3 import S3Source  # noqa: PLC0415
 
         return S3Source(url, access)
     raise _not_a_source(url)
 
 
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise _not_a_source(url) from error
-    if "@" in parts.netloc:
-        raise InvalidRequestError("credentials don't belong into the source's URL, where logs would show them")
-    if parts.query or parts.fragment:
-        raise InvalidRequestError("a source's URL has neither query nor fragment: what they hold would be recorded")
-    return parts
-
-
 def _not_a_source(url: str) -> InvalidRequestError:
-    shown = "this" if "@" in url else repr(url)
-    return InvalidRequestError(f"{shown} is no source; one looks like {_EXAMPLES}")
+    return InvalidRequestError(f"{shown_uri(url)} is no source; one looks like {_EXAMPLES}")
