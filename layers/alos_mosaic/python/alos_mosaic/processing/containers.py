@@ -243,7 +243,7 @@ def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
             _check(info)
             with directory.open(info) as file:
                 if info.compress_type == zipfile.ZIP_DEFLATED:
-                    # zipfile goes on checking headers, lengths and the CRC; ISA-L only inflates, in two thirds of the time.
+                    # zipfile checks headers, lengths and the CRC; ISA-L inflates, in two thirds of the time.
                     file._decompressor = isal_zlib.decompressobj(-zlib.MAX_WBITS)  # type: ignore[attr-defined]
                 yield Entry(_bare(info.filename), info.file_size, _Chunked(cast("Content", file)))
 
