@@ -14,6 +14,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
 from alos_mosaic import inventory
+from alos_mosaic.costs import Architecture
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 CDK_JSON: Final = REPOSITORY / "cdk.json"
@@ -22,6 +23,10 @@ _LAYER_FOLDER: Final = "layers/alos_mosaic"
 _PACKAGE: Final = "python/alos_mosaic"
 _PACKAGE_DATA: Final = (f"{_PACKAGE}/py.typed", f"{_PACKAGE}/{inventory.FILE_NAME}")
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
+_PLATFORMS: Final = {
+    Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,
+    Architecture.ARM64: ecr_assets.Platform.LINUX_ARM64,
+}
 
 
 def layer_code() -> lambda_.Code:
@@ -42,14 +47,14 @@ def zip_code(name: str) -> lambda_.Code:
     )
 
 
-def image_code() -> lambda_.DockerImageCode:
+def image_code(architecture: Architecture) -> lambda_.DockerImageCode:
     """Return the tile Lambda's image, built from its Dockerfile where the stack is deployed."""
     return lambda_.DockerImageCode.from_image_asset(
         str(REPOSITORY),
         file=f"{_IMAGE_FOLDER}/Dockerfile",
         # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
         cmd=[handler("process_tile")],
-        platform=ecr_assets.Platform.LINUX_AMD64,
+        platform=_PLATFORMS[architecture],
         exclude=_only(
             f"{_IMAGE_FOLDER}/Dockerfile",
             f"{_IMAGE_FOLDER}/requirements.txt",

@@ -13,9 +13,10 @@ from typing import Any, Final, Self, get_type_hints
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
+from alos_mosaic.costs import Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
-from alos_mosaic.grid import tiles_of_region
+from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
 
 NAMESPACE: Final = "alos-mosaic:"
 
@@ -27,6 +28,8 @@ CHILD_OUTPUT: Final = "{},"
 
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
+_CHEAPEST: Final = cheapest(CELLS_PER_TILE)
+"""What makes a full tile for the least money (docs/cost.md)."""
 
 
 class ConfigError(ValueError):
@@ -49,8 +52,10 @@ class StackConfig:
     """Whether that password may travel unencrypted, as it does over ftp://."""
     requester_pays: bool = False
     """Whether this account pays for what is read from an s3:// source."""
-    memory_mib: int = 4096
-    """Memory of the tile Lambda: one vCPU per 1769 MiB."""
+    memory_mib: int = _CHEAPEST.memory_mib
+    """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
+    architecture: str = _CHEAPEST.architecture.value
+    """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
     ephemeral_storage_mib: int = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
     cell_pixels: int = 4500
@@ -153,6 +158,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "source_uri": _matches(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password"),
     "source_secret_name": _matches(r"[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN"),
     "memory_mib": _between(128, 10_240),
+    "architecture": (lambda name: name in tuple(Architecture), " or ".join(Architecture)),
     "ephemeral_storage_mib": _between(512, 10_240),
     "cell_pixels": _between(1, 4500),
     "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),

@@ -11,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from alos_mosaic import naming
+from alos_mosaic.costs import Architecture
 from alos_mosaic.settings import SeedSettings, SummarySettings, TileSettings
 from infra import assets
 from infra.config import StackConfig
@@ -21,6 +22,10 @@ TILE_TIMEOUT: Final = cdk.Duration.minutes(15)
 """Lambda's longest."""
 
 _RUNTIME: Final = lambda_.Runtime.PYTHON_3_13
+_ARCHITECTURES: Final = {
+    Architecture.X86_64: lambda_.Architecture.X86_64,
+    Architecture.ARM64: lambda_.Architecture.ARM_64,
+}
 _RUNTIME_REASON: Final = (
     "One Python for all functions: 3.13 is the base of the tile image, which its pinned wheels were checked for. "
     "A newer one is a change of the Dockerfile, the pins and this line together."
@@ -84,6 +89,7 @@ class Functions(Construct):
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
         )
+        architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
         self._allow_publishing(role)
         if config.source_uri.startswith("s3://"):
@@ -93,7 +99,8 @@ class Functions(Construct):
         return lambda_.DockerImageFunction(
             self,
             "ProcessTile",
-            code=assets.image_code(),
+            code=assets.image_code(architecture),
+            architecture=_ARCHITECTURES[architecture],
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
             timeout=TILE_TIMEOUT,
@@ -174,6 +181,7 @@ class Functions(Construct):
             self,
             name,
             runtime=_RUNTIME,
+            architecture=lambda_.Architecture.X86_64,
             handler=assets.handler(folder),
             code=assets.zip_code(folder),
             layers=[self._layer],
@@ -208,7 +216,6 @@ class Functions(Construct):
         return {
             "role": role,
             "log_group": log_group,
-            "architecture": lambda_.Architecture.X86_64,
             # A run that is under way goes on with the version it started with, also when the next one is deployed.
             "current_version_options": lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN),
         }

@@ -38,6 +38,7 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("memory_mib", "lots", "memory_mib is 'lots'; expected is a whole number"),
         ("memory_mib", True, "memory_mib is True; expected is a whole number"),
         ("memory_mib", 20_000, "memory_mib is 20000; expected is a number from 128 to 10240"),
+        ("architecture", "riscv", "architecture is 'riscv'; expected is x86_64 or arm64"),
         ("failure_limit_percent", "nan", "failure_limit_percent is nan; expected is a number from 0 to 100"),
         ("absent_limit_percent", 101, "absent_limit_percent is 101.0; expected is a number from 0 to 100"),
         ("output_bucket_name", "My_Bucket", "output_bucket_name is 'My_Bucket'; expected is the name of an S3 bucket"),
