@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
+import sys
 import threading
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +52,9 @@ class JaxaServer:
     Anonymous unless there is an account. ``max_connections`` counts control connections; the next one is turned away
     with 421. ``bytes_per_second`` throttles each transfer, in bursts of about that many bytes. With a ``certificate``
     (a PEM file that holds its key, too) it is an FTPS server: nothing goes without TLS, and there is no throttle.
-    ``lacks`` names commands, in capitals, that it does not understand.
+    ``lacks`` names commands, in capitals, that it does not understand. ``breaks`` are bytes after which it hangs up,
+    one for each transfer of a file from the first on; those that are longer than a transfer do nothing. With
+    ``keeps_quiet`` it never says that a transfer is complete: it hangs up instead.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class JaxaServer:
         port: int = 0,
         certificate: Path | None = None,
         lacks: Collection[str] = (),
+        breaks: Iterable[int] = (),
+        keeps_quiet: bool = False,
     ) -> None:
         self.commands: list[Command] = []
         """Every command since the start, in the order of arrival."""
@@ -73,6 +78,8 @@ class JaxaServer:
         self._wanted_port = port
         self._certificate = certificate
         self._lacks = frozenset(lacks)
+        self._breaks = iter(breaks)
+        self._keeps_quiet = keeps_quiet
         self._stopping = threading.Event()
         self._server: FTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -139,7 +146,8 @@ class JaxaServer:
 
         class Handler(FTPHandler):  # type: ignore[misc]
             authorizer = self._authorizer
-            dtp_handler = _data_handler(self._bytes_per_second)
+            dtp_handler = _data_handler(self._bytes_per_second, self._breaks, self._keeps_quiet)
+            use_sendfile = False  # what is sent is counted
             auth_failed_timeout = 0
 
             def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
@@ -170,9 +178,29 @@ def _authorizer(folder: Path, account: Account | None) -> DummyAuthorizer:
     return authorizer
 
 
-def _data_handler(bytes_per_second: int) -> type[DTPHandler]:
+def _data_handler(bytes_per_second: int, breaks: Iterator[int], keeps_quiet: bool) -> type[DTPHandler]:
     class DataHandler(ThrottledDTPHandler if bytes_per_second else DTPHandler):  # type: ignore[misc]
         write_limit = bytes_per_second
+        left: int | None = None
+
+        def send(self, data: bytes) -> int:
+            if self.file_obj is None:  # a listing
+                return int(super().send(data))
+            if self.left is None:
+                self.left = next(breaks, sys.maxsize)
+            sent = int(super().send(data[: self.left]))
+            self.left -= sent
+            if not self.left:
+                self.cmd_channel.close()  # and this connection with it
+            return sent
+
+        def close(self) -> None:
+            is_file = self.file_obj is not None
+            if is_file and keeps_quiet:
+                self._resp = ()
+            super().close()
+            if is_file and keeps_quiet:
+                self.cmd_channel.close()
 
     return DataHandler
 

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from alos_mosaic.grid import Grid
+from alos_mosaic.processing import download
 from alos_mosaic.processing.pipeline import Workplace
 from alos_mosaic.processing.publish import FileTarget
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try broken transfers again at once."""
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import socket
 import threading
@@ -148,7 +149,7 @@ def test_silence_is_unavailable(tmp_path: Path) -> None:
 
 @contextmanager
 def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]:
-    """Serve one client with fixed answers by command; what answers 150 sends ``data`` and closes its connection."""
+    """Serve clients with fixed answers by command; what answers 150 sends ``data`` and closes its connection."""
     control, passive = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     passive_port = passive.getsockname()[1]
     known = {
@@ -158,7 +159,14 @@ def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]
     }  # fmt: skip
 
     def serve() -> None:
-        connection, _ = control.accept()
+        while True:
+            try:
+                connection, _ = control.accept()
+            except OSError:  # closed: that's all
+                return
+            threading.Thread(target=serve_one, args=(connection,), daemon=True).start()
+
+    def serve_one(connection: socket.socket) -> None:
         with connection, connection.makefile("rw", newline="\r\n") as lines:
             print("220 hello", file=lines, flush=True)
             for line in lines:
@@ -183,9 +191,8 @@ def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ({}, "500 bytes came of 1000"),
+        ({}, "0 bytes came of 1000"),
         ({"after": "426 connection closed"}, "426"),
-        ({"SIZE": "213 499"}, "more bytes come than the 499"),
         ({"RETR": "550 permission denied"}, "550"),
         ({"RETR": "425 can't open"}, "425"),
         ({"RETR": "450 busy"}, "450"),
@@ -198,8 +205,55 @@ def scripted_server(answers: dict[str, str], data: bytes = b"") -> Iterator[str]
 def test_whatever_stands_between_us_and_the_bytes_is_unavailable(
     answers: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
-    with scripted_server(answers, b"x" * 500) as url, pytest.raises(SourceUnavailableError, match=reason):
+    with scripted_server(answers) as url, pytest.raises(SourceUnavailableError, match=reason):
         fetched(url, tmp_path)
+
+
+def test_more_bytes_than_were_announced_are_another_file(tmp_path: Path) -> None:
+    with (
+        scripted_server({"SIZE": "213 499"}, b"x" * 500) as url,
+        pytest.raises(SourceUnavailableError, match="more bytes come than the 499"),
+    ):
+        fetched(url, tmp_path)
+
+
+def test_a_transfer_that_breaks_goes_on_where_it_stopped(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    content = archive.read_bytes()
+    with JaxaServer(mirror, breaks=[100, 2000, 1]) as server:
+        found = fetched(server.url, tmp_path)
+        starts = [command.argument for command in server.commands if command.name == "REST"]
+    assert starts == ["100", "2100", "2101"]
+    assert (tmp_path / archive.name).read_bytes() == content
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_transfer_without_its_last_word_is_whole(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    with JaxaServer(mirror, keeps_quiet=True) as server:
+        assert fetched(server.url, tmp_path).size_bytes == archive.stat().st_size
+        assert "REST" not in server.names()
+
+
+def test_breaks_without_a_byte_in_between_end_it(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    with (
+        JaxaServer(mirror, breaks=[100], lacks=["REST"]) as server,
+        pytest.raises(SourceUnavailableError, match="not understood"),
+    ):
+        fetched(server.url, tmp_path)
+    assert server.names().count("RETR") == 1
+
+
+def test_a_file_that_changes_meanwhile_is_another_file(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    def change(*_: object) -> float:
+        archive.write_bytes(archive.read_bytes() + b"more")
+        return 0.0
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        JaxaServer(mirror, breaks=[100]) as server,
+        pytest.raises(SourceUnavailableError, match="has changed while it was fetched"),
+    ):
+        patch.setattr(random, "uniform", change)
+        fetched(server.url, tmp_path)
 
 
 @pytest.mark.parametrize("answer", ["502 what?", "213 yesterday"])

@@ -1,4 +1,7 @@
-"""Fetching: archives come here one after the other in the background, and can be read while they still come."""
+"""Fetching: archives come here one after the other in the background, and can be read while they still come.
+
+A transfer that breaks goes on where it stopped (REST, Range) as long as bytes still come.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import io
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +24,7 @@ from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
 from alos_mosaic.processing.sources.file import FileSource
-from alos_mosaic.processing.sources.protocol import Source
+from alos_mosaic.processing.sources.protocol import Sink, Source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BUFFER_BYTES: Final = 1 << 20
+_FRUITLESS_LIMIT: Final = 3
+"""Attempts in a row that bring not a byte end a transfer: the workflow's retries wait longer than we should here."""
+_PAUSE_SECONDS: Final = 2.0
+"""At most so long before the first attempt anew, doubled each time and chosen at random, so that workers scatter."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Archive:
 
 class _StoppedError(Exception):
     """Ends a transfer from inside its sink: nobody wants the rest."""
+
+
+class _OtherFileError(SourceUnavailableError):
+    """What comes is not the file that was found, so what is here already is worth nothing."""
 
 
 class Download:
@@ -92,24 +104,28 @@ class Download:
                 raise self._failure
             return position is not None and self.received > position
 
-    def run(self, source: Source, stop: threading.Event) -> None:
-        """Transfer the archive; what goes wrong is for who reads it."""
+    def run(self, source: Source, stop: threading.Event, is_broken: bool) -> bool:
+        """Transfer the archive; what goes wrong is for who reads it.
+
+        ``is_broken`` says that the source has to be connected anew, first; what is returned says the same of the next.
+        """
         start = time.perf_counter()
         try:
-            self._transfer(source, stop)
+            return self._transfer(source, stop, is_broken)
         except Exception as error:  # noqa: BLE001 - it is raised where the archive is read
             self._failure = error
+            return True
         finally:
             with self._changed:
                 self.seconds = time.perf_counter() - start
                 self._is_over = True
                 self._changed.notify_all()
 
-    def _transfer(self, source: Source, stop: threading.Event) -> None:
-        size_bytes = self.found.remote.size_bytes
-        logger.info("Fetching archive", extra={"url": self.url, "size_bytes": size_bytes})
+    def _transfer(self, source: Source, stop: threading.Event, is_broken: bool) -> bool:
+        remote = self.found.remote
+        logger.info("Fetching archive", extra={"url": self.url, "size_bytes": remote.size_bytes})
         if isinstance(source, FileSource):
-            self.path = source.local_path(self.found.remote.path)
+            self.path = source.local_path(remote.path)
         else:
             self._is_fetched = True
         with _Output(self.path) if self._is_fetched else nullcontext() as file:
@@ -117,8 +133,8 @@ class Download:
             def sink(chunk: bytes) -> None:
                 if stop.is_set():
                     raise _StoppedError
-                if self.received + len(chunk) > size_bytes:
-                    raise SourceUnavailableError(f"{self.url}: more bytes come than the {size_bytes} it should have")
+                if self.received + len(chunk) > remote.size_bytes:
+                    raise _OtherFileError(f"{self.url}: more bytes come than the {remote.size_bytes} it should have")
                 if file is not None:
                     file.write(chunk)
                 self._checksum.update(chunk)
@@ -126,9 +142,48 @@ class Download:
                     self.received += len(chunk)
                     self._changed.notify_all()
 
-            source.read(self.found.remote.path, sink)
-        if self.received != size_bytes:
-            raise SourceUnavailableError(f"{self.url}: {self.received} bytes came of {size_bytes}")
+            return self._read_to_the_end(source, sink, stop, is_broken)
+
+    def _read_to_the_end(self, source: Source, sink: Sink, stop: threading.Event, is_broken: bool) -> bool:
+        """Read what is still to come, anew after each break that came after some bytes; return if it is broken now."""
+        fruitless = 0
+        while True:
+            before = self.received
+            try:
+                if is_broken:
+                    self._reconnect(source)
+                source.read(self.found.remote.path, sink, before)
+                self._check_length()
+            except _OtherFileError:
+                raise
+            except SourceUnavailableError as error:
+                is_broken = True
+                # A connection that is idle while its data flows may be dropped on the way, and its last word with it.
+                if self.received == self.found.remote.size_bytes:
+                    return is_broken
+                fruitless = 0 if self.received > before else fruitless + 1
+                if fruitless == _FRUITLESS_LIMIT or stop.wait(_pause_seconds(fruitless)):
+                    raise
+                facts = {"url": self.url, "received_bytes": self.received, "cause": str(error)}
+                logger.warning("Transfer broke, going on", extra=facts)
+            else:
+                return False
+
+    def _check_length(self) -> None:
+        expected = self.found.remote.size_bytes
+        if self.received != expected:
+            raise SourceUnavailableError(f"{self.url}: {self.received} bytes came of {expected}")
+
+    def _reconnect(self, source: Source) -> None:
+        """Connect anew, and see to it that it is still the same file."""
+        remote = self.found.remote
+        source.reconnect()
+        if source.stat(remote.path) != remote:
+            raise _OtherFileError(f"{self.url} has changed while it was fetched")
+
+
+def _pause_seconds(fruitless: int) -> float:
+    return random.uniform(0, _PAUSE_SECONDS * 2**fruitless)  # noqa: S311 - it scatters workers, it hides nothing
 
 
 class Downloads:
@@ -152,8 +207,9 @@ class Downloads:
         return iter(self._downloads)
 
     def _run(self) -> None:
+        is_broken = False
         for download in self._downloads:
-            download.run(self._source, self._stop)
+            is_broken = download.run(self._source, self._stop, is_broken)
 
 
 class _GrowingFile(io.RawIOBase):

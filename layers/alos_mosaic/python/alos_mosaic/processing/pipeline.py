@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 _DOCUMENTS: Final = "alos_mosaic.processing.documents"
 """Loading it, GDAL and pystac with it, takes half a second, in which the archive can already come."""
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the interpreter from others that want it. By default it is ten times as long, longer
+than it takes to decompress a piece of the archive: while modules load, that would come to a stand."""
 _BANDS_AT_ONCE: Final = 2
 """Files written at the same time: more would need more disk beside the blocks they are made of."""
 
@@ -82,6 +86,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     with stopwatch.stage("check"):
         if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     threading.Thread(target=import_module, args=(_DOCUMENTS,), name="load").start()
     recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
     with ExitStack() as context:

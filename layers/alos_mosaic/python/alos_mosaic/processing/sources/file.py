@@ -57,3 +57,6 @@ class FileSource:
             file.seek(start)
             while chunk := file.read(CHUNK_BYTES):
                 sink(chunk)
+
+    def reconnect(self) -> None:
+        """Do nothing: there is no connection."""

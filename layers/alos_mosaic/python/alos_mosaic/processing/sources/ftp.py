@@ -79,12 +79,11 @@ class FtpSource:
         self._credentials = access.credentials
         self._has_mlsd: bool | None = None
         """None until the server was asked."""
+        self._timeout_seconds, self._context = access.timeout_seconds, None
         if parts.scheme == "ftps":
-            context = ssl.create_default_context(cafile=access.ca_file)
-            context.sslsocket_class = _TlsSocket
-            self._ftp: ftplib.FTP = _FtpTls(context=context, timeout=access.timeout_seconds, encoding="latin-1")
-        else:
-            self._ftp = ftplib.FTP(timeout=access.timeout_seconds, encoding="latin-1")  # noqa: S321 - JAXA serves so
+            self._context = ssl.create_default_context(cafile=access.ca_file)
+            self._context.sslsocket_class = _TlsSocket
+        self._ftp = self._client()
 
     def __enter__(self) -> Self:
         try:
@@ -137,6 +136,17 @@ class FtpSource:
         """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
         with self._as_unavailable(path):
             self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
+
+    def reconnect(self) -> None:
+        """Hang up and log in again."""
+        self._ftp.close()
+        self._ftp = self._client()
+        self.__enter__()
+
+    def _client(self) -> ftplib.FTP:
+        if self._context is None:
+            return ftplib.FTP(timeout=self._timeout_seconds, encoding="latin-1")  # noqa: S321 - JAXA serves so
+        return _FtpTls(context=self._context, timeout=self._timeout_seconds, encoding="latin-1")
 
     def _listed(self, path: str) -> list[str]:
         """Return what a folder holds. What MLSD refuses, NLST is asked for: its answers are the ones that are known.

@@ -75,6 +75,10 @@ class HttpsSource:
             for chunk in answer.stream(CHUNK_BYTES, decode_content=False):
                 sink(chunk)
 
+    def reconnect(self) -> None:
+        """Forget the connections; the next question opens another."""
+        self._pool.clear()
+
     @contextmanager
     def _answer(
         self, method: str, path: str, headers: dict[str, str] | None = None

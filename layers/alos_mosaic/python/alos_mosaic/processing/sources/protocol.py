@@ -79,5 +79,8 @@ class Source(AbstractContextManager["Source"], Protocol):
         """Hand the file's bytes from offset ``start`` on to ``sink``.
 
         A source that can't begin there raises: it never hands out other bytes. A sink that raises ends the transfer;
-        the source is good for nothing but closing then.
+        the source is good for nothing but closing then, or connecting anew.
         """
+
+    def reconnect(self) -> None:
+        """Connect anew, after a failure has left the connection good for nothing; never a second one beside it."""

@@ -78,6 +78,9 @@ class S3Source:
         paginator = self._client.get_paginator("list_objects_v2")
         yield from paginator.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/", **self._payer)
 
+    def reconnect(self) -> None:
+        """Do nothing: the client connects as it needs to."""
+
     def _as_unavailable(self, path: str) -> AbstractContextManager[None]:
         return as_unavailable(f"{self.url}/{path}", (BotoCoreError, ClientError, OSError))
 
