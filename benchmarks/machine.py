@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
-
-import psutil
 
 _PACKAGES: Final = ("alos-mosaic", "isal", "numpy", "rasterio", "rio-cogeo", "imagecodecs", "tifffile")
 _CPU_INFO: Final = Path("/proc/cpuinfo")
@@ -32,15 +31,15 @@ class Machine:
     """Processes that ran or waited to, averaged over the minute before."""
 
 
-def this_machine() -> Machine:
-    """Describe this machine, now."""
+def this_machine(packages: Iterable[str] = _PACKAGES) -> Machine:
+    """Describe this machine, now, with the versions of packages that decide about the numbers."""
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions={name: version(name) for name in _PACKAGES},
+        versions={name: version(name) for name in packages},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         load_at_start=os.getloadavg()[0],
     )

@@ -1,0 +1,1 @@
+"""What a run costs beside its tiles: seeding, summing up, and a whole run whose worker does nothing."""
