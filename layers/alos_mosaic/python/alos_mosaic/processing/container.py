@@ -89,7 +89,10 @@ def container(levels: Sequence[Level], raster: Raster, read: Callable[[Spilled],
         for place in level.places:
             if place is not None:
                 block = read(place)
-                yield struct.pack("<I", len(block)) + block + block[-4:]
+                # Piece by piece: to put them together would be to copy the whole file once more.
+                yield struct.pack("<I", len(block))
+                yield block
+                yield block[-4:]
 
 
 def _head(levels: Sequence[_Placed], raster: Raster) -> bytes:

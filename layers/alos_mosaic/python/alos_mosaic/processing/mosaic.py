@@ -41,8 +41,8 @@ _WAITING_LIMIT_BYTES: Final = 512 << 20
 waits as a rule; one that holds all masks last is read all the same, by way of the disk."""
 _BLOCKS_IN_MEMORY_BYTES: Final = 96 << 20
 """Compressed blocks of one band that need not go to disk: those of some six cells."""
-_TASKS_AHEAD: Final = 2
-"""Members that are decompressed while all threads are busy."""
+_TASKS_AHEAD: Final = 6
+"""Members that are decompressed while all threads are busy: enough for the half second in which GDAL loads."""
 
 
 @dataclass(frozen=True)
