@@ -80,7 +80,9 @@ test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
 	$(VENV)-bench/bin/python -m pytest -c tests/benchmarks/pytest.ini --rootdir . tests/benchmarks
 
 .PHONY: bench-smoke
-bench-smoke: $(VENV)-bench/.done ## The same, once, over one cell and the fast contenders: does it still run?
+bench-smoke: $(VENV)-bench/.done $(VENV)/.done ## All of these, small and once: do they still run?
+	$(VENV)/bin/python -m benchmarks.orchestration --tiles 1 --summarised 200 --results build/bench/smoke/orchestration.json
+	$(VENV)-bench/bin/python -m benchmarks.warm --tiles 2 --cells 1 --forms envi --results build/bench/smoke/warm.json
 	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \
 		--contenders gdal-deflate ours ours-zstd floor floor-zstd
 

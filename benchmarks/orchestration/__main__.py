@@ -35,7 +35,7 @@ _RESULTS: Final = Path(__file__).parents[1] / "results" / "orchestration.json"
 _IDLE: Final = "benchmarks.orchestration.idle.lambda_handler"
 _BUCKET: Final = "bench-runs"
 _PACKAGES: Final = ("alos-mosaic", "boto3", "ministack", "awslambdaric")
-_RESULTS_SUMMARISED: Final = 12_600
+_SUMMARISED: Final = 12_600
 _WRITERS: Final = 16
 _TIME_LIMIT_SECONDS: Final = 3600
 _MAX_CONCURRENCY: Final = 8
@@ -46,6 +46,7 @@ def main() -> None:
     """Measure, print a table, write JSON; exit with 1 if a run's counts are wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=10_000, help="of the run of idle workers, at least")
+    parser.add_argument("--summarised", type=int, default=_SUMMARISED, help="results that are summed up, at most")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     options = parser.parse_args()
     console = Console(width=120, highlight=False)
@@ -54,7 +55,7 @@ def main() -> None:
         report = {
             "machine": asdict(this_machine(_PACKAGES)),
             "seed": _seed(cloud),
-            "summarise": _summarise(cloud),
+            "summarise": _summarise(cloud, options.summarised),
             "run": _run(cloud, Path(name), _years_of(options.tiles)),
         }
     _print(report, console)
@@ -87,11 +88,11 @@ def _seed(cloud: Cloud) -> dict[str, Any]:
     return {**told, "tiles": told.pop("answer")["count"]}
 
 
-def _summarise(cloud: Cloud) -> dict[str, Any]:
+def _summarise(cloud: Cloud, count: int) -> dict[str, Any]:
     """Sum up a run of as many tiles as a decade of the globe has."""
     known = tiles_to_seed(RunRequest.from_input({"years": list(known_years())}, "global"))
     more = [TileYear(2021, tile.tile) for tile in known]
-    tiles = [*known, *more][:_RESULTS_SUMMARISED]
+    tiles = [*known, *more][:count]
     run, s3 = "summarised", cloud.client("s3")
     s3.put_object(Bucket=_BUCKET, Key=manifest_key(run), Body=json.dumps([tile.to_dict() for tile in tiles]).encode())
 
