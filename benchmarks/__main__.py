@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.archives import FORMS, TILE, ArchiveSpec
 from benchmarks.chart import draw_chart
-from benchmarks.contenders import CONTENDERS, FLOOR, OURS, REFERENCE, Assignment, Contender, available
+from benchmarks.contenders import CONTENDERS, FLOOR, OTHER, OURS, REFERENCE, Assignment, Contender, available
 from benchmarks.machine import this_machine
 from benchmarks.measuring import Usage, measure
 from benchmarks.results import Case, Entry, Measurement, Report
@@ -26,6 +26,8 @@ from benchmarks.table import print_report
 
 _RESULTS: Final = Path(__file__).with_name("results")
 _READ_BYTES: Final = 1 << 24
+_MANY_CELLS: Final = 4
+"""Above so many, only ours and the floors are repeated: the others take minutes each, and vary little by it."""
 _WIDTH: Final = 150
 """Columns of the tables, also where the output goes to a file."""
 
@@ -58,6 +60,8 @@ def _run_case(plan: Plan, spec: ArchiveSpec, archive: Path, outputs: Path, repor
     case = Case(spec.form, spec.cells, spec.raw_bytes, archive.stat().st_size, {}, {})
     for repeat in range(plan.repeats):
         for contender in plan.contenders:
+            if repeat and contender.kind == OTHER and spec.cells > _MANY_CELLS:
+                continue
             with (
                 _fresh_folder(outputs / contender.name, keep=repeat == 0) as out,
                 _fresh_folder(plan.work / "work") as work,
