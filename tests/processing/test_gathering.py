@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.layouts import LAYOUTS
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing import mosaic
+from alos_mosaic.processing import gathering
+from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.results import State, TileResult
 from local.archives import (
@@ -217,7 +219,7 @@ def test_a_cells_archive_that_holds_another_cell_does_not_count(
         process(place())
 
 
-@pytest.mark.parametrize("order", ["bands first", "masks last", "shuffled"])
+@pytest.mark.parametrize("order", ["bands first", "masks last", "headers last", "shuffled"])
 @pytest.mark.parametrize("limit", [0, 2000, 1 << 30])
 def test_members_may_come_in_any_order_whatever_may_wait_in_memory(
     place: MakePlace,
@@ -229,12 +231,13 @@ def test_members_may_come_in_any_order_whatever_may_wait_in_memory(
     limit: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mosaic, "_WAITING_LIMIT_BYTES", limit)
+    monkeypatch.setattr(gathering, "Buffers", partial(Buffers, limit))
     files = [file for pixels in made for file in members(pixels, YEAR)]
     luck = random.Random(1)
     keys = {
         "bands first": lambda file: file[0].split("_", 2)[2],
         "masks last": lambda file: "mask" in file[0],
+        "headers last": lambda file: file[0].endswith(".hdr"),
         "shuffled": lambda _: luck.random(),
     }
     write_archive(
@@ -243,4 +246,4 @@ def test_members_may_come_in_any_order_whatever_may_wait_in_memory(
     here = place()
     assert process(here).state is State.PUBLISHED
     assert_published(published, made, grid)
-    assert not list(here.work.rglob("waiting.members"))
+    assert not list(here.work.rglob("waiting-*"))

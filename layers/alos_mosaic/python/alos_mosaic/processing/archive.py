@@ -21,7 +21,7 @@ from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputE
 from alos_mosaic.grid import CELLS_PER_TILE, Cell, Grid
 from alos_mosaic.messages import TileYear
 from alos_mosaic.naming import MemberName, parse_member, parse_sidecar
-from alos_mosaic.processing.buffers import Buffers
+from alos_mosaic.processing.buffers import Buffers, Parked
 from alos_mosaic.processing.containers import Allowance, Entry, entries
 
 _HEADER_LIMIT_BYTES: Final = 1 << 16
@@ -78,7 +78,7 @@ class Unpacking:
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
     _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
     """File name, size and CRC-32 by cell, band code and extension."""
-    _halves: dict[tuple[Cell, str], tuple[str, bytearray]] = field(default_factory=dict)
+    _halves: dict[tuple[Cell, str], tuple[str, Parked]] = field(default_factory=dict)
     """Raw files without their headers yet, and headers without their raw files."""
 
     def members(self, archive: IO[bytes], name: str) -> Iterator[Member]:
@@ -148,9 +148,10 @@ class Unpacking:
             return
         key = (name.cell, name.band_code)
         if key not in self._halves:
-            self._halves[key] = (entry.name, content)
+            self._halves[key] = (entry.name, self.buffers.park(content, self.folder))
             return
-        other_name, other = self._halves.pop(key)
+        other_name, parked = self._halves.pop(key)
+        other = self.buffers.unpark(parked)
         if name.extension == ".hdr":
             yield Member(name, other_name, other, bytes(content))
         else:

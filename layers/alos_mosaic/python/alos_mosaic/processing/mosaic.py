@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
@@ -23,9 +23,9 @@ from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member
 from alos_mosaic.processing.blocks import DEFLATE, Codec
-from alos_mosaic.processing.buffers import Buffers
+from alos_mosaic.processing.buffers import Buffers, Parked
 from alos_mosaic.processing.pyramid import Pyramid
-from alos_mosaic.processing.spill import Spill, Spilled
+from alos_mosaic.processing.spill import Spill
 from alos_mosaic.processing.statistics import TileStatistics, tile_statistics
 from alos_mosaic.products import Product
 
@@ -36,9 +36,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 PackedBits = npt.NDArray[np.uint8]
 
-_WAITING_LIMIT_BYTES: Final = 512 << 20
-"""What may wait for masks in memory: three whole cells. Archives hold a cell's mask behind its other bands, so one cell
-waits as a rule; one that holds all masks last is read all the same, by way of the disk."""
 _BLOCKS_IN_MEMORY_BYTES: Final = 96 << 20
 """Compressed blocks of one band that need not go to disk: those of some six cells."""
 _TASKS_AHEAD: Final = 6
@@ -83,8 +80,8 @@ class _MergedCell:
     codes: set[str] = field(default_factory=set)
     masked: Future[PackedBits | None] | None = None
     """Where the mask is 0, as packed bits; None for nowhere."""
-    waiting: list[tuple[Member, Spilled | None]] = field(default_factory=list)
-    """Members that came ahead of the mask, with their content or the place where it lies."""
+    waiting: list[tuple[Member, Parked]] = field(default_factory=list)
+    """Members that came ahead of the mask, without their content, and where that is."""
 
 
 class Mosaic:
@@ -96,12 +93,13 @@ class Mosaic:
         self._recipe, self._folder, self._buffers = recipe, folder, buffers or Buffers()
         self._cells: dict[Cell, _MergedCell] = {}
         self._pyramids: dict[str, Pyramid] = {}
-        self._parked: Spill | None = None
-        self._waiting_bytes = self._values_under_nodata = 0
+        self._values_under_nodata = 0
         threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="merge")
         self._room = threading.Semaphore(threads + _TASKS_AHEAD)
-        self._tasks: list[Future[Any]] = []
+        self._running: set[Future[Any]] = set()
+        self._failure: BaseException | None = None
+        """What the first task raised that did not end well: nothing will come of this tile."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -109,33 +107,39 @@ class Mosaic:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for spill in (self._parked, *(pyramid.spill for pyramid in self._pyramids.values())):
-            if spill is not None:
-                spill.close()
+        for pyramid in self._pyramids.values():
+            pyramid.spill.close()
 
     def take(self, member: Member) -> None:
-        """Merge a member in the background, once for each cell and band; waits while there is too much to do."""
+        """Merge a member in the background, once for each cell and band; waits while there is too much to do.
+
+        Raises what went wrong with an earlier one beside a defect: :class:`OutputError` for a full disk.
+        """
         cell = self._cells.setdefault(member.name.cell, _MergedCell())
         code = member.name.band_code
         cell.codes.add(code)
         if code == MASK.code:
             cell.masked = self._submit(self._merge_mask, member)
-            for waiting, place in cell.waiting:
-                self._waiting_bytes -= 0 if place else len(waiting.content)
-                self._submit(self._merge, self._unparked(waiting, place), cell.masked)
+            for waiting, parked in cell.waiting:
+                content = self._buffers.unpark(parked)
+                self._submit(self._merge, replace(waiting, content=content), cell.masked)
             cell.waiting.clear()
         elif cell.masked is not None or MASK not in self._recipe.required:
             self._submit(self._merge, member, cell.masked)
         else:
-            cell.waiting.append(self._parked_if_many(member))
+            parked = self._buffers.park(member.content, self._folder)
+            cell.waiting.append((replace(member, content=bytearray()), parked))
 
     def finish(self) -> Merged | None:
         """Wait for all that was taken and compress the rest; None if there are :attr:`defects`.
 
         Raises :class:`~alos_mosaic.errors.OutputError` if the disk is full.
         """
-        for task in self._tasks:
-            task.result()
+        with self._lock:
+            running = tuple(self._running)
+        wait(running)
+        self._raise_failure()
+        self._buffers.drop()
         for name, cell in sorted(self._cells.items()):
             missing = [band.code for band in self._recipe.required if band.code not in cell.codes]
             if missing:
@@ -152,10 +156,24 @@ class Mosaic:
 
     def _submit(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> Future[T]:
         self._room.acquire()
+        self._raise_failure()
         task = self._pool.submit(work, *given, **named)
-        task.add_done_callback(lambda _: self._room.release())
-        self._tasks.append(task)
+        with self._lock:
+            self._running.add(task)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: Future[Any]) -> None:
+        """Forget a task: one that failed would keep its member as long as it is remembered."""
+        failure = None if task.cancelled() else task.exception()
+        with self._lock:
+            self._running.discard(task)
+            self._failure = self._failure or failure
+        self._room.release()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _merge_mask(self, member: Member) -> PackedBits | None:
         decoded = self._decoded(member)
@@ -213,18 +231,3 @@ class Mosaic:
                 resampling = self._recipe.resampling(band)
                 self._pyramids[band.code] = Pyramid(band, self._recipe.grid, resampling, spill, self._recipe.codec)
             return self._pyramids[band.code]
-
-    def _parked_if_many(self, member: Member) -> tuple[Member, Spilled | None]:
-        if self._waiting_bytes + len(member.content) <= _WAITING_LIMIT_BYTES:
-            self._waiting_bytes += len(member.content)
-            return member, None
-        if self._parked is None:
-            self._parked = Spill(self._folder / "waiting.members")
-        place = self._parked.write(member.content)
-        self._buffers.give_back(member.content)
-        return replace(member, content=bytearray()), place
-
-    def _unparked(self, member: Member, place: Spilled | None) -> Member:
-        if place is None or self._parked is None:
-            return member
-        return replace(member, content=bytearray(self._parked.read(place)))
