@@ -15,25 +15,25 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from math import isqrt
 from pathlib import Path
-from threading import Semaphore
-from typing import Any, Final, cast
+from threading import Semaphore, local
+from typing import Any, BinaryIO, Final, cast
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
-import tifffile
-from isal import igzip_threaded, isal_zlib
+import zstandard
+from isal import igzip, isal_zlib
 
 from alos_mosaic.bands import BANDS
 from alos_mosaic.naming import parse_member
+from alos_mosaic.processing.buffers import Buffers
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 Encode = Callable[[Pixels], bytes]
-Read = Callable[[], Pixels]
-"""Gives some rows of a raster; what it still has to decode, it decodes in the thread that calls it."""
+Read = Callable[[], tuple[Pixels, bytearray | None]]
+"""Gives some rows of a raster, decoded in the thread that calls it, and the buffer to be given back after use."""
 
 _BLOCK: Final = 500
 _TAR_BLOCK: Final = 512
@@ -43,10 +43,20 @@ _LEVELS: Final = 7
 _AHEAD: Final = 8
 """Strips decompressed and not compressed yet, of 4.5 MB at most."""
 
-ENCODERS: Final[dict[str, Encode]] = {
-    "deflate": lambda block: isal_zlib.compress(block, 1),
-    "zstd": lambda block: imagecodecs.zstd_encode(block, 1),
-}
+_READ_BYTES: Final = 1 << 17
+"""What is decompressed at once: it stays in the processor's cache."""
+_of_thread: Final = local()
+
+
+def _zstd(block: Pixels) -> bytes:
+    if not hasattr(_of_thread, "zstd"):
+        _of_thread.zstd = zstandard.ZstdCompressor(1)
+    compressed: bytes = _of_thread.zstd.compress(block)
+    return compressed
+
+
+ENCODERS: Final[dict[str, Encode]] = {"deflate": lambda block: isal_zlib.compress(block, 1), "zstd": _zstd}
+"""The engine's own."""
 
 
 def compress_strip(pixels: Pixels, encode: Encode) -> int:
@@ -62,43 +72,45 @@ def _compress_level(pixels: Pixels, encode: Encode) -> int:
     total = 0
     for left in range(0, pixels.shape[1], _BLOCK):
         window = pixels[:, left : left + _BLOCK]
-        block = np.empty(window.shape, window.dtype)
+        block = _scratch(window.dtype)[: window.size].reshape(window.shape)
         block[:, 0] = window[:, 0]
         np.subtract(window[:, 1:], window[:, :-1], out=block[:, 1:])
         total += len(encode(block))
     return total
 
 
-def _tar_strips(path: Path) -> Iterator[Read]:
-    """Yield strips of a tar's ENVI rasters, decompressed in a thread of its own while those before are compressed."""
-    with igzip_threaded.open(path, "rb", threads=1) as stream:
+def _scratch(dtype: np.dtype[Any]) -> Pixels:
+    """Return this thread's memory for a block."""
+    blocks: dict[str, Pixels] = _of_thread.__dict__
+    if dtype.name not in blocks:
+        blocks[dtype.name] = np.empty(_BLOCK * _BLOCK, dtype)
+    return blocks[dtype.name]
+
+
+def _tar_strips(path: Path, buffers: Buffers) -> Iterator[Read]:
+    """Yield strips of a tar's ENVI rasters, decompressed here while others compress those before."""
+    with path.open("rb", buffering=0) as file:
+        reader = igzip._IGzipReader(cast("BinaryIO", file), _READ_BYTES)
+        stream = BufferedReader(cast("RawIOBase", reader))
         while (head := stream.read(_TAR_BLOCK)).strip(b"\0"):
             info = tarfile.TarInfo.frombuf(head, "utf-8", "strict")
             name = parse_member(Path(info.name).name)
             if name is None or name.extension:
-                _filled(stream, info.size)
+                stream.read(info.size)
             else:
                 dtype = np.dtype(BANDS[name.band_code].dtype)
                 side = isqrt(info.size // dtype.itemsize)
                 for top in range(0, side, _BLOCK):
                     rows = min(_BLOCK, side - top)
-                    yield partial(_as_rows, _filled(stream, rows * side * dtype.itemsize), dtype, side)
-            _filled(stream, -info.size % _TAR_BLOCK)
+                    data = buffers.take(rows * side * dtype.itemsize)
+                    if stream.readinto(data) != len(data):
+                        raise EOFError("the tar ends in the middle of a member")
+                    yield partial(_as_rows, data, dtype, side)
+            stream.read(-info.size % _TAR_BLOCK)
 
 
-def _filled(stream: Any, size: int) -> bytearray:
-    data = bytearray(size)
-    view, position = memoryview(data), 0
-    while position < size:
-        count = stream.readinto(view[position:])
-        if not count:
-            raise EOFError("the tar ends in the middle of a member")
-        position += count
-    return data
-
-
-def _as_rows(data: bytearray, dtype: np.dtype[Any], columns: int) -> Pixels:
-    return np.frombuffer(data, dtype).reshape(-1, columns)
+def _as_rows(data: bytearray, dtype: np.dtype[Any], columns: int) -> tuple[Pixels, bytearray | None]:
+    return np.frombuffer(data, dtype).reshape(-1, columns), data
 
 
 def _zip_strips(path: Path) -> Iterator[Read]:
@@ -115,8 +127,10 @@ def _zip_strips(path: Path) -> Iterator[Read]:
 
 
 def _tiff_strips(data: bytes) -> Iterator[Read]:
+    import tifffile  # noqa: PLC0415 - nothing else needs it, and loading counts
+
     with tifffile.TiffFile(BytesIO(data)) as tiff:
-        page = cast(tifffile.TiffPage, tiff.pages[0])
+        page = cast("tifffile.TiffPage", tiff.pages[0])
         places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         rows = [memoryview(data)[offset : offset + count] for offset, count in places]
         for top in range(0, page.imagelength, _BLOCK):
@@ -125,24 +139,33 @@ def _tiff_strips(data: bytes) -> Iterator[Read]:
             yield partial(_decoded, chosen, is_lzw, np.dtype(page.dtype), page.imagewidth)
 
 
-def _decoded(rows: list[memoryview], is_lzw: bool, dtype: np.dtype[Any], columns: int) -> Pixels:
-    if not is_lzw:
-        return np.frombuffer(b"".join(rows), dtype).reshape(-1, columns)
-    size = columns * dtype.itemsize
-    pixels = bytearray()
-    for row in rows:
-        pixels += imagecodecs.lzw_decode(row, out=size)
-    return np.frombuffer(pixels, dtype).reshape(-1, columns)
+def _decoded(
+    rows: list[memoryview], is_lzw: bool, dtype: np.dtype[Any], columns: int
+) -> tuple[Pixels, bytearray | None]:
+    import imagecodecs  # noqa: PLC0415 - nothing else needs it, and loading counts
+
+    pixels = np.empty((len(rows), columns), dtype)
+    for row, decoded in zip(rows, pixels, strict=True):
+        if is_lzw:
+            imagecodecs.lzw_decode(row, out=decoded.view(np.uint8))
+        else:
+            decoded[:] = np.frombuffer(row, dtype)
+    return pixels, None
 
 
 def run(path: Path, codec: str) -> int:
     """Return the bytes of all blocks of an archive's rasters."""
-    strips = _zip_strips(path) if path.name.endswith(".zip") else _tar_strips(path)
+    buffers = Buffers()
+    strips = _zip_strips(path) if path.name.endswith(".zip") else _tar_strips(path, buffers)
     room, encode = Semaphore(_AHEAD + (os.cpu_count() or 1)), ENCODERS[codec]
 
     def work(read: Read) -> int:
         try:
-            return compress_strip(read(), encode)
+            pixels, buffer = read()
+            total = compress_strip(pixels, encode)
+            if buffer is not None:
+                buffers.give_back(buffer)
+            return total
         finally:
             room.release()
 
