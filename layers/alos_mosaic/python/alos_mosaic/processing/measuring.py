@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 logger = logging.getLogger(__name__)
 
 _STATUS: Final = Path("/proc/self/status")
 _HIGH_WATER: Final = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _CLEAR_REFS: Final = Path("/proc/self/clear_refs")
+_LOOK_SECONDS: Final = 0.25
+_STAT_BLOCK_BYTES: Final = 512
+"""What ``st_blocks`` counts in, whatever the file system's own blocks are."""
 _RESET_HIGH_WATER: Final = "5"
 """https://docs.kernel.org/filesystems/proc.html: resets the peak resident set size to the current one."""
 
@@ -37,22 +42,38 @@ class Stopwatch:
 
 
 class Peak:
-    """What this process holds in memory, and a folder on disk, at most since this was made."""
+    """What this process holds in memory, and a folder on disk, at most; as a context it keeps looking by itself."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.disk_bytes = 0
-        """The most that was measured: to be told ahead of every deletion, since in between a tile only adds."""
+        """The most that was seen."""
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._watch = threading.Thread(target=self._look_on, name="peak", daemon=True)
         with suppress(OSError):  # where that is not allowed, a warm process tells of its largest tile
             _CLEAR_REFS.write_text(_RESET_HIGH_WATER)
 
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+
     def measure_disk(self) -> None:
-        """Look at what lies in the folder now: bytes on disk, not lengths."""
+        """Look at what lies in the folder now: bytes on disk, not lengths. Worth it ahead of a deletion."""
         blocks = 0
-        for path in self._folder.rglob("*"):
-            with suppress(FileNotFoundError):
-                blocks += path.stat().st_blocks if path.is_file() else 0
-        self.disk_bytes = max(self.disk_bytes, 512 * blocks)
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                with suppress(FileNotFoundError):
+                    blocks += Path(folder, name).lstat().st_blocks
+        with self._lock:
+            self.disk_bytes = max(self.disk_bytes, _STAT_BLOCK_BYTES * blocks)
+
+    def _look_on(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            self.measure_disk()
 
     @property
     def memory_bytes(self) -> int:

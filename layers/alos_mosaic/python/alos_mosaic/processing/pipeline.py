@@ -90,6 +90,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     threading.Thread(target=import_module, args=(_DOCUMENTS,), name="load").start()
     recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
     with ExitStack() as context:
+        context.enter_context(peak)
         try:
             with stopwatch.stage("gather"):
                 gathered = Gathering(request, recipe, place, context).run()
