@@ -8,14 +8,16 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
-from alos_mosaic.settings import SeedSettings, SummarySettings, TileSettings
+from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
 from infra import assets
 from infra.config import StackConfig
 from infra.permissions import accept, allow
+from infra.queues import Queues
 from infra.storage import Storage, log_retention
 
 TILE_TIMEOUT: Final = cdk.Duration.minutes(15)
@@ -35,11 +37,12 @@ _RUNTIME_REASON: Final = (
 class Functions(Construct):
     """The functions of the workflow, each allowed to do only what it does."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig, storage: Storage) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, config: StackConfig, storage: Storage, queues: Queues
+    ) -> None:
         """Create the layer and the functions."""
         super().__init__(scope, construct_id)
-        self._config = config
-        self._storage = storage
+        self._config, self._storage, self._queues = config, storage, queues
         self._layer = lambda_.LayerVersion(
             self,
             "Package",
@@ -48,25 +51,19 @@ class Functions(Construct):
             description="alos_mosaic without its raster processing",
         )
         self.seed_tiles = self._seed_tiles()
+        self.redrive_tiles = self._redrive_tiles()
         self.process_tile = self._process_tile()
         self.summarise_run = self._summarise_run()
 
     def _seed_tiles(self) -> lambda_.Function:
-        config, runs = self._config, self._storage.runs
         settings = SeedSettings(
-            runs_bucket=runs.bucket_name,
-            default_region=config.default_region,
-            default_max_concurrency=config.default_max_concurrency,
-            max_concurrency_ceiling=config.max_concurrency_ceiling,
-            max_tiles_ceiling=config.max_tiles_ceiling,
+            runs_bucket=self._storage.runs.bucket_name,
+            output_uri=self._storage.output_uri,
+            default_region=self._config.default_region,
+            **self._limits(),
         )
         role = self._role("SeedTiles")
-        allow(
-            role,
-            ["s3:PutObject"],
-            [runs.arn_for_objects(naming.manifest_key("*"))],
-            because="One manifest a run; runs are named when they start.",
-        )
+        self._allow_listing_tiles(role)
         return self._zip_function(
             "SeedTiles",
             "seed_tiles",
@@ -74,6 +71,59 @@ class Functions(Construct):
             description="Checks a run's input and lists its tiles in a manifest",
             environment=settings.to_env(),
         )
+
+    def _redrive_tiles(self) -> lambda_.Function:
+        settings = RedriveSettings(
+            runs_bucket=self._storage.runs.bucket_name,
+            output_uri=self._storage.output_uri,
+            dead_letter_queue_url=self._queues.dead_letters.queue_url,
+            **self._limits(),
+        )
+        role = self._role("RedriveTiles")
+        self._allow_listing_tiles(role)
+        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
+        allow(role, actions, [self._queues.dead_letters.queue_arn])
+        return self._zip_function(
+            "RedriveTiles",
+            "redrive_tiles",
+            role=role,
+            description="Takes failed tiles out of the dead-letter queue and lists them in a manifest",
+            environment=settings.to_env(),
+        )
+
+    def allow_listing_runs(self, state_machine: sfn.StateMachine) -> None:
+        """Let the functions that begin a run see whether another one is going on.
+
+        A policy of its own: the state machine is created after its functions, so their roles can't name it.
+        """
+        roles = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
+        policy = iam.Policy(self, "ListRuns", roles=roles)
+        policy.add_statements(
+            iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn])
+        )
+
+    def _limits(self) -> dict[str, int]:
+        config = self._config
+        return {
+            "default_max_concurrency": config.default_max_concurrency,
+            "max_concurrency_ceiling": config.max_concurrency_ceiling,
+            "max_tiles_ceiling": config.max_tiles_ceiling,
+        }
+
+    def _allow_listing_tiles(self, role: iam.Role) -> None:
+        """Let a function write manifests, read earlier ones, and see when a tile was published."""
+        runs, output = self._storage.runs, self._storage.output
+        manifests = naming.manifest_key("*")
+        allow(
+            role,
+            ["s3:PutObject", "s3:GetObject"],
+            [runs.arn_for_objects(manifests)],
+            because="One manifest a run; runs are named when they start.",
+        )
+        # Without leave to list, S3 answers 403 for what is missing, too.
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
+        patterns = self._storage.product_patterns
+        allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
     def _process_tile(self) -> lambda_.Function:
         config, storage = self._config, self._storage
@@ -115,8 +165,10 @@ class Functions(Construct):
             runs_bucket=runs.bucket_name,
             failure_limit_percent=config.failure_limit_percent,
             absent_limit_percent=config.absent_limit_percent,
+            dead_letter_queue_url=self._queues.dead_letters.queue_url,
         )
         role = self._role("SummariseRun")
+        allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
         everything = naming.run_prefix("*") + "*"
         allow(
             role,

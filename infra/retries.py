@@ -51,8 +51,14 @@ _PUBLISH: Final = Retry((errors.PublishError.__name__,), attempts=3, first_wait_
 _SEND: Final = Retry((errors.TASK_FAILED,), attempts=6, first_wait_seconds=5)
 """A message that is lost is a reason that is lost: six tries, some five minutes in all at most."""
 
+_SERVICE: Final = Retry((errors.ServiceError.__name__,), attempts=4, first_wait_seconds=5)
+"""S3, SQS or Step Functions has a bad minute while a run is listed or summed up: four tries, a bit over a minute."""
+
 PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
 """For every Lambda task: what AWS can do to it."""
+
+RUN: Final = (_SERVICE, *PLATFORM)
+"""For the functions that list a run's tiles and sum them up."""
 
 TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, *PLATFORM)
 """For the tile Lambda: its own errors, then the platform's."""

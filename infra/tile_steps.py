@@ -16,8 +16,12 @@ from alos_mosaic import errors
 from infra import retries
 from infra.functions import TILE_TIMEOUT
 
-PASSED_ON: Final = ("schema_version", "run", "mode", "product", "accept_partial", "year", "tile")
-"""The fields of an item: what the parent hands to a child, the child to the worker and to the queue."""
+OF_RUN: Final = ("schema_version", "run")
+"""What the parent hands to each child from the seed."""
+OF_LINE: Final = ("year", "tile", "mode", "product", "accept_partial", "since")
+"""What it hands to it from the manifest's line: every field of :meth:`alos_mosaic.messages.TileRequest.to_line`."""
+PASSED_ON: Final = OF_RUN + OF_LINE
+"""What the child hands to the worker and to the queue."""
 
 
 class TileSteps(Construct):

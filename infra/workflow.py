@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_lambda as lambda_
@@ -18,10 +18,8 @@ from infra.config import StackConfig
 from infra.functions import Functions
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
-from infra.tile_steps import PASSED_ON, TileSteps
+from infra.tile_steps import OF_LINE, OF_RUN, TileSteps
 from infra.workflow_role import MAP_LABEL, WorkflowRole
-
-_FROM_MANIFEST: Final = ("year", "tile")
 
 
 class Workflow(Construct):
@@ -75,16 +73,31 @@ class Workflow(Construct):
         )
         within_limit = sfn.Choice(self, "WithinTileLimit", comment="The hard cap: nothing has started yet")
         above = sfn.Condition.number_greater_than_json_path("$.seed.count", "$.seed.max_tiles")
-        within_limit.when(above, too_large).otherwise(process)
+        nothing = sfn.Condition.number_equals("$.seed.count", 0)
+        within_limit.when(above, too_large).when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
         process.next(summarise)
-        return self._seed_tiles().next(within_limit)
+        seed, redrive = self._list_tiles(within_limit)
+        which = sfn.Choice(self, "Redrive?", comment="Tiles by years, or those that have failed?")
+        return which.when(sfn.Condition.is_present("$.redrive"), redrive).otherwise(seed)
 
-    def _seed_tiles(self) -> tasks.LambdaInvoke:
+    def _list_tiles(self, then: sfn.IChainable) -> tuple[sfn.IChainable, sfn.IChainable]:
+        """Return the two ways to a manifest: by what the input selects, and by the dead-letter queue."""
         refused = sfn.Fail(self, "RunRefused", error_path="$.refusal.Error", cause_path="$.refusal.Cause")
-        payload = {"run": JsonPath.execution_name, "input": JsonPath.object_at("$$.Execution.Input")}
+        payload = {
+            "run": JsonPath.execution_name,
+            "execution": JsonPath.execution_id,
+            "started": JsonPath.execution_start_time,
+            "state_machine": JsonPath.state_machine_id,
+            "input": JsonPath.object_at("$$.Execution.Input"),
+        }
         seed = self._invoke("SeedTiles", "seed", self._functions.seed_tiles, payload, "Check the input, list the tiles")
-        seed.add_catch(refused, errors=[errors.EVERYTHING], result_path="$.refusal")
-        return seed
+        redrive = self._invoke(
+            "RedriveTiles", "seed", self._functions.redrive_tiles, payload, "List tiles out of the dead-letter queue"
+        )
+        for task in (seed, redrive):
+            task.add_catch(refused, errors=[errors.EVERYTHING], result_path="$.refusal")
+            task.next(then)
+        return seed, redrive
 
     def _process_tiles(self) -> sfn.DistributedMap:
         steps = TileSteps(
@@ -93,7 +106,7 @@ class Workflow(Construct):
             worker=self._functions.process_tile.current_version,
             dead_letters=self._queues.dead_letters,
         )
-        sources = {name: "$$.Map.Item.Value" if name in _FROM_MANIFEST else "$.seed" for name in PASSED_ON}
+        sources = dict.fromkeys(OF_RUN, "$.seed") | dict.fromkeys(OF_LINE, "$$.Map.Item.Value")
         process = sfn.DistributedMap(
             self,
             "ProcessTiles",
@@ -147,5 +160,5 @@ class Workflow(Construct):
             result_selector={result: JsonPath.object_at("$.Payload")},
             retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
         )
-        retries.add_retries(task, retries.PLATFORM)
+        retries.add_retries(task, retries.RUN)
         return task

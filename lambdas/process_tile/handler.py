@@ -60,19 +60,19 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         name, cause = type(error).__name__, str(error)
         logger.exception("Tile failed", extra=facts)
         failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
-        _record_if_possible(failure, settings)
+        _record_if_possible(failure, request, settings)
         if isinstance(error, MosaicError):
             raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
         raise
     logger.info("Tile ended", extra={**facts, "state": result.state})
-    _record(result, settings)
+    _record(result, request, settings)
     return result.to_dict()
 
 
-def _record(result: TileResult, settings: TileSettings) -> None:
+def _record(result: TileResult, request: TileRequest, settings: TileSettings) -> None:
     if result.run is None:
         return
-    key = result_key(result.run, result.year, result.tile)
+    key = result_key(result.run, result.year, result.tile, request.product)
     body = json.dumps(result.to_dict()).encode()
     try:
         _s3().put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
@@ -80,10 +80,10 @@ def _record(result: TileResult, settings: TileSettings) -> None:
         raise PublishError(f"can't record the result under {key}: {error}") from error
 
 
-def _record_if_possible(failure: TileResult, settings: TileSettings) -> None:
+def _record_if_possible(failure: TileResult, request: TileRequest, settings: TileSettings) -> None:
     """Record a failure without hiding it behind one of its own; the dead letter tells of the tile all the same."""
     try:
-        _record(failure, settings)
+        _record(failure, request, settings)
     except PublishError:
         logger.exception("Failure not recorded")
 

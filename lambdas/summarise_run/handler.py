@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from alos_mosaic.errors import ServiceError, raised_as
 from alos_mosaic.settings import SummarySettings
 from alos_mosaic.summary import READERS, summarise_run
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
@@ -21,7 +24,8 @@ logger.setLevel(logging.INFO)
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
-    summary = summarise_run(event["run"], SummarySettings.from_env(), _s3()).to_dict()
+    with raised_as(ServiceError, BotoCoreError, ClientError):
+        summary = summarise_run(event["run"], SummarySettings.from_env(), _s3(), _sqs()).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 
@@ -29,3 +33,8 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 @functools.cache
 def _s3() -> S3Client:
     return boto3.client("s3", config=Config(max_pool_connections=READERS))
+
+
+@functools.cache
+def _sqs() -> SQSClient:
+    return boto3.client("sqs")

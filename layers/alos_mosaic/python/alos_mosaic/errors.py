@@ -9,6 +9,8 @@ person.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 MESSAGE_LIMIT_BYTES: Final = 4096
@@ -46,12 +48,25 @@ class PublishError(MosaicError):
     """S3 (or the target folder) refuses what is to be published. Retried."""
 
 
+class ServiceError(MosaicError):
+    """An AWS service does not do its part while a run is listed, redriven or summed up. Retried."""
+
+
 class IncompleteRunError(MosaicError):
     """A run ended with more tiles failed, or known ones absent, than its limits allow. Never raised: names its end."""
 
 
 class RunTooLargeError(MosaicError):
     """A run was seeded with more tiles than its hard cap. Raised by nothing: names the run's end."""
+
+
+@contextmanager
+def raised_as(kind: type[MosaicError], *errors: type[Exception]) -> Iterator[None]:
+    """Raise these errors as one of ours, with their text."""
+    try:
+        yield
+    except errors as error:
+        raise kind(str(error)) from error
 
 
 LAMBDA_THROTTLED: Final = ("Lambda.TooManyRequestsException",)

@@ -7,7 +7,7 @@ wrong and why.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,19 +27,19 @@ class Mode(StrEnum):
     """What to do with a tile that is published already."""
 
     SKIP = "skip"
+    """Nothing."""
+    REFRESH = "refresh"
+    """Process it again if the source has another archive by now: JAXA re-issues under the same name."""
     OVERWRITE = "overwrite"
+    """Process it again."""
 
 
 @dataclass(frozen=True, order=True)
 class TileYear:
-    """One tile of one year: a line of a run's manifest."""
+    """One tile of one year."""
 
     year: int
     tile: Tile
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the manifest's form."""
-        return {"year": self.year, "tile": self.tile.name}
 
     @classmethod
     def from_text(cls, text: str, current_year: int | None = None) -> Self:
@@ -73,12 +73,15 @@ class RunRequest:
     """A product of every year asked for; ``None`` is each year's own mosaic."""
     accept_partial: bool = False
     """As in the tiles' requests."""
+    allow_parallel: bool = False
+    """Whether it may run beside another run, which shares the source with it."""
 
     @classmethod
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
         """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
-        keys = ("years", "region", "bbox", "tiles", "max_concurrency", "max_tiles", "mode", "product", "accept_partial")
-        given = _checked_object(given, keys, "the input")
+        selection = ("years", "region", "bbox", "tiles")
+        keys = (*selection, "max_concurrency", "max_tiles", "mode", "product", "accept_partial", "allow_parallel")
+        given = checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
         years = _parsed_list(given["years"], "years", lambda year: parse_year(year, current_year))
@@ -88,17 +91,25 @@ class RunRequest:
             years=years,
             tiles=_selected_tiles(given, default_region),
             are_named=given.get("tiles") is not None,
-            mode=_parse_mode(given.get("mode")),
-            max_concurrency=_parse_count(given.get("max_concurrency"), "max_concurrency"),
-            max_tiles=_parse_count(given.get("max_tiles"), "max_tiles"),
+            mode=parse_mode(given.get("mode")),
             product=given.get("product"),
-            accept_partial=_parse_switch(given.get("accept_partial"), "accept_partial"),
+            accept_partial=parse_switch(given.get("accept_partial"), "accept_partial"),
+            **parse_limits(given),
+        )
+
+    def requests(self, tiles: Iterable[TileYear]) -> tuple[TileRequest, ...]:
+        """Return what is asked for of each of these tiles."""
+        return tuple(
+            TileRequest(tile, self.mode, product=self.product, accept_partial=self.accept_partial) for tile in tiles
         )
 
 
 @dataclass(frozen=True)
 class TileRequest:
-    """The input of the tile Lambda; without a run its result is only returned, not recorded."""
+    """The input of the tile Lambda, and a line of a run's manifest.
+
+    Without a run its result is only returned, not recorded.
+    """
 
     tile_year: TileYear
     mode: Mode = Mode.SKIP
@@ -108,29 +119,93 @@ class TileRequest:
     """A product that the year has; ``None`` is the year's own mosaic."""
     accept_partial: bool = False
     """Whether the tile may be published without cells that are defective at the source."""
+    since: datetime | None = None
+    """A tile that was published after this is skipped whatever the mode, so that one in two manifests is made once.
+    Tiles of a run that goes on with another's have it: when they failed there, or when that run was seeded."""
+
+    def to_line(self) -> dict[str, Any]:
+        """Return the manifest's form. The state machine takes every field of it, so every field is there."""
+        return {
+            "year": self.tile_year.year,
+            "tile": self.tile_year.tile.name,
+            "mode": self.mode.value,
+            "product": self.product,
+            "accept_partial": self.accept_partial,
+            "since": None if self.since is None else format_time(self.since),
+        }
 
     @classmethod
     def from_event(cls, event: object) -> Self:
         """Read ``{"year": 2020, "tile": "N25W165"}`` or the ancestor's ``"2020/N25W165"``."""
         if isinstance(event, str):
             return cls(TileYear.from_text(event))
-        keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product", "accept_partial")
-        given = _checked_object(event, keys, "the event")
+        keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product", "accept_partial", "since")
+        given = checked_object(event, keys, "the event")
         _check_version(given.get("schema_version", SCHEMA_VERSION))
         for key in ("year", "tile"):
             if key not in given:
                 raise InvalidRequestError(f'the event lacks {key}; {{"year": 2020, "tile": "N25W165"}} is enough')
         tile_year = TileYear(parse_year(given["year"]), Tile.from_name(given["tile"]))
         run = given.get("run")
-        if run is not None and not (isinstance(run, str) and run and "/" not in run):
-            raise InvalidRequestError(f"run is the name of an execution, not {shown(run)}")
+        run = None if run is None else parse_run(run)
         retries = given.get("retries", 0)
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InvalidRequestError(f"retries is a number from 0 on, not {shown(retries)}")
         product = given.get("product")
         product_of(tile_year.year, product)
-        accept_partial = _parse_switch(given.get("accept_partial"), "accept_partial")
-        return cls(tile_year, _parse_mode(given.get("mode")), run, retries + 1, product, accept_partial)
+        accept_partial = parse_switch(given.get("accept_partial"), "accept_partial")
+        mode, since = parse_mode(given.get("mode")), _parse_time(given.get("since"), "since")
+        return cls(tile_year, mode, run, retries + 1, product, accept_partial, since)
+
+
+@dataclass(frozen=True)
+class ResumeRequest:
+    """The input of a run that goes on with the tiles of an earlier one: those that it has not published."""
+
+    run: str
+    max_concurrency: int | None = None
+    max_tiles: int | None = None
+    allow_parallel: bool = False
+
+    @classmethod
+    def from_input(cls, given: object) -> Self:
+        """Check ``{"resume": {"run": "africa-2020"}}``; :class:`InvalidRequestError` says what is wrong with it."""
+        given = checked_object(given, ("resume", "max_concurrency", "max_tiles", "allow_parallel"), "the input")
+        what = checked_object(given["resume"], ("run",), "resume")
+        return cls(parse_run(what.get("run")), **parse_limits(given))
+
+
+def parse_limits(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every kind of run may say of its size and company, by field."""
+    return {
+        "max_concurrency": parse_count(given.get("max_concurrency"), "max_concurrency"),
+        "max_tiles": parse_count(given.get("max_tiles"), "max_tiles"),
+        "allow_parallel": parse_switch(given.get("allow_parallel"), "allow_parallel"),
+    }
+
+
+def parse_run(value: object) -> str:
+    """Return the name of an execution."""
+    if not (isinstance(value, str) and value and "/" not in value):
+        raise InvalidRequestError(f"run is the name of an execution, not {shown(value)}")
+    return value
+
+
+def format_time(moment: datetime) -> str:
+    """Return an instant as items and messages spell it.
+
+    >>> format_time(datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
+    '2026-11-24T06:30:00Z'
+    """
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the instant that a text in ISO 8601 names; ValueError if it names none, or none in particular."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
 
 
 def parse_year(value: object, current_year: int | None = None) -> int:
@@ -148,7 +223,8 @@ def parse_year(value: object, current_year: int | None = None) -> int:
     return value
 
 
-def _checked_object(given: object, known: Sequence[str], what: str) -> Mapping[str, Any]:
+def checked_object(given: object, known: Sequence[str], what: str) -> Mapping[str, Any]:
+    """Return a JSON object that has known keys only."""
     if not isinstance(given, Mapping):
         raise InvalidRequestError(f"{what} is a JSON object, not {shown(given)}")
     unknown = sorted(str(key) for key in set(given) - set(known))
@@ -193,7 +269,8 @@ def _tiles_of_bbox(numbers: Sequence[object]) -> tuple[Tile, ...]:
     return tiles
 
 
-def _parse_mode(value: object) -> Mode:
+def parse_mode(value: object) -> Mode:
+    """Return a mode; skip if there is none."""
     if value is None:
         return Mode.SKIP
     if value not in list(Mode):
@@ -201,7 +278,17 @@ def _parse_mode(value: object) -> Mode:
     return Mode(str(value))
 
 
-def _parse_switch(value: object, name: str) -> bool:
+def _parse_time(value: object, name: str) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_time(str(value))
+    except ValueError as error:
+        raise InvalidRequestError(f"{name} is a time like 2026-11-24T06:30:00Z, not {shown(value)}") from error
+
+
+def parse_switch(value: object, name: str) -> bool:
+    """Return whether something is wanted; not, if nothing is said."""
     if value is None:
         return False
     if not isinstance(value, bool):
@@ -209,7 +296,8 @@ def _parse_switch(value: object, name: str) -> bool:
     return value
 
 
-def _parse_count(value: object, name: str) -> int | None:
+def parse_count(value: object, name: str) -> int | None:
+    """Return a number from 1 on, or None."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -149,9 +149,18 @@ def results_prefix(run: str) -> str:
     return f"{run_prefix(run)}results/"
 
 
-def result_key(run: str, year: int, tile: str) -> str:
-    """Return the key of one tile's result."""
-    return f"{results_prefix(run)}{year}/{tile}.json"
+def result_key(run: str, year: int, tile: str, product: str | None = None) -> str:
+    """Return the key of one tile's result; a product that was named in the request stands in it.
+
+    >>> result_key("a-run", 2020, "N10E010"), result_key("a-run", 2020, "N10E010", "alos_palsar_fnf")
+    ('runs/a-run/results/2020/N10E010.json', 'runs/a-run/results/2020/N10E010.alos_palsar_fnf.json')
+    """
+    return f"{results_prefix(run)}{year}/{tile}{'' if product is None else f'.{product}'}.json"
+
+
+def staging_prefix(run: str) -> str:
+    """Return the prefix below which a run's workers put what is not finished, with its closing slash."""
+    return f"staging/{run}/"
 
 
 def summary_key(run: str) -> str:

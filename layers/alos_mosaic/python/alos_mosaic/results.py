@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from alos_mosaic.errors import InvalidRequestError, shown
-from alos_mosaic.messages import SCHEMA_VERSION
+from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
 
 UNKNOWN: Final = "unknown"
 """What a reader says of a fact that a worker took with it when it died."""
@@ -81,8 +81,9 @@ class TileFailure:
     execution: str
     time: str
     product: str | None = None
-    """As in the tile's request, as is the next."""
+    """As in the tile's request, as are the next two."""
     accept_partial: bool = False
+    mode: str | None = None
 
     @classmethod
     def from_body(cls, body: str) -> Self:
@@ -106,7 +107,17 @@ class TileFailure:
             time=given.get("time", UNKNOWN),
             product=given.get("product"),
             accept_partial=given.get("accept_partial") is True,
+            mode=given.get("mode"),
         )
+
+    def to_request(self) -> TileRequest:
+        """Return the request that tries the tile again, unless it is published since; InvalidRequestError if it can't.
+
+        Where the letter tells no time, the tile is tried whatever was published.
+        """
+        event = {"year": self.year, "tile": self.tile, "product": self.product, "accept_partial": self.accept_partial}
+        since = None if self.time == UNKNOWN else self.time
+        return TileRequest.from_event({**event, "mode": self.mode, "since": since})
 
 
 def _raised_facts(cause: str) -> dict[str, Any]:

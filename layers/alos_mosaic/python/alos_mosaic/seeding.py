@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import ArchiveKind, known_years, tiles_of_any_year, tiles_of_year
-from alos_mosaic.messages import SCHEMA_VERSION, RunRequest, TileYear
-from alos_mosaic.naming import manifest_key
+from alos_mosaic.manifests import manifest_of, seeded, write_manifest
+from alos_mosaic.messages import ResumeRequest, RunRequest, TileRequest, TileYear
+from alos_mosaic.parallel import refuse_second_run
+from alos_mosaic.publication import Publications
 from alos_mosaic.settings import SeedSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
@@ -23,49 +26,51 @@ def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
     in any year. Tiles that were named are seeded as asked: what JAXA lacks comes out absent.
     :class:`InvalidRequestError` if nothing is left.
     """
-    seeded = tuple(
+    tiles = tuple(
         TileYear(year, tile)
         for year in request.years
         for tile in request.tiles
         if request.are_named or tile in _published(year, ArchiveKind.of_product(request.product))
     )
-    if not seeded:
+    if not tiles:
         years = ", ".join(map(str, request.years))
         raise InvalidRequestError(
             f"JAXA publishes none of the {len(request.tiles)} selected tiles in {years}, as far as its listings tell; "
             "name them in tiles to have them tried all the same"
         )
-    return seeded
+    return tiles
 
 
 def _published(year: int, kind: ArchiveKind) -> frozenset[Tile]:
     return tiles_of_year(year, kind) if year in known_years(kind) else tiles_of_any_year(kind)
 
 
-def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client) -> dict[str, Any]:
+def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client, states: SFNClient) -> dict[str, Any]:
     """Write the manifest of a run and return where it lies and how it is to be worked off.
 
-    ``event`` holds the run's name and the execution's input as it came; :class:`InvalidRequestError` if the input makes
-    no sense or selects nothing that JAXA publishes. Only pointers and numbers are returned: lists travel through S3.
+    ``event`` holds the run's name, its execution and state machine, and the execution's input as it came;
+    :class:`InvalidRequestError` if the input makes no sense, selects nothing that JAXA publishes, or another run is
+    going on. Only pointers and numbers are returned: lists travel through S3.
     """
-    run = event["run"]
-    request = RunRequest.from_input(event["input"], settings.default_region)
-    tiles = tiles_to_seed(request)
-    wanted = request.max_concurrency or settings.default_max_concurrency
-    cap = request.max_tiles or settings.max_tiles_ceiling
-    body = json.dumps([tile_year.to_dict() for tile_year in tiles])
-    s3.put_object(
-        Bucket=settings.runs_bucket, Key=manifest_key(run), Body=body.encode(), ContentType="application/json"
-    )
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": run,
-        "mode": request.mode.value,
-        "product": request.product,
-        "accept_partial": request.accept_partial,
-        "bucket": settings.runs_bucket,
-        "key": manifest_key(run),
-        "count": len(tiles),
-        "max_concurrency": min(wanted, settings.max_concurrency_ceiling),
-        "max_tiles": min(cap, settings.max_tiles_ceiling),
-    }
+    run, given, bucket = event["run"], event["input"], settings.runs_bucket
+    request: RunRequest | ResumeRequest
+    if isinstance(given, dict) and "resume" in given:
+        request = ResumeRequest.from_input(given)
+        requests, first_runs = _resumed(request, settings, s3)
+    else:
+        request = RunRequest.from_input(given, settings.default_region)
+        requests, first_runs = request.requests(tiles_to_seed(request)), {}
+    if not request.allow_parallel:
+        refuse_second_run(states, event["state_machine"], event["execution"])
+    write_manifest(s3, bucket, run, requests, first_runs=first_runs)
+    return seeded(run, bucket, len(requests), settings, request.max_concurrency, request.max_tiles)
+
+
+def _resumed(
+    request: ResumeRequest, settings: SeedSettings, s3: S3Client
+) -> tuple[tuple[TileRequest, ...], dict[TileRequest, str]]:
+    """Return the tiles of an earlier run that were not published since it was seeded."""
+    manifest = manifest_of(s3, settings.runs_bucket, request.run)
+    requests = (replace(each, since=each.since or manifest.written) for each in manifest.requests)
+    missing = Publications(s3, settings.output_uri).missing(requests)
+    return missing, dict.fromkeys(missing, request.run)

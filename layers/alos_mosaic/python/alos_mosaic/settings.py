@@ -80,15 +80,33 @@ def check_plain_login(source_uri: str, has_login: bool, is_allowed: bool) -> Non
         )
 
 
-@dataclass(frozen=True)
-class SeedSettings(Settings):
-    """Settings of the Lambda that lists the tiles."""
+@dataclass(frozen=True, kw_only=True)
+class RunLimits(Settings):
+    """How much a run may take at once, and in all."""
 
-    runs_bucket: str
-    default_region: str = DEFAULT_REGION
     default_max_concurrency: int = DEFAULT_MAX_CONCURRENCY
     max_concurrency_ceiling: int = MAX_CONCURRENCY_CEILING
     max_tiles_ceiling: int = MAX_TILES_CEILING
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSettings(RunLimits):
+    """Settings of the Lambda that lists the tiles."""
+
+    runs_bucket: str
+    output_uri: str
+    """As in :class:`TileSettings`."""
+    default_region: str = DEFAULT_REGION
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedriveSettings(RunLimits):
+    """Settings of the Lambda that takes failed tiles out of the dead-letter queue."""
+
+    runs_bucket: str
+    output_uri: str
+    """As in :class:`TileSettings`."""
+    dead_letter_queue_url: str
 
 
 @dataclass(frozen=True)
@@ -124,6 +142,8 @@ class SummarySettings(Settings):
     """A run with more failed tiles than this ends as failed. 0: any failed tile is said aloud."""
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
+    dead_letter_queue_url: str | None = None
+    """Where tiles go that left no result; without one the summary only counts them."""
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,28 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from alos_mosaic.errors import ServiceError
 from alos_mosaic.inventory import ArchiveKind, tiles_of_year
-from alos_mosaic.messages import SCHEMA_VERSION
-from alos_mosaic.naming import manifest_key, result_key, results_prefix, summary_key
+from alos_mosaic.manifests import manifest_of
+from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
+from alos_mosaic.naming import result_key, results_prefix, summary_key
 from alos_mosaic.results import UNKNOWN, State, TileResult
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
+_LETTERS_AT_ONCE: Final = 10
+"""SQS' most."""
 _DIED_CAUSE: Final = "the worker left no result: it timed out, ran out of memory or never started"
 
 
@@ -100,29 +106,55 @@ class Summary:
         }
 
 
-def summarise_run(run: str, settings: SummarySettings, s3: S3Client) -> Summary:
-    """Compare a run's manifest with what its workers recorded, and keep the summary beside them."""
-    manifest = _read_json(s3, settings.runs_bucket, manifest_key(run))
+def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:
+    """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
+
+    A tile without a record gets a dead letter, so that a redrive finds it also if the run was broken off before the
+    tile's turn. A worker that died has sent one already; a redrive makes one tile of the two.
+    """
+    manifest = manifest_of(s3, settings.runs_bucket, run).requests
     recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
 
-    def result_of(entry: Mapping[str, Any]) -> TileResult:
-        key = result_key(run, entry["year"], entry["tile"])
-        failed = TileResult(State.FAILED, entry["year"], entry["tile"], run, error=UNKNOWN, cause=_DIED_CAUSE)
+    def result_of(request: TileRequest) -> TileResult:
+        year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
+        key = result_key(run, year, tile, product)
+        failed = TileResult(State.FAILED, year, tile, run, error=UNKNOWN, cause=_DIED_CAUSE, product=product)
         if key not in recorded:
             return failed
         try:
             result = TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return replace(failed, cause=f"its record {key} makes no sense")
-        is_own = (result.run, result.year, result.tile) == (run, entry["year"], entry["tile"])
+        is_own = (result.run, result.year, result.tile) == (run, year, tile)
         return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
 
     with ThreadPoolExecutor(READERS) as readers:
         results = tuple(readers.map(result_of, manifest))
+    if settings.dead_letter_queue_url is not None:
+        left_no_trace = [
+            request
+            for request in manifest
+            if result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product) not in recorded
+        ]
+        _send_letters(sqs, settings.dead_letter_queue_url, run, left_no_trace)
     summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
+
+
+def _send_letters(sqs: SQSClient, queue: str, run: str, requests: Sequence[TileRequest]) -> None:
+    """Send dead letters of tiles that left no trace; :class:`ServiceError` if SQS does not take one of them."""
+    facts = {"schema_version": SCHEMA_VERSION, "run": run, "error": UNKNOWN, "cause": _DIED_CAUSE}
+    facts["time"] = format_time(datetime.now(UTC))
+    for start in range(0, len(requests), _LETTERS_AT_ONCE):
+        entries: list[Any] = [
+            {"Id": str(number), "MessageBody": json.dumps(facts | request.to_line())}
+            for number, request in enumerate(requests[start : start + _LETTERS_AT_ONCE])
+        ]
+        refused = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
+        if refused:
+            raise ServiceError(f"the dead-letter queue does not take {len(refused)} letters: {refused[0]}")
 
 
 def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterable[str]:

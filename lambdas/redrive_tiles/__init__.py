@@ -1,0 +1,1 @@
+"""The Lambda that takes failed tiles out of the dead-letter queue."""
