@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from alos_mosaic.inventory import known_years, tiles_of_year
-from alos_mosaic.messages import RunRequest, TileYear
-from alos_mosaic.naming import manifest_key, result_key, summary_key
+from alos_mosaic.manifests import write_manifest
+from alos_mosaic.messages import RunRequest, TileRequest, TileYear
+from alos_mosaic.naming import result_key, summary_key
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.seeding import tiles_to_seed
 from alos_mosaic.settings import SeedSettings, SummarySettings
@@ -83,8 +84,9 @@ def _years_of(tiles: int) -> list[int]:
 
 def _seed(cloud: Cloud) -> dict[str, Any]:
     """Seed the globe of all listed years."""
-    event = {"run": "seeded", "input": {"years": list(known_years())}}
-    told = _step(cloud, "lambdas.seed_tiles.handler.lambda_handler", event, SeedSettings(runs_bucket=_BUCKET).to_env())
+    event = {"run": "seeded", "input": {"years": list(known_years()), "allow_parallel": True}}
+    settings = SeedSettings(runs_bucket=_BUCKET, output_uri=f"s3://{_BUCKET}")
+    told = _step(cloud, "lambdas.seed_tiles.handler.lambda_handler", event, settings.to_env())
     return {**told, "tiles": told.pop("answer")["count"]}
 
 
@@ -94,7 +96,7 @@ def _summarise(cloud: Cloud, count: int) -> dict[str, Any]:
     more = [TileYear(2021, tile.tile) for tile in known]
     tiles = [*known, *more][:count]
     run, s3 = "summarised", cloud.client("s3")
-    s3.put_object(Bucket=_BUCKET, Key=manifest_key(run), Body=json.dumps([tile.to_dict() for tile in tiles]).encode())
+    write_manifest(s3, _BUCKET, run, [TileRequest(tile) for tile in tiles])
 
     def put(tile: TileYear) -> None:
         cells = tuple(cell.name for cell in tile.tile.cells)

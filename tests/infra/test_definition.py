@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from alos_mosaic import errors
-from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
+from alos_mosaic.messages import SCHEMA_VERSION, Mode, TileRequest, TileYear
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
@@ -36,7 +37,7 @@ def _ends(state: dict[str, Any]) -> bool:
 
 def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
     tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
-    assert len(tasks) == 4
+    assert len(tasks) == 5
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -98,7 +99,7 @@ def test_transitions_resolve_and_every_state_is_reached(definition: dict[str, An
 
 def test_a_broken_transition_would_be_found(definition: dict[str, Any]) -> None:
     broken = copy.deepcopy(definition)
-    broken["States"]["SeedTiles"]["Next"] = "Nowhere"
+    broken["States"]["SeedTiles"]["Next"] = broken["States"]["RedriveTiles"]["Next"] = "Nowhere"
     del broken["States"]["ProcessTiles"]["ItemProcessor"]["States"]["TileDone"]["End"]
     assert "Nowhere does not exist" in _problems(broken)
     assert "ProcessTiles is never reached" in _problems(broken)
@@ -136,11 +137,33 @@ def test_the_map_takes_its_tiles_and_its_concurrency_from_the_seed(tile_map: dic
 
 def test_the_hard_cap_stands_before_the_map(definition: dict[str, Any]) -> None:
     states = definition["States"]
-    guard = states[states[definition["StartAt"]]["Next"]]
-    (rule,) = guard["Choices"]
-    assert (rule["Variable"], rule["NumericGreaterThanPath"]) == ("$.seed.count", "$.seed.max_tiles")
-    assert states[rule["Next"]]["Error"] == errors.RunTooLargeError.__name__
-    assert states[guard["Default"]]["Type"] == "Map"
+    for start in ("SeedTiles", "RedriveTiles"):
+        guard = states[states[start]["Next"]]
+        rule, nothing = guard["Choices"]
+        assert (rule["Variable"], rule["NumericGreaterThanPath"]) == ("$.seed.count", "$.seed.max_tiles")
+        assert states[rule["Next"]]["Error"] == errors.RunTooLargeError.__name__
+        assert (nothing["Variable"], nothing["NumericEquals"]) == ("$.seed.count", 0)
+        assert states[nothing["Next"]]["Type"] == "Succeed"
+        assert states[guard["Default"]]["Type"] == "Map"
+
+
+def test_a_redrive_begins_with_the_queue_and_everything_else_with_the_seed(definition: dict[str, Any]) -> None:
+    states = definition["States"]
+    choice = states[definition["StartAt"]]
+    (rule,) = choice["Choices"]
+    assert (rule["Variable"], rule["IsPresent"]) == ("$.redrive", True)
+    assert (rule["Next"], choice["Default"]) == ("RedriveTiles", "SeedTiles")
+    for name in ("RedriveTiles", "SeedTiles"):
+        assert states[name]["Parameters"]["Payload"] == {
+            "run.$": "$$.Execution.Name", "execution.$": "$$.Execution.Id", "started.$": "$$.Execution.StartTime",
+            "state_machine.$": "$$.StateMachine.Id", "input.$": "$$.Execution.Input",
+        }  # fmt: skip
+
+
+def test_a_line_of_the_manifest_is_handed_on_whole(tile_map: dict[str, Any]) -> None:
+    line = TileRequest(TileYear.from_text("2020/N25W165")).to_line()
+    handed = {path.removeprefix("$$.Map.Item.Value.") for path in tile_map["ItemSelector"].values() if "Map" in path}
+    assert handed == line.keys()
 
 
 def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile_map: dict[str, Any]) -> None:
@@ -149,9 +172,10 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     known = {
         "$.seed.schema_version": SCHEMA_VERSION,
         "$.seed.run": "r1",
-        "$.seed.mode": "skip",
-        "$.seed.product": "alos_palsar_fnf",
-        "$.seed.accept_partial": True,
+        "$$.Map.Item.Value.mode": "overwrite",
+        "$$.Map.Item.Value.product": "alos_palsar_fnf",
+        "$$.Map.Item.Value.accept_partial": True,
+        "$$.Map.Item.Value.since": "2026-11-24T06:30:00Z",
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
@@ -162,6 +186,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
     assert (request.attempt, request.product, request.accept_partial) == (3, "alos_palsar_fnf", True)
+    assert (request.mode, request.since) == (Mode.OVERWRITE, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
 
 
 def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]) -> None:
@@ -180,7 +205,7 @@ def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Syn
         for state in all_states(definition).values()
         if state.get("Resource", "").endswith(":lambda:invoke")
     ]
-    assert len(invoked) == 3
+    assert len(invoked) == 4
     assert {name.strip("${}") for name in invoked} == set(versions)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
+from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
 from infra.node import use_bundled_node
 from tests.infra.conftest import Synthesized, as_list, flat
 
@@ -86,9 +86,9 @@ def test_dead_letters_are_kept_as_long_as_sqs_can(stack: Synthesized) -> None:
 
 def test_each_function_has_a_role_a_log_and_a_version_of_its_own(stack: Synthesized) -> None:
     functions = stack.of_type("AWS::Lambda::Function")
-    assert len(functions) == 3
-    assert len({flat(function["Role"]) for function in functions.values()}) == 3
-    assert len({flat(function["LoggingConfig"]["LogGroup"]) for function in functions.values()}) == 3
+    assert len(functions) == 4
+    assert len({flat(function["Role"]) for function in functions.values()}) == 4
+    assert len({flat(function["LoggingConfig"]["LogGroup"]) for function in functions.values()}) == 4
     assert {flat(v["FunctionName"]).strip("${}") for v in stack.of_type("AWS::Lambda::Version").values()} == set(
         functions
     )
@@ -101,7 +101,7 @@ def test_each_function_has_a_role_a_log_and_a_version_of_its_own(stack: Synthesi
 
 def test_logs_expire(stack: Synthesized) -> None:
     groups = stack.of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 4
+    assert len(groups) == 5
     assert {group["RetentionInDays"] for group in groups.values()} == {90}
 
 
@@ -123,22 +123,34 @@ def test_the_tile_function_is_the_image(stack: Synthesized) -> None:
 
 @pytest.mark.parametrize(
     ("function", "settings"),
-    [("SeedTiles", SeedSettings), ("ProcessTile", TileSettings), ("SummariseRun", SummarySettings)],
+    [
+        ("SeedTiles", SeedSettings),
+        ("RedriveTiles", RedriveSettings),
+        ("ProcessTile", TileSettings),
+        ("SummariseRun", SummarySettings),
+    ],
 )
 def test_environments_parse_back(stack: Synthesized, function: str, settings: type[Settings]) -> None:
     (found,) = (f for name, f in stack.of_type("AWS::Lambda::Function").items() if function in name)
     variables = {key: flat(value) for key, value in found["Environment"]["Variables"].items()}
     parsed = settings.from_env(variables)
     assert parsed.to_env() == variables
-    assert "Runs" in getattr(parsed, "runs_bucket")  # noqa: B009 - a field of the three, not of their base
+    assert "Runs" in getattr(parsed, "runs_bucket")  # noqa: B009 - a field of each, not of their base
 
 
-def test_seed_writes_manifests_and_nothing_else(stack: Synthesized) -> None:
-    grants = _grants(stack, "SeedTilesRole")
+@pytest.mark.parametrize("function", ["SeedTiles", "RedriveTiles"])
+def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthesized, function: str) -> None:
+    grants = _grants(stack, f"{function}Role")
+    if function == "RedriveTiles":
+        for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"):
+            assert grants.pop(f"sqs:{action}") == {"${QueuesDeadLetters.Arn}"}
     assert grants == {
+        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
-        "logs:CreateLogStream": {"${FunctionsSeedTilesLog.Arn}"},
-        "logs:PutLogEvents": {"${FunctionsSeedTilesLog.Arn}"},
+        "s3:ListBucket": {"${StorageRuns.Arn}", "${StorageOutput.Arn}"},
+        "states:ListExecutions": {"${WorkflowRun}"},
+        "logs:CreateLogStream": {f"${{Functions{function}Log.Arn}}"},
+        "logs:PutLogEvents": {f"${{Functions{function}Log.Arn}}"},
     }
 
 
@@ -162,6 +174,7 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
         "s3:GetObject": {"${StorageRuns.Arn}/runs/*/*"},
         "s3:ListBucket": {"${StorageRuns.Arn}"},
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json"},
+        "sqs:SendMessage": {"${QueuesDeadLetters.Arn}"},
         "logs:CreateLogStream": {"${FunctionsSummariseRunLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsSummariseRunLog.Arn}"},
     }
@@ -169,9 +182,9 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
 
 def test_listing_is_limited_to_a_prefix(stack: Synthesized) -> None:
     listings = [s for s in _statements(stack, "") if "s3:ListBucket" in as_list(s["Action"])]
-    assert len(listings) == 2
+    assert len(listings) == 6
     for statement in listings:
-        assert all(prefix.endswith("/*") for prefix in statement["Condition"]["StringLike"]["s3:prefix"])
+        assert all("/*" in prefix for prefix in as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
 
 
 def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None:
@@ -184,7 +197,7 @@ def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None
     assert grants.pop("s3:GetObject") == {"${StorageRuns.Arn}/runs/*/manifest.json", results}
     for action in ("PutObject", "ListMultipartUploadParts", "AbortMultipartUpload"):
         assert grants.pop(f"s3:{action}") == {results}
-    functions = ("SeedTiles", "ProcessTile", "SummariseRun")
+    functions = ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun")
     assert grants.pop("lambda:InvokeFunction") == {f"${{Functions{name}.Arn}}:*" for name in functions}
     assert grants.pop("sqs:SendMessage") == {"${QueuesDeadLetters.Arn}"}
     assert {action.partition(":")[0] for action in grants} == {"logs", "xray"}
@@ -192,7 +205,7 @@ def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None
 
 def test_no_role_has_managed_policies_or_inline_ones(stack: Synthesized) -> None:
     roles = stack.of_type("AWS::IAM::Role")
-    assert len(roles) == 4
+    assert len(roles) == 5
     for role in roles.values():
         assert not role.keys() & {"ManagedPolicyArns", "Policies"}
 

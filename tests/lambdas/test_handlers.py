@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TILE = Tile.from_name("N25W165")
+SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics")
 CONTEXT = SimpleNamespace(log_group_name="/group", log_stream_name="stream")
 
 
 @pytest.fixture
 def s3() -> Iterator[S3Client]:
-    caches = (seed_tiles._s3, summarise_run._s3, process_tile._s3)
+    caches = (seed_tiles._s3, seed_tiles._states, summarise_run._s3, summarise_run._sqs, process_tile._s3)
     with mock_aws():
         client = boto3.client("s3")
         for bucket in ("runs", "out"):
@@ -50,25 +51,35 @@ def read(s3: S3Client, key: str) -> Any:
     return json.loads(s3.get_object(Bucket="runs", Key=key)["Body"].read())
 
 
+def machine() -> dict[str, str]:
+    """A state machine without a running execution, and the execution that asks."""
+    states = boto3.client("stepfunctions")
+    definition = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+    role = "arn:aws:iam::123456789012:role/any"
+    made = states.create_state_machine(name="runs", definition=definition, roleArn=role)["stateMachineArn"]
+    return {"state_machine": made, "execution": "arn:aws:states:us-east-1:123456789012:execution:runs:a-run"}
+
+
 def seed(given: object) -> dict[str, Any]:
-    return seed_tiles.lambda_handler({"run": "a-run", "input": given}, CONTEXT)
+    return seed_tiles.lambda_handler({"run": "a-run", "input": given, **machine()}, CONTEXT)
 
 
 def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
-        "schema_version": 1, "run": "a-run", "mode": "skip", "product": None, "accept_partial": False, "bucket": "runs",
-        "key": "runs/a-run/manifest.json", "count": 4, "max_concurrency": 2, "max_tiles": 25_000,
+        "schema_version": 1, "run": "a-run", "bucket": "runs", "key": "runs/a-run/manifest.json", "count": 4,
+        "max_concurrency": 2, "max_tiles": 25_000,
     }  # fmt: skip
+    asked = {"mode": "skip", "product": None, "accept_partial": False, "since": None}
     assert read(s3, "runs/a-run/manifest.json") == [
-        {"year": 2017, "tile": "N25W165"}, {"year": 2017, "tile": "N00E010"},
-        {"year": 2020, "tile": "N25W165"}, {"year": 2020, "tile": "N00E010"},
+        {"year": 2017, "tile": "N25W165", **asked}, {"year": 2017, "tile": "N00E010", **asked},
+        {"year": 2020, "tile": "N25W165", **asked}, {"year": 2020, "tile": "N00E010", **asked},
     ]  # fmt: skip
 
 
 def test_forest_maps_are_seeded_where_they_exist(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """JAXA has no forest map of 2018 in the listings of 2021, so every tile that any year has may be there."""
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     counts = [seed({"years": [year], "product": "alos_palsar_fnf"})["count"] for year in (2009, 2018)]
     known = [len(tiles_of_year(2009, ArchiveKind.FOREST)), len(tiles_of_any_year(ArchiveKind.FOREST))]
     assert counts == known
@@ -76,7 +87,12 @@ def test_forest_maps_are_seeded_where_they_exist(s3: S3Client, monkeypatch: pyte
 
 
 def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, SeedSettings("runs", max_concurrency_ceiling=3, max_tiles_ceiling=100))
+    use(
+        monkeypatch,
+        SeedSettings(
+            runs_bucket="runs", output_uri="s3://out/mosaics", max_concurrency_ceiling=3, max_tiles_ceiling=100
+        ),
+    )
     seeded = seed({"years": [2020], "region": "africa", "max_concurrency": 50, "max_tiles": 1000})
     assert (seeded["count"], seeded["max_concurrency"], seeded["max_tiles"]) == (178, 3, 100)
     seeded = seed({"years": [2020], "tiles": ["N25W165"], "max_concurrency": 1, "max_tiles": 1})
@@ -84,7 +100,7 @@ def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: py
 
 
 def test_seeding_refuses_before_anything_is_written(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     with pytest.raises(InvalidRequestError, match="N12E010"):
         seed({"years": [2020], "tiles": ["N12E010"]})
     with pytest.raises(InvalidRequestError, match="publishes none of the 1 selected tiles in 2018, 2020"):
@@ -195,7 +211,7 @@ def put_result(s3: S3Client, tile: str, state: str, **facts: Any) -> None:
 
 
 def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs"))
     tiles = ["N25W165", "N00E010", "N35W040", "N20E010", "N30E010", "N40E010"]  # the third is ocean, never listed
     seed({"years": [2020], "tiles": tiles})
@@ -218,7 +234,7 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("limit", "complete"), [(0, False), (49.9, False), (50, True), (100, True)])
 def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch, limit: float, complete: bool) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs", limit))
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published")
@@ -229,7 +245,7 @@ def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch
 def test_known_tiles_that_are_absent_end_a_run_as_incomplete(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, limit: float, complete: bool
 ) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs", absent_limit_percent=limit))
     known = ["N25W165", "N00E010", "N10E010", "N20E010", "N30E010", "N40E010"]
     seed({"years": [2020], "tiles": [*known, "N35W040"]})
@@ -244,7 +260,7 @@ def test_known_tiles_that_are_absent_end_a_run_as_incomplete(
 
 
 def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs"))
     seed({"years": [2021], "tiles": ["N10E010"]})
     body = json.dumps({"state": "absent", "year": 2021, "tile": "N10E010", "run": "a-run"})
@@ -267,7 +283,7 @@ def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeyp
 def test_a_record_that_makes_no_sense_counts_as_failed(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs"))
     seed({"years": [2020], "tiles": ["N25W165"]})
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=body)
@@ -280,7 +296,7 @@ def test_a_record_that_makes_no_sense_counts_as_failed(
 def test_a_record_of_another_tile_counts_as_failed(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs"))
     seed({"years": [2020], "tiles": ["N25W165"]})
     record = {"state": "published", "year": 2020, "tile": "N25W165", "run": "a-run", **change}

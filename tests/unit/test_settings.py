@@ -9,7 +9,7 @@ from alos_mosaic.settings import SeedSettings, SourceSettings, SummarySettings, 
 @pytest.mark.parametrize(
     "settings",
     [
-        SeedSettings("runs", max_concurrency_ceiling=3),
+        SeedSettings(runs_bucket="runs", output_uri="s3://out", max_concurrency_ceiling=3),
         TileSettings("s3://out/prefix", "runs", source_secret_name="jaxa", cell_pixels=30),
         TileSettings("s3://out", "runs"),
         TileSettings("s3://out", "runs", allow_plain_login=True, requester_pays=False),

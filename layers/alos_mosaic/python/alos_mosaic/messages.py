@@ -41,6 +41,10 @@ class TileYear:
     year: int
     tile: Tile
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"year": self.year, "tile": self.tile.name}
+
     @classmethod
     def from_text(cls, text: str, current_year: int | None = None) -> Self:
         """Read ``2020/N25W165``, the ancestor's form of a task.

@@ -222,14 +222,13 @@ class Redrive:
     def _show_again(self, handles: Sequence[str]) -> None:
         """Put letters into sight again now; left alone they would come into sight by themselves."""
         for entries in _entries(handles):
-            shown_entries = [{**entry, "VisibilityTimeout": 0} for entry in entries]
-            self._sqs.change_message_visibility_batch(QueueUrl=self._queue, Entries=shown_entries)
+            for entry in entries:
+                entry["VisibilityTimeout"] = 0
+            self._sqs.change_message_visibility_batch(QueueUrl=self._queue, Entries=entries)
 
 
 def _entries(handles: Sequence[str]) -> Iterator[list[Any]]:
     """Yield letters as SQS takes them, a batch at a time."""
     for start in range(0, len(handles), _BATCH):
-        yield [
-            {"Id": str(number), "ReceiptHandle": handle}
-            for number, handle in enumerate(handles[start : start + _BATCH])
-        ]
+        batch = handles[start : start + _BATCH]
+        yield [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(batch)]

@@ -1,0 +1,348 @@
+"""The way back in: redrive and resume, on moto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from alos_mosaic import redrive as redriving
+from alos_mosaic.errors import InvalidRequestError, ServiceError
+from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings
+from lambdas.redrive_tiles import handler as redrive_tiles
+from lambdas.seed_tiles import handler as seed_tiles
+from lambdas.summarise_run import handler as summarise_run
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
+OUTPUT = "s3://out/mosaics"
+ROLE = "arn:aws:iam::123456789012:role/any"
+DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+
+
+class Desk:
+    """Buckets, queue and state machine as a deployment has them."""
+
+    def __init__(self, s3: S3Client) -> None:
+        self.s3, self.sqs, self.states = s3, boto3.client("sqs"), boto3.client("stepfunctions")
+        self.queue = self.sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
+        machine = self.states.create_state_machine(name="runs", definition=DEFINITION, roleArn=ROLE)
+        self.machine = machine["stateMachineArn"]
+
+    def event(self, run: str, given: object, started: str = "2026-11-24T06:00:00Z") -> dict[str, Any]:
+        execution = self.machine.replace("stateMachine", "execution") + ":" + run
+        machine = {"state_machine": self.machine, "execution": execution}
+        return {"run": run, "input": given, "started": started, **machine}
+
+    def redrive(self, named: str = "again", **which: Any) -> dict[str, Any]:
+        return redrive_tiles.lambda_handler(self.event(named, {"redrive": which}), CONTEXT)
+
+    def fail(self, tile: str, error: str = "SourceUnavailableError", **changes: Any) -> None:
+        told = {"cause": "421", "attempt": 6}
+        letter = {
+            "schema_version": 1, "run": "first", "year": 2020, "tile": tile, "mode": "skip", "product": None,
+            "accept_partial": False, "since": None, "error": error, "execution": "arn", "time": "2026-11-23T20:00:00Z",
+            "cause": json.dumps({"errorType": error, "errorMessage": json.dumps(told)}), **changes,
+        }  # fmt: skip
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(letter))
+
+    def letters(self) -> int:
+        """Messages in the queue, in sight or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+        return sum(map(int, found.values()))
+
+    def in_sight(self) -> int:
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+    def manifest(self, run: str = "again") -> list[dict[str, Any]]:
+        body = self.s3.get_object(Bucket="runs", Key=f"runs/{run}/manifest.json")["Body"].read()
+        found: list[dict[str, Any]] = json.loads(body)
+        return found
+
+    def publish(self, tile: str, year: int = 2020) -> None:
+        key = f"mosaics/alos_palsar_mosaic/{year}/{tile}/{tile}_{year % 100:02d}.stac-item.json"
+        self.s3.put_object(Bucket="out", Key=key, Body=b"{}")
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(redriving, "_WAIT_SECONDS", 0)
+    caches = (
+        redrive_tiles._s3, redrive_tiles._sqs, redrive_tiles._states, seed_tiles._s3, seed_tiles._states,
+        summarise_run._s3, summarise_run._sqs,
+    )  # fmt: skip
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for bucket in ("runs", "out"):
+            s3.create_bucket(Bucket=bucket)
+        desk = Desk(s3)
+        settings: list[Settings] = [
+            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue),
+            SeedSettings(runs_bucket="runs", output_uri=OUTPUT),
+            SummarySettings("runs", dead_letter_queue_url=desk.queue),
+        ]
+        for each in settings:
+            for name, value in each.to_env().items():
+                monkeypatch.setenv(name, value)
+        yield desk
+    for cache in caches:
+        cache.cache_clear()
+
+
+def names(lines: list[dict[str, Any]]) -> list[str]:
+    return [f"{line['year']}/{line['tile']}" for line in lines]
+
+
+def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
+    desk.fail("N10E010")
+    desk.fail("N15E010", mode="overwrite", product="alos_palsar_fnf", accept_partial=True)
+    seed = desk.redrive()
+    assert {key: value for key, value in seed.items() if key != "redrive"} == {
+        "schema_version": 1, "run": "again", "bucket": "runs", "key": "runs/again/manifest.json", "count": 2,
+        "max_concurrency": 2, "max_tiles": 25_000,
+    }  # fmt: skip
+    assert sorted(desk.manifest(), key=lambda line: str(line["tile"])) == [
+        {"year": 2020, "tile": "N10E010", "mode": "skip", "product": None, "accept_partial": False,
+         "since": "2026-11-23T20:00:00Z", "first_run": "first"},
+        {"year": 2020, "tile": "N15E010", "mode": "overwrite", "product": "alos_palsar_fnf", "accept_partial": True,
+         "since": "2026-11-23T20:00:00Z", "first_run": "first"},
+    ]  # fmt: skip
+    assert desk.letters() == 0
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ({"error": "CorruptArchiveError"}, {"2020/N15E010"}),
+        ({"year": 2017}, {"2017/N10E010"}),
+        ({"tile": "N10E010"}, {"2020/N10E010", "2017/N10E010"}),
+        ({"run": "second"}, {"2017/N10E010"}),
+        ({"tile": "N10E010", "year": "2020"}, {"2020/N10E010"}),
+        ({"error": "PublishError"}, set()),
+    ],
+)
+def test_what_is_not_asked_for_stays_in_the_queue(desk: Desk, which: dict[str, Any], expected: set[str]) -> None:
+    desk.fail("N10E010")
+    desk.fail("N15E010", error="CorruptArchiveError")
+    desk.fail("N10E010", year=2017, run="second")
+    assert desk.redrive(**which)["count"] == len(expected)
+    assert (
+        set(names(desk.manifest())) == expected if expected else desk.s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+    )
+    assert desk.letters() == desk.in_sight() == 3 - len(expected)
+
+
+def test_a_limit_leaves_the_rest_in_the_queue(desk: Desk) -> None:
+    for south in range(0, 30, 5):
+        desk.fail(f"N{south:02d}E010")
+    desk.fail("N05E010")
+    assert desk.redrive(limit=4)["count"] == 4
+    left = desk.letters()
+    assert left in (2, 3), "the second letter of one of the four may lie behind the limit"
+    assert desk.redrive("and-again")["count"] in (2, 3)
+    assert desk.letters() == 0
+    assert len({*names(desk.manifest()), *names(desk.manifest("and-again"))}) == 6
+
+
+def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> None:
+    desk.fail("N10E010")
+    desk.fail("N15E010", error="CorruptArchiveError")
+    desk.fail("N20E010")
+    desk.publish("N20E010")
+    told = desk.redrive(dry_run=True)
+    assert told["count"] == 0
+    assert told["redrive"] == {
+        "dry_run": True, "tiles": 2, "first_tiles": told["redrive"]["first_tiles"],
+        "letters_by_error": {"SourceUnavailableError": 2, "CorruptArchiveError": 1}, "published_since": 1,
+        "left_in_queue": 0, "unreadable": 0,
+    }  # fmt: skip
+    assert set(told["redrive"]["first_tiles"]) == {"2020/N10E010", "2020/N15E010"}
+    assert desk.in_sight() == 3
+    assert desk.s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+
+
+def test_a_tile_is_listed_once_however_often_it_failed(desk: Desk) -> None:
+    desk.fail("N10E010", time="2026-11-23T20:00:00Z")
+    desk.fail("N10E010", time="2026-11-23T22:00:00Z", run="second", mode="overwrite")
+    desk.fail("N10E010", time="2026-11-23T21:00:00Z", run="third")
+    assert desk.redrive()["count"] == 1
+    (line,) = desk.manifest()
+    assert (line["since"], line["first_run"], line["mode"]) == ("2026-11-23T22:00:00Z", "second", "overwrite")
+    assert desk.letters() == 0
+
+
+def test_what_was_published_since_is_left_out_and_its_letter_goes(desk: Desk) -> None:
+    desk.fail("N10E010")
+    desk.fail("N15E010", time=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    for tile in ("N10E010", "N15E010"):
+        desk.publish(tile)
+    seed = desk.redrive()
+    assert names(desk.manifest()) == ["2020/N15E010"], "that one failed after it was published"
+    assert seed["redrive"]["published_since"] == 1
+    assert desk.letters() == 0
+
+
+def test_nothing_to_redrive_is_nothing_to_do(desk: Desk) -> None:
+    assert desk.redrive()["count"] == 0
+    desk.fail("N10E010")
+    desk.publish("N10E010")
+    assert desk.redrive()["count"] == 0
+    assert desk.letters() == 0
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "null", "{}", '{"year": 2020, "tile": "N12E010"}', '{"year": "x", "tile": 1}']
+)
+def test_a_letter_that_makes_no_sense_stays_and_stops_nothing(desk: Desk, body: str) -> None:
+    desk.sqs.send_message(QueueUrl=desk.queue, MessageBody=body or " ")
+    desk.fail("N10E010")
+    seed = desk.redrive()
+    assert (seed["count"], seed["redrive"]["unreadable"], seed["redrive"]["left_in_queue"]) == (1, 1, 1)
+    assert desk.in_sight() == 1
+
+
+def test_a_redrive_that_dies_ahead_of_its_manifest_loses_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.fail("N10E010")
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redriving, "write_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            desk.redrive()
+    assert desk.letters() == 1
+
+
+def test_a_redrive_that_dies_behind_its_manifest_goes_on_with_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for south in range(5, 30, 5):
+        desk.fail(f"N{south:02d}E010")
+    deleted: list[str] = []
+
+    def die(redrive: redriving.Redrive, handles: list[str]) -> None:
+        deleted.extend(handles)
+        redrive._sqs.delete_message(QueueUrl=desk.queue, ReceiptHandle=handles[0])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redriving.Redrive, "_delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            desk.redrive()
+    assert (len(deleted), desk.letters()) == (5, 4)
+    assert desk.redrive()["count"] == 5, "the same execution again: its manifest holds"
+    assert len(desk.manifest()) == 5
+
+
+def test_an_old_manifest_under_the_same_name_is_not_taken_for_this_ones(desk: Desk) -> None:
+    desk.fail("N10E010")
+    desk.redrive()
+    desk.fail("N15E010")
+    event = desk.event("again", {"redrive": {}}, started="2027-03-01T00:00:00Z")
+    assert redrive_tiles.lambda_handler(event, CONTEXT)["count"] == 1
+    assert names(desk.manifest()) == ["2020/N15E010"]
+
+
+def test_a_queue_that_does_not_answer_is_a_service_error(desk: Desk) -> None:
+    desk.sqs.delete_queue(QueueUrl=desk.queue)
+    with pytest.raises(ServiceError):
+        desk.redrive()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"redrive": {"errors": "x"}}, "errors"),
+        ({"redrive": []}, "redrive is a JSON object"),
+        ({"redrive": {}, "years": [2020]}, "years"),
+        ({"redrive": {"limit": 0}}, "limit"),
+        ({"redrive": {"dry_run": "yes"}}, "dry_run"),
+        ({"redrive": {"tile": "N12E010"}}, "N12E010"),
+        ({"redrive": {"year": 2012}}, "2012"),
+        ({"redrive": {"error": 5}}, "error is a name"),
+    ],
+)
+def test_a_redrive_that_makes_no_sense_touches_nothing(desk: Desk, given: object, said: str) -> None:
+    desk.fail("N10E010")
+    with pytest.raises(InvalidRequestError, match=said):
+        redrive_tiles.lambda_handler(desk.event("again", given), CONTEXT)
+    assert desk.in_sight() == 1
+
+
+def test_a_second_run_beside_one_that_is_going_on_is_refused(desk: Desk) -> None:
+    desk.states.start_execution(stateMachineArn=desk.machine, name="first", input="{}")
+    given = {"years": [2020], "tiles": ["N10E010"]}
+    with pytest.raises(InvalidRequestError, match="the run first is going on since"):
+        seed_tiles.lambda_handler(desk.event("second", given), CONTEXT)
+    with pytest.raises(InvalidRequestError, match="the run first is going on since"):
+        desk.redrive()
+    assert desk.redrive(dry_run=True)["count"] == 0
+    assert seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)["count"] == 1
+    assert seed_tiles.lambda_handler(desk.event("second", {**given, "allow_parallel": True}), CONTEXT)["count"] == 1
+
+
+def test_of_two_runs_that_begin_together_the_first_goes_on(desk: Desk) -> None:
+    for name in ("a", "b"):
+        desk.states.start_execution(stateMachineArn=desk.machine, name=name, input="{}")
+    given, ended = {"years": [2020], "tiles": ["N10E010"]}, {}
+    for name in ("a", "b"):
+        try:
+            ended[name] = seed_tiles.lambda_handler(desk.event(name, given), CONTEXT)["count"]
+        except InvalidRequestError:
+            ended[name] = 0
+    assert sorted(ended.values()) == [0, 1]
+
+
+def test_a_run_is_resumed_with_what_it_did_not_publish(desk: Desk) -> None:
+    given = {"years": [2020], "tiles": ["N10E010", "N15E010", "N20E010"], "mode": "overwrite"}
+    desk.publish("N15E010")
+    old = desk.s3.head_object(Bucket="out", Key="mosaics/alos_palsar_mosaic/2020/N15E010/N15E010_20.stac-item.json")[
+        "LastModified"
+    ]
+    seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
+    seeded_at = desk.s3.head_object(Bucket="runs", Key="runs/first/manifest.json")["LastModified"]
+    assert old <= seeded_at
+    while datetime.now(UTC) < seeded_at + timedelta(seconds=1.1):
+        pass
+    desk.publish("N10E010")
+    seed = seed_tiles.lambda_handler(desk.event("again", {"resume": {"run": "first"}}), CONTEXT)
+    assert seed["count"] == 2
+    assert names(desk.manifest()) == ["2020/N15E010", "2020/N20E010"]
+    assert {(line["mode"], line["first_run"]) for line in desk.manifest()} == {("overwrite", "first")}
+    assert {line["since"] for line in desk.manifest()} == {seeded_at.isoformat().replace("+00:00", "Z")}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"resume": {"run": "nobody"}}, "no run called 'nobody'"),
+        ({"resume": {}}, "run is the name"),
+        ({"resume": {"run": "first"}, "years": [2020]}, "years"),
+    ],
+)
+def test_a_resume_that_makes_no_sense_starts_nothing(desk: Desk, given: object, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said):
+        seed_tiles.lambda_handler(desk.event("again", given), CONTEXT)
+
+
+def test_a_tile_that_left_no_trace_gets_a_letter_that_a_redrive_finds(desk: Desk) -> None:
+    given = {"years": [2020], "tiles": ["N10E010", "N15E010", "N20E010"], "mode": "overwrite"}
+    seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
+    for tile, state in (("N10E010", "published"), ("N15E010", "failed")):
+        body = json.dumps({"state": state, "year": 2020, "tile": tile, "run": "first"})
+        desk.s3.put_object(Bucket="runs", Key=f"runs/first/results/2020/{tile}.json", Body=body)
+    summary = summarise_run.lambda_handler({"run": "first"}, CONTEXT)
+    assert (summary["published"], summary["failed"]) == (1, 2)
+    assert desk.letters() == 1
+    assert desk.redrive()["count"] == 1
+    (line,) = desk.manifest()
+    assert (line["tile"], line["mode"], line["first_run"]) == ("N20E010", "overwrite", "first")
