@@ -36,6 +36,7 @@ from local.web_server import Answer, WebServer
 TILE = Tile.from_name("N25W165")
 CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
 YEAR = 2017
+(TREE_V2,) = (row for row in LAYOUTS if row.name == "palsar-2-v2")
 SITE_V2, SITE_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-site"))
 
 MakePlace = Callable[[], Workplace]
@@ -147,6 +148,21 @@ def test_a_damaged_cell_is_taken_from_its_own_archive(
     assert facts["url"].endswith(own.name)
     assert not [text for text in properties.get("alos_mosaic:warnings", []) if "left out" in text]
     assert_nothing_left(here)
+
+
+def test_a_damaged_cell_is_not_taken_from_another_release(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    place_cell_archive(mirror, made[1], YEAR, TREE_V2)
+    with pytest.raises(CorruptArchiveError, match="no archive of the cell alone of the same release"):
+        process(place())
+    assert not published.exists()
+    place_cell_archive(mirror, made[1], YEAR)
+    assert process(place()).state is State.PUBLISHED
+    (item,) = published.rglob("*.stac-item.json")
+    (facts,) = json.loads(item.read_text())["properties"]["alos_mosaic:cell_archives"]
+    assert facts["layout"] == "palsar-2-v1"
 
 
 def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(

@@ -90,14 +90,19 @@ class Gathering:
         return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
-        """Try with the defective cells' own archives, and without those that can't be mended."""
+        """Try with the defective cells' own archives, and without those that can't be mended.
+
+        Only an archive of the same release will do: another has other pixels, and the forest map other classes.
+        """
         logger.warning("Cells are defective", extra={"cells": {cell.name: text for cell, text in defects.items()}})
         hopeless = {cell: text for cell, text in defects.items() if cell in self._own}
         mendable = defects.keys() - hopeless.keys()
+        release = self._downloads[0].found.layout.release
+        layouts = [layout for layout in self._layouts if layout.release == release]
         with open_source(self._place.source_url, self._place.access) as source:
-            found = find_cells(source, self._tile_year, self._layouts, sorted(mendable)) if mendable else []
+            found = find_cells(source, self._tile_year, layouts, sorted(mendable)) if mendable else []
             for cell in mendable - {each.cell for each in found}:
-                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone"
+                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone of the same release"
             self._leave_out(hopeless)
             self._own |= mendable
             with Downloads(source, found, self._place.work) as downloads:
