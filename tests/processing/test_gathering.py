@@ -15,7 +15,7 @@ import rasterio
 from alos_mosaic.bands import bands_of
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
-from alos_mosaic.layouts import LAYOUTS
+from alos_mosaic.layouts import LAYOUTS, Layout
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing import mosaic
@@ -36,7 +36,7 @@ from local.web_server import Answer, WebServer
 TILE = Tile.from_name("N25W165")
 CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
 YEAR = 2017
-(TREE_V2,) = (row for row in LAYOUTS if row.name == "palsar-2-v2")
+TREE_V2, TREE_V1, EXT2_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-v"))
 SITE_V2, SITE_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-site"))
 
 MakePlace = Callable[[], Workplace]
@@ -113,7 +113,7 @@ def test_a_site_that_serves_only_cells_is_a_source(
 ) -> None:
     for cell in made:
         place_cell_archive(mirror, cell, YEAR, SITE_V2, Form.ENVI)
-    place_cell_archive(mirror, make_cell(TILE.cells[3], YEAR, grid), YEAR, SITE_V1)
+    place_cell_archive(mirror, made[1], YEAR, SITE_V1)
     sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
     with WebServer(mirror) as server:
         result = process(replace(place(), source_url=server.url, extra_layouts=sites))
@@ -124,6 +124,55 @@ def test_a_site_that_serves_only_cells_is_a_source(
     assert (result.state, result.archive["layout"]) == (State.PUBLISHED, "palsar-2-site-v2")
     assert_published(published, made, grid)
     assert absent.state is State.ABSENT
+
+
+@pytest.mark.parametrize("rows", [(SITE_V2, SITE_V1), (SITE_V1, SITE_V2)], ids=["newer has less", "older has less"])
+def test_the_release_that_has_all_cells_is_taken(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], rows: tuple[Layout, Layout]
+) -> None:
+    less, more = rows
+    place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid, seed=7), YEAR, less)
+    for cell in made:
+        place_cell_archive(mirror, cell, YEAR, more)
+    sites = tuple(replace(row, schemes=("file",)) for row in (SITE_V2, SITE_V1))
+    assert process(replace(place(), extra_layouts=sites)).archive["layout"] == more.name
+    assert_published(published, made, grid)
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_cells_of_two_releases_are_never_one_tile(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels], scheme: str
+) -> None:
+    for cell, row in zip(made, (SITE_V2, SITE_V2, SITE_V1), strict=True):
+        place_cell_archive(mirror, cell, YEAR, row)
+    sites = tuple(replace(row, schemes=(scheme,)) for row in (SITE_V2, SITE_V1))
+    with WebServer(mirror) as server:
+        url = server.url if scheme == "http" else mirror.as_uri()
+        with pytest.raises(SourceUnavailableError, match=f"site-v1 that palsar-2-site-v2 lacks: {CELLS[2]}; is JAXA"):
+            process(replace(place(), source_url=url, extra_layouts=sites))
+    assert not published.exists()
+
+
+def test_cells_of_one_release_may_lie_in_two_places(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    for cell, row in zip(made, (TREE_V1, EXT2_V1, EXT2_V1), strict=True):
+        place_cell_archive(mirror, cell, YEAR, row)
+    place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid, seed=7), YEAR, EXT2_V1)
+    process(place())
+    facts = assert_published(published, made, grid)["properties"]["alos_mosaic:cell_archives"]
+    assert {each["layout"] for each in facts} == {TREE_V1.name, EXT2_V1.name}
+
+
+def test_a_cell_that_is_listed_but_not_served_is_no_hole(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    paths = [place_cell_archive(mirror, cell, YEAR) for cell in made]
+    paths[1].unlink()
+    paths[1].mkdir()
+    with pytest.raises(SourceUnavailableError, match=f"lists .*{paths[1].name}, but does not serve it"):
+        process(place())
+    assert not published.exists()
 
 
 def test_no_cell_anywhere_is_absent(place: MakePlace, mirror: Path, grid: Grid) -> None:

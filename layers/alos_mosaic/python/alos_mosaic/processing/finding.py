@@ -50,24 +50,42 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
 
 
 def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
-    """Return those of the cells' own archives that there are, all by one layout: the first that has any."""
+    """Return those of the cells' own archives that there are, all of one release: the one that has the most.
+
+    Raises :class:`SourceUnavailableError` if another release has cells that this one lacks: JAXA is in the middle of a
+    re-issue, and a tile of either would have holes.
+    """
+    releases: dict[int, dict[Cell, Found]] = {}
     for layout in for_cells(layouts, tile_year.year, source.url):
-        found = [
-            Found(layout, remote, cell)
-            for cell in _listed(source, tile_year, layout, cells)
-            if (remote := source.stat(layout.cell_archive_path(cell, tile_year.year))) is not None
-        ]
-        if found:
-            return found
-    return []
+        found = releases.setdefault(layout.release, {})
+        lacking = [cell for cell in cells if cell not in found]
+        found |= {each.cell: each for each in _served(source, tile_year, layout, lacking) if each.cell is not None}
+    chosen = max(releases.values(), key=len, default={})
+    beyond = {cell: each for found in releases.values() for cell, each in found.items() if cell not in chosen}
+    if beyond:
+        names = ", ".join(cell.name for cell in sorted(beyond))
+        one, other = next(iter(chosen.values())).layout, next(iter(beyond.values())).layout
+        raise SourceUnavailableError(
+            f"{source.url} has cells of {tile_year.tile} of {tile_year.year} by layout {other.name} that {one.name} "
+            f"lacks: {names}; is JAXA re-issuing them?"
+        )
+    return [chosen[cell] for cell in sorted(chosen)]
 
 
-def _listed(source: Source, tile_year: TileYear, layout: Layout, cells: Collection[Cell]) -> list[Cell]:
-    """Return the cells worth asking for: all, if the source can't list."""
-    if not source.can_list:
-        return list(cells)
-    names = source.names(f"{layout.folder(tile_year.year)}/{tile_year.tile}") or ()
-    return [cell for cell in cells if layout.archive_name(cell, tile_year.year) in names]
+def _served(source: Source, tile_year: TileYear, layout: Layout, cells: Collection[Cell]) -> list[Found]:
+    """Return the cells' archives of one layout; of a source that can't list, every one has to be asked for."""
+    if source.can_list and cells:
+        names = source.names(f"{layout.folder(tile_year.year)}/{tile_year.tile}") or ()
+        cells = [cell for cell in cells if layout.archive_name(cell, tile_year.year) in names]
+    found = []
+    for cell in cells:
+        path = layout.cell_archive_path(cell, tile_year.year)
+        remote = source.stat(path)
+        if remote is not None:
+            found.append(Found(layout, remote, cell))
+        elif source.can_list:
+            raise SourceUnavailableError(f"{source.url} lists {path}, but does not serve it")
+    return found
 
 
 def _by_listing(
