@@ -20,6 +20,7 @@ import alos_mosaic
 from alos_mosaic.bands import MASK_CLASSES
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
+from alos_mosaic.inventory import Listing
 from alos_mosaic.processing.metadata import (
     TileProduct,
     collection_key,
@@ -193,6 +194,17 @@ def test_cells_left_out_are_told(tile: TileProduct) -> None:
     properties = describe(replace(tile, defective_cells=tile.absent_cells[:1]), HREF)["properties"]
     assert properties["alos_mosaic:cells_defective"] == ["N09E012"]
     assert "N09E012" in properties["alos_mosaic:warnings"][0]
+
+
+def test_cells_that_jaxa_was_known_to_have_are_missed(tile: TileProduct) -> None:
+    *others, defective, lacking = tile.absent_cells
+    listing = Listing.of("2021-04", "a listing", [], [*tile.cells[1:], defective, lacking])
+    found = replace(tile, listing=listing, defective_cells=(defective,))
+    assert others
+    (_, warning) = describe(found, HREF)["properties"]["alos_mosaic:warnings"]
+    assert warning == f"JAXA's listing of 2021-04 has cells that this archive lacks: {lacking}"
+    whole = replace(tile, listing=Listing.of("2021-04", "a listing", [], tile.cells))
+    assert "alos_mosaic:warnings" not in describe(whole, HREF)["properties"]
 
 
 def test_nothing_but_the_bare_tile_is_needed(tile: TileProduct) -> None:

@@ -16,6 +16,7 @@ from rio_cogeo.cogeo import cog_validate
 from alos_mosaic.bands import Resampling, bands_of
 from alos_mosaic.errors import CorruptArchiveError, MosaicError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
+from alos_mosaic.inventory import cells_of_tile
 from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.overviews import halved
@@ -167,6 +168,18 @@ def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
     assert process_tile(request(2020), place()).state is State.PUBLISHED
     next(published.rglob("*.stac-item.json")).write_text("{")
     assert process_tile(request(2020), place()).state is State.PUBLISHED
+
+
+def test_the_item_tells_of_known_cells_that_are_not_there(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    """In the listings of 2021 this tile has two cells: islands of Hawaii."""
+    known = cells_of_tile(2020, TILE)
+    assert [cell.name for cell in known] == ["N23W161", "N22W161"]
+    place_archive(mirror, TILE, 2020, grid, cells=known[:1])
+    process_tile(request(2020), place())
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert "JAXA's listing of 2021-04 has cells that this archive lacks: N22W161" in properties["alos_mosaic:warnings"]
 
 
 def test_a_tile_jaxa_does_not_have_is_absent(place: MakePlace, mirror: Path, published: Path, grid: Grid) -> None:

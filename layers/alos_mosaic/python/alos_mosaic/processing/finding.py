@@ -59,7 +59,7 @@ def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], c
     for layout in for_cells(layouts, tile_year.year, source.url):
         found = releases.setdefault(layout.release, {})
         lacking = [cell for cell in cells if cell not in found]
-        found |= {each.cell: each for each in _served(source, tile_year, layout, lacking) if each.cell is not None}
+        found |= _served(source, tile_year, layout, lacking)
     chosen = max(releases.values(), key=len, default={})
     beyond = {cell: each for found in releases.values() for cell, each in found.items() if cell not in chosen}
     if beyond:
@@ -72,17 +72,17 @@ def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], c
     return [chosen[cell] for cell in sorted(chosen)]
 
 
-def _served(source: Source, tile_year: TileYear, layout: Layout, cells: Collection[Cell]) -> list[Found]:
+def _served(source: Source, tile_year: TileYear, layout: Layout, cells: Collection[Cell]) -> dict[Cell, Found]:
     """Return the cells' archives of one layout; of a source that can't list, every one has to be asked for."""
     if source.can_list and cells:
         names = source.names(f"{layout.folder(tile_year.year)}/{tile_year.tile}") or ()
         cells = [cell for cell in cells if layout.archive_name(cell, tile_year.year) in names]
-    found = []
+    found = {}
     for cell in cells:
         path = layout.cell_archive_path(cell, tile_year.year)
         remote = source.stat(path)
         if remote is not None:
-            found.append(Found(layout, remote, cell))
+            found[cell] = Found(layout, remote, cell)
         elif source.can_list:
             raise SourceUnavailableError(f"{source.url} lists {path}, but does not serve it")
     return found

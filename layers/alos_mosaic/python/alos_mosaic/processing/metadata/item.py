@@ -126,6 +126,9 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
     if product.defective_cells:
         names = ", ".join(cell.name for cell in product.defective_cells)
         warnings.append(f"JAXA has cells that can't be read and are left out: {names}")
+    if product.listing is not None and product.lacking_cells:
+        names = ", ".join(cell.name for cell in product.lacking_cells)
+        warnings.append(f"JAXA's listing of {product.listing.date} has cells that this archive lacks: {names}")
     if product.statistics is not None:
         warnings += pixel_warnings(product.statistics, len(product.cogs) - 1)
     if product.polarizations:
