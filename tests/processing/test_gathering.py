@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 import rasterio
+from moto import mock_aws
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
@@ -19,7 +22,10 @@ from alos_mosaic.layouts import LAYOUTS, Layout
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing import mosaic
+from alos_mosaic.processing.finding import find
 from alos_mosaic.processing.pipeline import Workplace, process_tile
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.results import State, TileResult
 from local.archives import (
     CellPixels,
@@ -180,6 +186,57 @@ def test_no_cell_anywhere_is_absent(place: MakePlace, mirror: Path, grid: Grid) 
     folder = place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid), YEAR)
     folder.rename(folder.with_name("off"))
     assert process(place()).state is State.ABSENT
+
+
+@contextmanager
+def served(scheme: str, mirror: Path) -> Iterator[tuple[str, SourceAccess]]:
+    """Serve a mirror as it is now."""
+    if scheme == "file":
+        yield mirror.as_uri(), SourceAccess()
+    elif scheme == "ftp":
+        with JaxaServer(mirror) as server:
+            yield server.url, SourceAccess()
+    else:
+        with mock_aws():
+            client = boto3.client("s3")
+            client.create_bucket(Bucket="mirror")
+            for path in (path for path in mirror.rglob("*") if path.is_file()):
+                client.upload_file(str(path), "mirror", str(path.relative_to(mirror)))
+            yield "s3://mirror", SourceAccess(s3=client)
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "s3"])
+@pytest.mark.parametrize("serves_tiles", [True, False])
+def test_a_mirror_of_nothing_but_cells_tells_what_is_absent(
+    place: MakePlace, mirror: Path, grid: Grid, made: list[CellPixels], scheme: str, serves_tiles: bool
+) -> None:
+    row = Layout("cells", "PALSAR-2", "cells/{year}", "{square}_{yy}_MOS.tar.gz", serves_tiles=serves_tiles)
+    other = Cell.from_name("N10E010")
+    asked = TileRequest(TileYear(YEAR, other.tile))
+    archive = place_cell_archive(mirror, made[0], YEAR, row)
+    for junk in ("off", "S10E010/off"):
+        (archive.parents[1] / junk).parent.mkdir(exist_ok=True)
+        (archive.parents[1] / junk).touch()
+
+    def processed() -> TileResult:
+        with served(scheme, mirror) as (url, access):
+            return process_tile(asked, replace(place(), source_url=url, access=access, extra_layouts=(row,)))
+
+    result = processed()
+    assert result.state is State.ABSENT
+    assert "has other archives of 2017, but none of N10E010" in str(result.cause)
+
+    renamed = place_cell_archive(mirror, make_cell(other, YEAR, grid), YEAR, row)
+    renamed.rename(renamed.with_name("N10E010_2017_MOS_F03DAR.zip"))
+    with pytest.raises(SourceUnavailableError, match="lists cells/2017/N10E010/N10E010_2017_MOS_F03DAR.zip"):
+        processed()
+    renamed.with_name("N10E010_2017_MOS_F03DAR.zip").unlink()
+
+    archive.unlink()
+    with pytest.raises(SourceUnavailableError, match=r"has no archive in .*cells/2017.*: has the folder moved"):
+        processed()
+    with open_source(mirror.as_uri()) as source, pytest.raises(SourceUnavailableError, match="in cells/2017: has the"):
+        find(source, asked.tile_year, [row])
 
 
 @pytest.mark.parametrize("band", ["HH", "mask", "date"])

@@ -13,8 +13,12 @@ from alos_mosaic.layouts import Layout, for_cells, for_tiles
 from alos_mosaic.messages import TileYear
 from alos_mosaic.processing.sources.protocol import RemoteFile, Source
 
-_ARCHIVE: Final = re.compile(r"(?P<tile>[NS]\d{2}[EW]\d{3})_\d{2,4}_(?P<kind>MOS|FNF)\w*\.(tar\.gz|zip)")
-"""A tile's mosaic in any form, also one that no layout serves: what is listed is not absent."""
+_TILE: Final = re.compile(r"[NS]\d{2}[EW]\d{3}")
+"""In a year's folder: the folder of a tile's cells."""
+_ARCHIVE: Final = re.compile(rf"{_TILE.pattern}_\d{{2,4}}_(?P<kind>MOS|FNF)\w*\.(tar\.gz|zip)")
+"""A tile's or cell's archive in any form, also one that no layout serves: what is listed is not absent."""
+_FOLDERS_LOOKED_INTO: Final = 8
+"""Of other tiles' folders of cells, until one holds an archive."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
     us and the answer.
     """
     for_tile = for_tiles(layouts, tile_year.year, source.url)
-    if not for_tile and not for_cells(layouts, tile_year.year, source.url):
+    for_cell = for_cells(layouts, tile_year.year, source.url)
+    if not for_tile and not for_cell:
         raise SourceUnavailableError(f"no layout is known by which {source.url} serves archives of {tile_year.year}")
     for layout in for_tile:
         remote = source.stat(layout.archive_path(tile_year.tile, tile_year.year))
@@ -46,7 +51,7 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
         return of_cells
     if not source.can_list:
         raise TileAbsentError(f"{source.url} has no archive of {tile_year.tile} of {tile_year.year} where it could be")
-    raise _by_listing(source, tile_year, for_tile)
+    raise _by_listing(source, tile_year, [*for_tile, *for_cell])
 
 
 def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
@@ -91,14 +96,30 @@ def _served(source: Source, tile_year: TileYear, layout: Layout, cells: Collecti
 def _by_listing(
     source: Source, tile_year: TileYear, layouts: Sequence[Layout]
 ) -> TileAbsentError | SourceUnavailableError:
-    """Return what it means that no layout has a tile: see what the year's folders hold instead."""
+    """Return what it means that no layout has a tile or its cells: see what the year's folders hold instead."""
     folders = dict.fromkeys(layout.folder(tile_year.year) for layout in layouts)
-    kinds = {layout.kind for layout in layouts}
-    names = (name for folder in folders for name in source.names(folder) or ())
-    listed = [match for name in names if (match := _ARCHIVE.fullmatch(name)) and match["kind"] in kinds]
-    own = [match[0] for match in listed if match["tile"] == tile_year.tile.name]
+    kinds = frozenset(layout.kind for layout in layouts)
+    paths = [f"{folder}/{name}" for folder in folders for name in source.names(folder) or ()]
+    archives = [path for path in paths if _is_archive(path, kinds)]
+    own = [path for path in archives if _file_name(path).startswith(tile_year.tile.name)]
+    cell_folders = [path for path in paths if _TILE.fullmatch(_file_name(path))]
+    for folder in (path for path in cell_folders if _file_name(path) == tile_year.tile.name):
+        own += _archives(source, folder, kinds)
     if own:
         return SourceUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
-    if listed:
+    if archives or any(_archives(source, folder, kinds) for folder in cell_folders[:_FOLDERS_LOOKED_INTO]):
         return TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
     return SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")
+
+
+def _archives(source: Source, folder: str, kinds: Collection[str]) -> list[str]:
+    return [f"{folder}/{name}" for name in source.names(folder) or () if _is_archive(name, kinds)]
+
+
+def _is_archive(path: str, kinds: Collection[str]) -> bool:
+    match = _ARCHIVE.fullmatch(_file_name(path))
+    return match is not None and match["kind"] in kinds
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
