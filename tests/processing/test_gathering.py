@@ -18,6 +18,7 @@ from moto import mock_aws
 from alos_mosaic.bands import bands_of
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
+from alos_mosaic.inventory import cells_of_tile
 from alos_mosaic.layouts import LAYOUTS, Layout
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
@@ -75,6 +76,12 @@ def assert_published(published: Path, made: list[CellPixels], grid: Grid) -> dic
     return json.loads(item.read_text())
 
 
+def site(place: Workplace, server: WebServer) -> Workplace:
+    """Let the web server be a site that serves only cells, beside a mirror of the FTP server's tree."""
+    sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
+    return replace(place, source_url=server.url, extra_layouts=sites)
+
+
 def assert_nothing_left(place: Workplace) -> None:
     """What is published lies elsewhere: only files of the tile stay in the work folder, and no archive."""
     assert not [path for path in place.work.rglob("*") if path.name.endswith((".tar.gz", ".zip", ".blocks"))]
@@ -120,16 +127,38 @@ def test_a_site_that_serves_only_cells_is_a_source(
     for cell in made:
         place_cell_archive(mirror, cell, YEAR, SITE_V2, Form.ENVI)
     place_cell_archive(mirror, made[1], YEAR, SITE_V1)
-    sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
     with WebServer(mirror) as server:
-        result = process(replace(place(), source_url=server.url, extra_layouts=sites))
-        absent = process_tile(
-            TileRequest(TileYear(YEAR, Tile.from_name("N10E010"))),
-            replace(place(), source_url=server.url, extra_layouts=sites),
-        )
+        result = process(site(place(), server))
     assert (result.state, result.archive["layout"]) == (State.PUBLISHED, "palsar-2-site-v2")
     assert_published(published, made, grid)
-    assert absent.state is State.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("year", "kind", "known"),
+    [(2017, "cell", "N10E005"), (2017, "tile", "N15E010"), (2022, "cell", "N10E005"), (2017, "cell", "S30E175")],
+)
+def test_absent_where_nothing_is_listed_means_that_known_archives_answer(
+    place: MakePlace, mirror: Path, grid: Grid, year: int, kind: str, known: str
+) -> None:
+    """A year that the inventory does not know is asked for by what the nearest known year has, 2020 for 2022."""
+    asked, tile = TileRequest(TileYear(year, Tile.from_name("N10E010"))), Tile.from_name(known)
+    if kind == "tile":
+        archive = place_archive(mirror, tile, year, grid, cells=[])
+    else:
+        cell = cells_of_tile(min(year, 2020), tile)[0]
+        archive = place_cell_archive(mirror, make_cell(cell, year, grid), year, SITE_V2)
+    with WebServer(mirror) as server:
+        result = process_tile(asked, site(place(), server))
+        assert result.state is State.ABSENT
+        assert f"has other archives of {year}, but none of N10E010" in str(result.cause)
+        archive.rename(archive.with_name("off"))
+        server.requests.clear()
+        with pytest.raises(SourceUnavailableError, match=f"no archive of {year} where known ones.*folder moved"):
+            process_tile(asked, site(place(), server))
+        assert len(server.requests) < 250
+        server.answers[f"/{archive.relative_to(mirror)}"] = Answer(403)
+        with pytest.raises(SourceUnavailableError, match="403"):
+            process_tile(asked, site(place(), server))
 
 
 @pytest.mark.parametrize("rows", [(SITE_V2, SITE_V1), (SITE_V1, SITE_V2)], ids=["newer has less", "older has less"])

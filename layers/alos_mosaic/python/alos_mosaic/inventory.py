@@ -115,6 +115,13 @@ def listing_of(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> Listing | N
     return packaged().get((year, kind))
 
 
+def nearest_listing(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> Listing | None:
+    """Return the listing of a year or, if the inventory does not know it, of the nearest that it knows (the earlier one
+    of two); None if it knows none of that kind.
+    """
+    return listing_of(min(known_years(kind), key=lambda known: abs(known - year), default=year), kind)
+
+
 def tiles_of_year(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> frozenset[Tile]:
     """Return the tiles that JAXA publishes of a year; none if the inventory does not know the year.
 

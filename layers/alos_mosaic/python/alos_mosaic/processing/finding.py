@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from alos_mosaic.errors import SourceUnavailableError, TileAbsentError
-from alos_mosaic.grid import Cell
+from alos_mosaic.grid import Cell, Tile
+from alos_mosaic.inventory import ArchiveKind, nearest_listing
 from alos_mosaic.layouts import Layout, for_cells, for_tiles
 from alos_mosaic.messages import TileYear
 from alos_mosaic.processing.sources.protocol import RemoteFile, Source
@@ -35,8 +36,8 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
     """Return a tile's archive, by the first of these layouts that has it, or those of its cells where there is none.
 
     Raises :class:`TileAbsentError` if there are neither, though the year's folder holds other archives (of a source
-    that can't list: if no layout's place has one), and :class:`SourceUnavailableError` for anything that stands between
-    us and the answer.
+    that can't list: though an archive that JAXA is known to publish is where it should be), and
+    :class:`SourceUnavailableError` for anything that stands between us and the answer.
     """
     for_tile = for_tiles(layouts, tile_year.year, source.url)
     for_cell = for_cells(layouts, tile_year.year, source.url)
@@ -49,9 +50,8 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
     of_cells = find_cells(source, tile_year, layouts, tile_year.tile.cells)
     if of_cells:
         return of_cells
-    if not source.can_list:
-        raise TileAbsentError(f"{source.url} has no archive of {tile_year.tile} of {tile_year.year} where it could be")
-    raise _by_listing(source, tile_year, [*for_tile, *for_cell])
+    explain = _by_listing if source.can_list else _by_known_archives
+    raise explain(source, tile_year, list(dict.fromkeys([*for_tile, *for_cell])))
 
 
 def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
@@ -110,6 +110,40 @@ def _by_listing(
     if archives or any(_archives(source, folder, kinds) for folder in cell_folders[:_FOLDERS_LOOKED_INTO]):
         return TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
     return SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")
+
+
+def _by_known_archives(
+    source: Source, tile_year: TileYear, layouts: Sequence[Layout]
+) -> TileAbsentError | SourceUnavailableError:
+    """Return what it means that no layout has a tile or its cells, of a source that can't list: ask for others."""
+    if any(source.stat(path) is not None for path in _known_archives(tile_year, layouts)):
+        return TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
+    return SourceUnavailableError(
+        f"{source.url} has no archive of {tile_year.year} where known ones should be: has the folder moved?"
+    )
+
+
+def _known_archives(tile_year: TileYear, layouts: Sequence[Layout]) -> Iterator[str]:
+    """Yield where archives of other tiles should be, and of one cell of each: near ones first, and ever farther ones.
+
+    The 1st, 2nd, 4th, 8th ... in order of distance: a mirror of one region has the first, one of the world any.
+    """
+    year, tile = tile_year.year, tile_year.tile
+    listing = nearest_listing(year, ArchiveKind(layouts[0].kind))
+    if listing is None:
+        return
+    others = sorted(listing.tiles - {tile}, key=lambda other: (_distance(tile, other), other))
+    for step in range(len(others).bit_length()):
+        other = others[2**step - 1]
+        cells = listing.cells_of(other)
+        yield from (layout.archive_path(other, year) for layout in layouts if layout.serves_tiles)
+        yield from (layout.cell_archive_path(cells[0], year) for layout in layouts if layout.serves_cells and cells)
+
+
+def _distance(one: Tile, other: Tile) -> int:
+    """Return how many degrees lie between two tiles, north and east added up."""
+    east = abs(one.west - other.west)
+    return abs(one.north - other.north) + min(east, 360 - east)
 
 
 def _archives(source: Source, folder: str, kinds: Collection[str]) -> list[str]:
