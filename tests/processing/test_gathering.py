@@ -330,6 +330,27 @@ def test_accepted_partial_a_tile_says_what_it_lacks(
     properties = assert_published(published, [made[0], made[2]], grid)["properties"]
     assert properties["alos_mosaic:cells_defective"] == [CELLS[1].name]
     assert any(CELLS[1].name in text for text in properties["alos_mosaic:warnings"])
+    assert "alos_mosaic:cell_archives" not in properties, "nothing of it was used"
+
+
+def test_a_rejected_archive_is_not_waited_for(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), YEAR, grid, cells=[])
+    *whole, rejected = sorted(made, key=lambda pixels: pixels.cell)  # the last that is fetched
+    for cell in made:
+        path = place_cell_archive(mirror, cell, YEAR)
+        if cell is rejected:
+            path.write_bytes(b"no archive" * 1_000_000)
+    here = place()
+    with JaxaServer(mirror, bytes_per_second=500_000) as server:
+        result = process(replace(here, source_url=server.url), accept_partial=True)
+    assert result.defective_cells == (rejected.cell.name,)
+    assert result.seconds["transfer"] < 10
+    facts = assert_published(published, whole, grid)["properties"]["alos_mosaic:cell_archives"]
+    names = {each["url"].rpartition("/")[2].partition("_")[0] for each in facts}
+    assert names == {cell.cell.name for cell in whole}
+    assert_nothing_left(here)
 
 
 def test_a_tile_without_any_whole_cell_fails_even_then(

@@ -83,7 +83,7 @@ class Gathering:
                 attempt = self._attempt()
         while attempt.merged is None:
             attempt = self._again(attempt.defects)
-        archives = tuple(download.whole() for download in self._downloads)
+        archives = tuple(download.whole() for download in self._used())
         seconds = sum(download.seconds for download in self._downloads)
         for download in self._downloads:
             download.discard()
@@ -124,10 +124,9 @@ class Gathering:
         with ExitStack() as undo:
             mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
             attempt = _Attempt(None)
-            worth = [download for download in self._downloads if self._cells_of(download.found)]
-            if not worth:
+            if not self._used():
                 raise CorruptArchiveError(f"no cell can be read: {_in_words(self._left_out)}")
-            for download in worth:
+            for download in self._used():
                 self._read(download, mosaic, attempt)
             attempt.merged = mosaic.finish()
             attempt.defects = mosaic.defects | attempt.defects
@@ -136,6 +135,10 @@ class Gathering:
             else:
                 self._context.push(undo.pop_all())
         return attempt
+
+    def _used(self) -> list[Download]:
+        """Return the archives that cells are taken from; others turned out to hold nothing whole."""
+        return [download for download in self._downloads if self._cells_of(download.found)]
 
     def _cells_of(self, found: Found) -> Collection[Cell]:
         if found.cell is None:
