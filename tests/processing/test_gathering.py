@@ -129,7 +129,7 @@ def test_a_site_that_serves_only_cells_is_a_source(
     place_cell_archive(mirror, made[1], YEAR, SITE_V1)
     with WebServer(mirror) as server:
         result = process(site(place(), server))
-    assert (result.state, result.archive["layout"]) == (State.PUBLISHED, "palsar-2-site-v2")
+    assert (result.state, result.archive["layouts"]) == (State.PUBLISHED, ["palsar-2-site-v2"])
     assert_published(published, made, grid)
 
 
@@ -170,7 +170,7 @@ def test_the_release_that_has_all_cells_is_taken(
     for cell in made:
         place_cell_archive(mirror, cell, YEAR, more)
     sites = tuple(replace(row, schemes=("file",)) for row in (SITE_V2, SITE_V1))
-    assert process(replace(place(), extra_layouts=sites)).archive["layout"] == more.name
+    assert process(replace(place(), extra_layouts=sites)).archive["layouts"] == [more.name]
     assert_published(published, made, grid)
 
 
@@ -194,7 +194,7 @@ def test_cells_of_one_release_may_lie_in_two_places(
     for cell, row in zip(made, (TREE_V1, EXT2_V1, EXT2_V1), strict=True):
         place_cell_archive(mirror, cell, YEAR, row)
     place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid, seed=7), YEAR, EXT2_V1)
-    process(place())
+    assert set(process(place()).archive["layouts"]) == {TREE_V1.name, EXT2_V1.name}
     facts = assert_published(published, made, grid)["properties"]["alos_mosaic:cell_archives"]
     assert {each["layout"] for each in facts} == {TREE_V1.name, EXT2_V1.name}
 

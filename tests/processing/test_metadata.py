@@ -17,7 +17,7 @@ import yaml
 from pystac.validation import JsonSchemaSTACValidator, validate_dict
 
 import alos_mosaic
-from alos_mosaic.bands import MASK_CLASSES
+from alos_mosaic.bands import BANDS, MASK_CLASSES
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import Listing
@@ -183,6 +183,13 @@ def test_values_under_nodata_are_a_warning_above_a_thousandth(tile: TileProduct,
     properties = with_statistics(tile, pixels_by_mask_value={0: 1000, 255: 1}, values_under_nodata=hidden)
     assert properties["alos_mosaic:values_under_nodata"] == hidden
     assert ("alos_mosaic:warnings" in properties) == warned
+
+
+def test_bands_of_a_few_cells_hide_no_values_of_the_others(tile: TileProduct) -> None:
+    quad = tuple(replace(tile.cogs[0], band=BANDS[code]) for code in ("VH", "VV"))
+    counted = {"pixels_by_mask_value": {0: 1000, 255: 1}, "values_under_nodata": 5}
+    (warning,) = with_statistics(replace(tile, cogs=(*tile.cogs, *quad)), **counted)["alos_mosaic:warnings"]
+    assert warning.startswith("5 of 4000 values")
 
 
 def test_a_mask_value_nobody_knows_is_a_warning(tile: TileProduct) -> None:

@@ -96,6 +96,21 @@ def test_a_nodata_tag_counts_where_the_mask_does_not(
     np.testing.assert_array_equal(pixels[3 : grid.cell_pixels, : grid.cell_pixels], made.arrays["HH"][3:])
 
 
+def test_values_under_nodata_are_counted_in_the_result(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    made = make_cell(CELLS[0], 2020, grid)
+    made.arrays["mask"][0, :3] = 0
+    for code in ("HH", "HV", "linci", "date"):
+        made.arrays[code][made.arrays["mask"] == 0] = 1  # the tag of the GeoTIFF form
+    made.arrays["HH"][0, :3] = 77
+    write_archive(place_archive(mirror, TILE, 2020, grid, cells=[]), [made], 2020)
+    result = process_tile(request(2020), place())
+    assert (result.values_under_nodata, result.to_dict()["values_under_nodata"]) == (3, 3)
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert properties["alos_mosaic:values_under_nodata"] == 3
+
+
 def test_a_whole_tile_has_overviews_down_to_a_block(place: MakePlace, mirror: Path, published: Path) -> None:
     grid = Grid(220)
     place_archive(mirror, TILE, 1996, grid)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pystac
 
+from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import EPSG
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata import extensions, terms
@@ -130,7 +131,7 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
         names = ", ".join(cell.name for cell in product.lacking_cells)
         warnings.append(f"JAXA's listing of {product.listing.date} has cells that this archive lacks: {names}")
     if product.statistics is not None:
-        warnings += pixel_warnings(product.statistics, len(product.cogs) - 1)
+        warnings += pixel_warnings(product.statistics, len(bands_of(product.mission)) - 1)
     if product.polarizations:
         warnings += sidecar_warnings(sidecars, product.mission)
     return warnings

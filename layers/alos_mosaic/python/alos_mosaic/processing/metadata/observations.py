@@ -73,7 +73,10 @@ def date_properties(statistics: TileStatistics, mission: Mission, year: int) -> 
 
 
 def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
-    """Return what is odd about the pixels; ``value_bands`` is the number of bands beside the mask."""
+    """Return what is odd about the pixels; ``value_bands`` is the number of bands that every cell has beside the mask.
+
+    The bands that only some cells have (VH, VV) are not among the possible values: where they are is not counted.
+    """
     warnings = []
     hidden_pixels = statistics.pixels_by_mask_value.get(NODATA, 0)
     hidden, possible = statistics.values_under_nodata, hidden_pixels * value_bands
