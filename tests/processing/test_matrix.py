@@ -159,6 +159,18 @@ def test_a_tag_of_one_does_not_clear_the_forest(place: MakePlace, mirror: Path, 
         np.testing.assert_array_equal(dataset.read(1), expected([forest], "C", grid))
 
 
+def test_a_forest_map_that_follows_another_table_is_warned_of(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    row = next(row for row in TILE_ROWS if row.name == "palsar-2-fnf-v1")
+    forest = CellPixels(CELLS[0], {"C": np.full((grid.cell_pixels, grid.cell_pixels), 4, np.uint8)})
+    write_archive(mirror / row.archive_path(TILE, 2016), [forest], 2016)
+    assert process(place(), 2016, FOREST_PRODUCT).state is State.PUBLISHED
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert properties["alos_mosaic:source_release"] == "v1"
+    assert any("lacks: 4; that of v2 has them" in text for text in properties["alos_mosaic:warnings"])
+
+
 def test_an_archive_of_the_other_product_is_refused(place: MakePlace, mirror: Path, grid: Grid) -> None:
     row = next(row for row in TILE_ROWS if row.name == "palsar-2-v2")
     forest = [make_forest_cell(cell, 2020, grid) for cell in CELLS]

@@ -17,7 +17,7 @@ import yaml
 from pystac.validation import JsonSchemaSTACValidator, validate_dict
 
 import alos_mosaic
-from alos_mosaic.bands import BANDS, MASK_CLASSES
+from alos_mosaic.bands import BANDS, FOREST_CLASSES, MASK_CLASSES
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import Listing
@@ -266,6 +266,29 @@ def test_the_forest_map_carries_its_table(tmp_path: Path) -> None:
     ]
     assert item["properties"]["alos_mosaic:dense_forest_percent"] == pytest.approx(54.9451)
     assert not [name for name in item["properties"] if name.startswith("sar:")]
+
+
+@pytest.mark.parametrize(
+    ("release", "classes", "warning"),
+    [
+        (2, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, None),
+        (1, {0: 1, 1: 1, 2: 1, 3: 1}, None),
+        (1, {1: 1, 4: 7}, "7 pixels have classes that the table lacks: 4; that of v2 has them: is this the wrong table?"),
+        (2, {1: 1, 9: 2, 255: 3}, "5 pixels have classes that the table lacks: 9, 255"),
+    ],
+)
+def test_a_class_that_the_table_lacks_is_a_warning(release: int, classes: dict[int, int], warning: str | None) -> None:
+    tile = replace(forest_map(2020), classes=FOREST_CLASSES[release])
+    expected = [] if warning is None else [warning]
+    assert with_statistics(tile, pixels_by_class=classes).get("alos_mosaic:warnings", []) == expected
+
+
+@pytest.mark.parametrize(("name", "release"), [("jers-1", "v1"), ("palsar", "v2"), ("palsar-2", "v1"), ("forest", "v2")])
+def test_items_and_datasets_tell_the_release(name: str, release: str, tmp_path: Path) -> None:
+    tile = GOLDEN[name](tmp_path)
+    for found in (tile, replace(tile, archive=None, cell_archives=(tile.archive,))):
+        assert describe(found, HREF)["properties"]["alos_mosaic:source_release"] == release
+        assert eo3_document(found, "item.json")["properties"]["alos_mosaic:source_release"] == release
 
 
 # Collections

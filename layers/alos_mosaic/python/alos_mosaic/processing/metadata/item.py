@@ -23,6 +23,7 @@ from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import bounding_box, footprint
 from alos_mosaic.processing.metadata.observations import (
     class_properties,
+    class_warnings,
     date_properties,
     mask_properties,
     pixel_warnings,
@@ -132,6 +133,8 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
         warnings.append(f"JAXA's listing of {product.listing.date} has cells that this archive lacks: {names}")
     if product.statistics is not None:
         warnings += pixel_warnings(product.statistics, len(bands_of(product.mission)) - 1)
+    if product.statistics is not None and product.classes is not None:
+        warnings += class_warnings(product.statistics, product.classes)
     if product.polarizations:
         warnings += sidecar_warnings(sidecars, product.mission)
     return warnings

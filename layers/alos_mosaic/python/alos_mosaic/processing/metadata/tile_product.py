@@ -83,6 +83,12 @@ class TileProduct:
         return described(self.product_name or self.mission.product)
 
     @property
+    def source_release(self) -> str:
+        """JAXA's generation of processing, by the layout that served: ``v1`` or ``v2``; all archives are of one."""
+        archive = self.archive or self.cell_archives[0]
+        return f"v{archive.layout.release}"
+
+    @property
     def absent_cells(self) -> tuple[Cell, ...]:
         """The cells of the tile that are not there, for whatever reason, row by row."""
         return tuple(cell for cell in self.tile_year.tile.cells if cell not in self.cells)
