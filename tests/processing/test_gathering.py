@@ -333,6 +333,21 @@ def test_accepted_partial_a_tile_says_what_it_lacks(
     assert "alos_mosaic:cell_archives" not in properties, "nothing of it was used"
 
 
+def test_a_partial_tile_is_made_again_for_who_does_not_accept_it(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    assert process(place(), accept_partial=True).state is State.PUBLISHED
+    assert process(place(), accept_partial=True).state is State.SKIPPED
+    with pytest.raises(CorruptArchiveError):
+        process(place())
+    place_cell_archive(mirror, made[1], YEAR)
+    assert process(place()).state is State.PUBLISHED
+    assert_published(published, made, grid)
+    assert process(place()).state is State.SKIPPED
+    assert process(place(), accept_partial=True).state is State.SKIPPED
+
+
 def test_a_rejected_archive_is_not_waited_for(
     place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
 ) -> None:

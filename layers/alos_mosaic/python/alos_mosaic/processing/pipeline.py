@@ -158,6 +158,7 @@ def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
         file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
         | {THUMBNAIL: quicklook_file_name(tile, year)},
         required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
+        accept_partial=request.accept_partial,
     )
 
 
