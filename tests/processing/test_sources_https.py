@@ -241,8 +241,12 @@ def test_a_tile_is_fetched_or_absent(web: WebServer, mirror: Path, grid: Grid, t
         found = fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))
         assert (tmp_path / archive.name).read_bytes() == archive.read_bytes()
         assert found.modified is not None
+        asked = TileYear(2020, Tile.from_name("N10E010"))
+        with pytest.raises(SourceUnavailableError, match="moved"):
+            fetch(source, asked, tmp_path, layouts_of(mission_of(2020)))
+        place_archive(mirror, Tile.from_name("N05E010"), 2020, grid, cells=[])
         with pytest.raises(TileAbsentError):
-            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
+            fetch(source, asked, tmp_path, layouts_of(mission_of(2020)))
 
 
 def test_a_changed_length_is_noticed(web: WebServer, mirror: Path, grid: Grid, tmp_path: Path) -> None:

@@ -83,21 +83,26 @@ class Gathering:
                 attempt = self._attempt()
         while attempt.merged is None:
             attempt = self._again(attempt.defects)
-        archives = tuple(download.whole() for download in self._downloads)
+        archives = tuple(download.whole() for download in self._used())
         seconds = sum(download.seconds for download in self._downloads)
         for download in self._downloads:
             download.discard()
         return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
-        """Try with the defective cells' own archives, and without those that can't be mended."""
+        """Try with the defective cells' own archives, and without those that can't be mended.
+
+        Only an archive of the same release will do: another has other pixels, and the forest map other classes.
+        """
         logger.warning("Cells are defective", extra={"cells": {cell.name: text for cell, text in defects.items()}})
         hopeless = {cell: text for cell, text in defects.items() if cell in self._own}
         mendable = defects.keys() - hopeless.keys()
+        release = self._downloads[0].found.layout.release
+        layouts = [layout for layout in self._layouts if layout.release == release]
         with open_source(self._place.source_url, self._place.access) as source:
-            found = find_cells(source, self._tile_year, self._layouts, sorted(mendable)) if mendable else []
+            found = find_cells(source, self._tile_year, layouts, sorted(mendable)) if mendable else []
             for cell in mendable - {each.cell for each in found}:
-                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone"
+                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone of the same release"
             self._leave_out(hopeless)
             self._own |= mendable
             with Downloads(source, found, self._place.work) as downloads:
@@ -119,10 +124,9 @@ class Gathering:
         with ExitStack() as undo:
             mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
             attempt = _Attempt(None)
-            worth = [download for download in self._downloads if self._cells_of(download.found)]
-            if not worth:
+            if not self._used():
                 raise CorruptArchiveError(f"no cell can be read: {_in_words(self._left_out)}")
-            for download in worth:
+            for download in self._used():
                 self._read(download, mosaic, attempt)
             attempt.merged = mosaic.finish()
             attempt.defects = mosaic.defects | attempt.defects
@@ -131,6 +135,10 @@ class Gathering:
             else:
                 self._context.push(undo.pop_all())
         return attempt
+
+    def _used(self) -> list[Download]:
+        """Return the archives that cells are taken from; others turned out to hold nothing whole."""
+        return [download for download in self._downloads if self._cells_of(download.found)]
 
     def _cells_of(self, found: Found) -> Collection[Cell]:
         if found.cell is None:
