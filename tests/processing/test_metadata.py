@@ -273,7 +273,11 @@ def test_the_forest_map_carries_its_table(tmp_path: Path) -> None:
     [
         (2, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, None),
         (1, {0: 1, 1: 1, 2: 1, 3: 1}, None),
-        (1, {1: 1, 4: 7}, "7 pixels have classes that the table lacks: 4; that of v2 has them: is this the wrong table?"),
+        (
+            1,
+            {1: 1, 4: 7},
+            "7 pixels have classes that the table lacks: 4; that of v2 has them: is this the wrong table?",
+        ),
         (2, {1: 1, 9: 2, 255: 3}, "5 pixels have classes that the table lacks: 9, 255"),
     ],
 )
@@ -283,7 +287,9 @@ def test_a_class_that_the_table_lacks_is_a_warning(release: int, classes: dict[i
     assert with_statistics(tile, pixels_by_class=classes).get("alos_mosaic:warnings", []) == expected
 
 
-@pytest.mark.parametrize(("name", "release"), [("jers-1", "v1"), ("palsar", "v2"), ("palsar-2", "v1"), ("forest", "v2")])
+@pytest.mark.parametrize(
+    ("name", "release"), [("jers-1", "v1"), ("palsar", "v2"), ("palsar-2", "v1"), ("forest", "v2")]
+)
 def test_items_and_datasets_tell_the_release(name: str, release: str, tmp_path: Path) -> None:
     tile = GOLDEN[name](tmp_path)
     for found in (tile, replace(tile, archive=None, cell_archives=(tile.archive,))):
