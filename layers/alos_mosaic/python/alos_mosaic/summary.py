@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
 MANY_TILES: Final = 10
-"""So many tiles of a year can't all be absent, even if the inventory does not know it: JAXA has it elsewhere, or not."""
+"""So many tiles of a year can't all be absent, even if the inventory does not know it: we look in the wrong place."""
 _DIED_CAUSE: Final = "the worker left no result: it timed out, ran out of memory or never started"
 
 
