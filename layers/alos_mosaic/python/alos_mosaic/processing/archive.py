@@ -2,8 +2,8 @@
 
 An archive is hostile input. Its members' paths are never used: a member is known by its bare file name, which must
 parse, belong to the tile and the year, and be no larger than the grid allows. Rasters stay in memory and are handed on
-one by one, in whatever order they come; what is wrong with one of them is a defect of its cell, what is wrong with the
-archive ends it.
+one by one, in whatever order they come; what is wrong with one of them, or with an archive in the archive that is named
+by its cell, is a defect of the cell, what is wrong with the archive ends it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from alos_mosaic.bands import BANDS
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputError
 from alos_mosaic.grid import CELLS_PER_TILE, Cell, Grid
 from alos_mosaic.messages import TileYear
-from alos_mosaic.naming import MemberName, parse_member, parse_sidecar
+from alos_mosaic.naming import MemberName, parse_cell_archive, parse_member, parse_sidecar
 from alos_mosaic.processing.buffers import Buffers
-from alos_mosaic.processing.containers import Allowance, Entry, entries
+from alos_mosaic.processing.containers import Allowance, Entry, entries, is_archive, nested_entries
 
 _HEADER_LIMIT_BYTES: Final = 1 << 16
 """An ENVI header has some 400 bytes."""
@@ -73,11 +73,13 @@ class Unpacking:
     buffers: Buffers = field(default_factory=Buffers)
     """Where members are read into."""
     defects: dict[Cell, str] = field(default_factory=dict)
-    """The first thing that is wrong with a cell, naming the member."""
+    """The first thing that is wrong with a cell, naming the member or the archive in the archive."""
     sidecars: dict[Cell, Path] = field(default_factory=dict)
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
     _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
     """File name, size and CRC-32 by cell, band code and extension."""
+    _nested: dict[Cell, str | None] = field(default_factory=dict)
+    """Cells that an archive in the archive is named by, with what is wrong with it."""
     _halves: dict[tuple[Cell, str], tuple[str, bytearray]] = field(default_factory=dict)
     """Raw files without their headers yet, and headers without their raw files."""
 
@@ -88,9 +90,11 @@ class Unpacking:
         four digits and whatever suffix. Raises :class:`CorruptArchiveError` for an archive that is damaged, holds what
         has no place in it or nothing of what is wanted, :class:`OutputError` for a full disk.
         """
+        allowance = _allowance(self.wanted.grid)
         try:
-            for entry in entries(archive, self.folder, _allowance(self.wanted.grid)):
-                yield from self._take(entry)
+            for entry in entries(archive, allowance):
+                yield from self._take_nested(entry, allowance) if is_archive(entry.name) else self._take(entry)
+            self._check_nested()
             self._check_halves()
         except CorruptArchiveError as error:
             raise CorruptArchiveError(f"{name}: {error}") from error
@@ -105,6 +109,33 @@ class Unpacking:
     def _subject(self) -> str:
         cells = self.wanted.cells
         return f"cell {next(iter(cells))}" if len(cells) == 1 else str(self.wanted.tile_year.tile)
+
+    def _take_nested(self, entry: Entry, allowance: Allowance) -> Iterator[Member]:
+        """Yield the rasters in an archive in the archive; damage to a cell's is kept for :meth:`_check_nested`."""
+        cell = parse_cell_archive(entry.name, self.wanted.tile_year.tile)
+        if cell is not None:
+            self._nested.setdefault(cell, None)
+        known = self.cells | {cell}
+        try:
+            for each in nested_entries(entry, self.folder, allowance):
+                yield from self._take(each)
+        except CorruptArchiveError as error:
+            if cell is None or not self.cells <= known:
+                raise
+            self._nested[cell] = str(error)
+
+    def _check_nested(self) -> None:
+        """Make defects of cells of what is wrong with their archives.
+
+        A tile is called as the cell at its corner: an archive of that name is the tile's if there is no other cell's.
+        """
+        cells = [cell.name for cell in self._nested]
+        is_tile = cells == [self.wanted.tile_year.tile.name] and len(self.wanted.cells) > 1
+        for cell, damage in self._nested.items():
+            if is_tile and damage is not None:
+                raise CorruptArchiveError(damage)
+            if not is_tile and cell in self.wanted.cells and (damage is not None or cell not in self.cells):
+                self.defects.setdefault(cell, damage or f"the archive of cell {cell} in it holds no raster of that")
 
     def _take(self, entry: Entry) -> Iterator[Member]:
         name = self._parsed(entry.name)
