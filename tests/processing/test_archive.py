@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import rasterio
 
-from alos_mosaic.bands import BANDS
+from alos_mosaic.bands import BANDS, possible_codes
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
+from alos_mosaic.processing.archive import Unpacking, Wanted
 from local.archives import Form, make_cell, members, write_archive
 from tests.processing.unpacking import Members, merge, read_cell, unpack
 
@@ -85,8 +86,6 @@ def test_a_path_out_of_the_folder_stays_in_it(tmp_path: Path, envi: Content, gri
         ({"N23W161_09_sl_HV.hdr": b"x" * 70_000}, "70000 bytes"),
         ({"N23W161_09_sl_HV.tif": b"x" * 3_000_000}, "3000000 bytes"),
         ({"N23W161_09_sl_HH_FP6QAR.tif": b"x"}, "both band HH of cell N23W161"),
-        ({"N23W161_09.xml": b" " * 1_100_000}, "N23W161_09.xml has 1100000 bytes"),
-        ({"N23W161_09.xml": b"a", "N23W161_2009.xml": b"b"}, "both metadata of cell N23W161"),
         ({"N10E010_09_F02DAR.xml": b"a"}, "belongs to tile N10E010"),
         ({"S00E010_09_F02DAR.xml": b"a"}, "S00E010"),
     ],
@@ -115,6 +114,55 @@ def test_headers_of_twins_find_their_pixels_in_any_order(tmp_path: Path, envi: C
     twins = {name.replace("_09_", "_2009_"): data for name, data in envi.items()}
     headers = [(name, data) for name, data in envi.items() if name.endswith(".hdr")]
     read_all(unpacked(tmp_path, [*headers, *twins.items(), *envi.items()], 2009, grid), 2009, grid)
+
+
+XML, OTHER_XML = "N23W161_20_F02DAR.xml", "N23W161_20_FP6QAR.xml"
+
+
+def read_archive(path: Path, folder: Path, grid: Grid) -> Unpacking:
+    folder.mkdir()
+    wanted = Wanted(TileYear(2020, TILE), grid, possible_codes(), frozenset(TILE.cells))
+    unpacking = Unpacking(wanted, folder)
+    with path.open("rb") as file:
+        assert len(list(unpacking.members(file, path.name))) == 5
+    assert not unpacking.defects
+    assert unpacking.cells == {CELL}
+    return unpacking
+
+
+def test_a_sidecar_that_is_too_large_costs_no_cell(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    files = {**geotiff, XML: b" " * 1_100_000}.items()
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2020, extra_members=files)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert (found.sidecars, list(found.sidecar_problems)) == ({}, [CELL])
+    assert f"{XML} has 1100000 bytes" in found.sidecar_problems[CELL]
+
+
+def test_a_sidecar_that_is_damaged_costs_no_cell(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    path = write_archive(tmp_path / "archive.zip", [], 2020, extra_members=geotiff.items())
+    content = bytearray(path.read_bytes())
+    content[content.index(XML.encode()) + len(XML) + 40] ^= 0xFF
+    path.write_bytes(content)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert (found.sidecars, list(found.sidecar_problems)) == ({}, [CELL])
+    assert f"{XML} is truncated or damaged" in found.sidecar_problems[CELL]
+
+
+@pytest.mark.parametrize("names", [(XML, OTHER_XML), (OTHER_XML, XML)])
+def test_of_two_sidecars_of_a_cell_the_first_by_name_is_taken(
+    tmp_path: Path, geotiff: Content, grid: Grid, names: tuple[str, str]
+) -> None:
+    rest = [(name, data) for name, data in geotiff.items() if name != XML]
+    differing = [*rest, *((name, name.encode()) for name in names)]
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2020, extra_members=differing)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert found.sidecars[CELL].read_bytes() == XML.encode()
+    assert found.sidecar_problems == {CELL: f"{XML} and {OTHER_XML} differ, the second is left out"}
+    equal = [*rest, *((name, b"<Metadata/>") for name in names)]
+    path = write_archive(tmp_path / "equal.tar.gz", [], 2020, extra_members=equal)
+    found = read_archive(path, tmp_path / "equal", grid)
+    assert found.sidecars[CELL].read_bytes() == b"<Metadata/>"
+    assert not found.sidecar_problems
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])

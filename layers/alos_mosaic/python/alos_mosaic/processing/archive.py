@@ -76,8 +76,10 @@ class Unpacking:
     """The first thing that is wrong with a cell, naming the member or the archive in the archive."""
     sidecars: dict[Cell, Path] = field(default_factory=dict)
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
+    sidecar_problems: dict[Cell, str] = field(default_factory=dict)
+    """The first sidecar of a cell that was left out, and why: no pixel depends on it."""
     _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
-    """File name, size and CRC-32 by cell, band code and extension."""
+    """File name, size and CRC-32 of rasters and headers by cell, band code and extension."""
     _nested: dict[Cell, str | None] = field(default_factory=dict)
     """Cells that an archive in the archive is named by, with what is wrong with it."""
     _halves: dict[tuple[Cell, str], tuple[str, bytearray]] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class Unpacking:
     @property
     def cells(self) -> frozenset[Cell]:
         """Those of the wanted cells that the archive has rasters of, whole or defective."""
-        return frozenset({cell for cell, code, _ in self._seen if code} | self.defects.keys())
+        return frozenset({cell for cell, _, _ in self._seen} | self.defects.keys())
 
     def _subject(self) -> str:
         cells = self.wanted.cells
@@ -143,6 +145,9 @@ class Unpacking:
             if entry.size_bytes > _PASSED_OVER_LIMIT_BYTES and parse_member(entry.name) is None:
                 raise CorruptArchiveError(f"{entry.name} is no raster and has {entry.size_bytes} bytes")
             return
+        if name.extension == ".xml":
+            self._take_sidecar(entry, name.cell)
+            return
         try:
             self._check_size(entry, name)
             content = self.buffers.take(entry.size_bytes)
@@ -153,6 +158,29 @@ class Unpacking:
             return
         if not is_twin:
             yield from self._sorted(entry, name, content)
+
+    def _take_sidecar(self, entry: Entry, cell: Cell) -> None:
+        """Save a sidecar; of several that differ, the one whose name comes first."""
+        content = bytearray(min(entry.size_bytes, _SIDECAR_LIMIT_BYTES))
+        try:
+            _check_limit(entry, _SIDECAR_LIMIT_BYTES)
+            entry.read_into(content)
+        except CorruptArchiveError as error:
+            self.sidecar_problems.setdefault(cell, str(error))
+            return
+        path, other = self.folder / entry.name, self.sidecars.get(cell)
+        try:
+            if other is not None:
+                if other.read_bytes() == content:
+                    return
+                first, second = sorted((other.name, path.name))
+                self.sidecar_problems.setdefault(cell, f"{first} and {second} differ, the second is left out")
+                if first == other.name:
+                    return
+            path.write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"can't write {path.name}: {error}") from error
+        self.sidecars[cell] = path
 
     def _is_twin(self, entry: Entry, name: MemberName, content: bytearray) -> bool:
         """Tell whether a file was there before; it must be the same then, by length and CRC-32."""
@@ -170,12 +198,9 @@ class Unpacking:
         return False
 
     def _sorted(self, entry: Entry, name: MemberName, content: bytearray) -> Iterator[Member]:
-        """Yield a raster that is whole, keep a half of one, save a sidecar."""
+        """Yield a raster that is whole, keep a half of one."""
         if name.extension == ".tif":
             yield Member(name, entry.name, content)
-            return
-        if name.extension == ".xml":
-            self.sidecars[name.cell] = self._saved(entry.name, content)
             return
         key = (name.cell, name.band_code)
         if key not in self._halves:
@@ -186,14 +211,6 @@ class Unpacking:
             yield Member(name, other_name, other, bytes(content))
         else:
             yield Member(name, entry.name, content, bytes(other))
-
-    def _saved(self, name: str, content: bytearray) -> Path:
-        path = self.folder / name
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise OutputError(f"can't write {name}: {error}") from error
-        return path
 
     def _check_halves(self) -> None:
         for (cell, _), (name, _) in self._halves.items():
@@ -220,15 +237,19 @@ class Unpacking:
         size = entry.size_bytes
         if not name.extension and size != (raw := _raw_bytes(name.band_code, self.wanted.grid)):
             raise CorruptArchiveError(f"{entry.name} has {size} bytes, and a cell of this band {raw}")
-        limits = {".hdr": _HEADER_LIMIT_BYTES, ".xml": _SIDECAR_LIMIT_BYTES}
-        limit = limits.get(name.extension) or _raster_limit(name.band_code, self.wanted.grid)
-        if size > limit:
-            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and no such member has more than {limit}")
+        is_header = name.extension == ".hdr"
+        _check_limit(entry, _HEADER_LIMIT_BYTES if is_header else _raster_limit(name.band_code, self.wanted.grid))
+
+
+def _check_limit(entry: Entry, limit: int) -> None:
+    if entry.size_bytes > limit:
+        raise CorruptArchiveError(
+            f"{entry.name} has {entry.size_bytes} bytes, and no such member has more than {limit}"
+        )
 
 
 def _same_band(name: str, first: str, parsed: MemberName) -> str:
-    what = f"band {parsed.band_code}" if parsed.band_code else "metadata"
-    return f"{name} and {first} are both {what} of cell {parsed.cell}"
+    return f"{name} and {first} are both band {parsed.band_code} of cell {parsed.cell}"
 
 
 def _allowance(grid: Grid) -> Allowance:
