@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import CRSError
 
 from alos_mosaic.bands import BANDS, possible_codes
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
+from alos_mosaic.processing import decoding
 from alos_mosaic.processing.archive import Unpacking, Wanted
 from local.archives import Form, make_cell, members, write_archive
 from tests.processing.unpacking import Members, merge, read_cell, unpack
@@ -308,6 +310,31 @@ def test_rotated_and_foreign_rasters_are_named(tmp_path: Path, geotiff: Content,
             data = bytes(memory.getbuffer())
         with pytest.raises(CorruptArchiveError, match=f"{name}.*{reason}"):
             read_all(unpacked(folder_of(tmp_path / str(number)), swapped(geotiff, name, data), 2020, grid), 2020, grid)
+
+
+def test_what_stands_in_for_a_reference_system_is_named(
+    tmp_path: Path, geotiff: Content, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDAL hands on a name that is no UTF-8; reading it is a ValueError, as rasterio's CRSError is."""
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    ellipsoid = 'DATUM["a datum",SPHEROID["a sphere",6378137,298]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]'
+    with rasterio.MemoryFile() as memory:
+        profile = {"driver": "GTiff", "width": 30, "height": 30, "count": 1, "dtype": "uint16"}
+        transform = rasterio.Affine(*grid.transform(CELL))
+        with memory.open(**profile, crs=f'GEOGCS["a system",{ellipsoid}]', transform=transform) as dataset:
+            dataset.write(np.ones((1, 30, 30), "uint16"))
+        data = bytes(memory.getbuffer())
+    assert b"a system" in data
+    files = swapped(geotiff, name, data.replace(b"a system", b"a syst\xe9m"))
+    with pytest.raises(CorruptArchiveError, match=f"{name} can't be read: 'utf-8'"):
+        read_all(unpacked(folder_of(tmp_path / "1"), files, 2020, grid), 2020, grid)
+
+    def failing(*_: object) -> None:
+        raise CRSError("The WKT could not be parsed.")
+
+    monkeypatch.setattr(decoding, "_check", failing)
+    with pytest.raises(CorruptArchiveError, match="_20_.* can't be read: The WKT could not be parsed"):
+        read_all(unpacked(folder_of(tmp_path / "2"), geotiff.items(), 2020, grid), 2020, grid)
 
 
 def test_float_noise_in_bounds_is_snapped(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
