@@ -23,6 +23,7 @@ from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.pipeline import work_folder
+from alos_mosaic.products import FOREST_PRODUCT
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.inspection import Inspection, MemberFacts
@@ -113,7 +114,8 @@ def _print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 
 def _print_inspection(inspection: Inspection, console: Console) -> None:
     size = f"{inspection.size_bytes / 1e6:,.1f} MB"
-    title = f"{inspection.archive}, {size}: {inspection.year}/{inspection.tile}, {len(inspection.cells)} of 25 cells"
+    what = f"{inspection.product} {inspection.year}/{inspection.tile}"
+    title = f"{inspection.archive}, {size}: {what}, {len(inspection.cells)} of 25 cells"
     console.print(title, markup=False, style="bold")
     console.print(Text(" ".join(inspection.cells)))
     table = Table("band", "cells", "form", "type", box=None)
@@ -128,7 +130,10 @@ def _print_inspection(inspection: Inspection, console: Console) -> None:
     console.print(_LEGEND, markup=False, style="dim")
     total = sum(inspection.mask_values.values()) or 1
     shares = ", ".join(f"{value}: {_percent(count / total)}" for value, count in inspection.mask_values.items())
-    console.print(f"\nmask values {shares or 'unknown'}", markup=False)
+    if inspection.product != FOREST_PRODUCT:
+        console.print(f"\nmask values {shares or 'unknown'}", markup=False)
+    for warning in inspection.warnings:
+        console.print(f"odd: {warning}", markup=False, style="yellow")
     for problem in inspection.problems:
         console.print(f"failed: {problem}", markup=False, style="red")
     if inspection.works:

@@ -92,7 +92,7 @@ class Unpacking:
         four digits and whatever suffix. Raises :class:`CorruptArchiveError` for an archive that is damaged, holds what
         has no place in it or nothing of what is wanted, :class:`OutputError` for a full disk.
         """
-        allowance = _allowance(self.wanted.grid)
+        allowance = allowance_of(self.wanted.grid)
         try:
             for entry in entries(archive, allowance):
                 yield from self._take_nested(entry, allowance) if is_archive(entry.name) else self._take(entry)
@@ -252,7 +252,8 @@ def _same_band(name: str, first: str, parsed: MemberName) -> str:
     return f"{name} and {first} are both band {parsed.band_code} of cell {parsed.cell}"
 
 
-def _allowance(grid: Grid) -> Allowance:
+def allowance_of(grid: Grid) -> Allowance:
+    """Return how much a tile's archive may hold."""
     of_cell = sum(_raster_limit(code, grid) for code in BANDS) + _SIDECAR_LIMIT_BYTES
     return Allowance(_MEMBERS_LIMIT, CELLS_PER_TILE * of_cell)
 
