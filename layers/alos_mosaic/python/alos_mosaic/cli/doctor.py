@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alos_mosaic.bands import BANDS
-from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, source_access
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Diagnosis, Verdict
@@ -49,9 +49,10 @@ def doctor(
 ) -> None:
     """Say what a source can do, or what an archive holds.
 
-    A source is asked for one tile a mission in every layout, for a listing, a resumed transfer and 8 MiB. Exits with 0
-    if all that a tile needs works, else with 1. A user and password for the source are read from
-    ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+    A source is asked for one tile a mission and its forest map in every layout, for a listing, a resumed transfer and
+    8 MiB. Exits with 0 if all that a tile needs works, else with 1. A user and password for the source are read from
+    ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD, layouts to ask for beside the table's (JSON) from
+    ALOS_MOSAIC_EXTRA_LAYOUTS.
 
     Example: alos-mosaic doctor --source ftp://ftp.eorc.jaxa.jp
     """
@@ -59,7 +60,7 @@ def doctor(
     try:
         if source is not None and archive is None:
             access = source_access(source, allow_plain_login, requester_pays)
-            findings = diagnose(source, access, _years(years), Tile.from_name(tile))
+            findings = diagnose(source, access, _years(years), Tile.from_name(tile), extra_layouts())
         elif archive is not None and source is None:
             findings = _inspected(archive)
         else:
