@@ -21,7 +21,7 @@ from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.inventory import cells_of_tile
 from alos_mosaic.layouts import LAYOUTS, Layout
-from alos_mosaic.messages import TileRequest, TileYear
+from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing import gathering
 from alos_mosaic.processing.buffers import Buffers
@@ -32,12 +32,14 @@ from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.results import State, TileResult
 from local.archives import (
     CellPixels,
+    Container,
     Form,
     make_cell,
     members,
     place_archive,
     place_cell_archive,
     write_archive,
+    write_files,
 )
 from local.jaxa_server import JaxaServer
 from local.web_server import Answer, WebServer
@@ -46,6 +48,7 @@ TILE = Tile.from_name("N25W165")
 CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
 YEAR = 2017
 TREE_V2, TREE_V1, EXT2_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-v"))
+ZIPPED = next(row for row in LAYOUTS if row.name == "palsar-2-v2")
 SITE_V2, SITE_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-site"))
 
 MakePlace = Callable[[], Workplace]
@@ -368,6 +371,103 @@ def test_a_rejected_archive_is_not_waited_for(
     names = {each["url"].rpartition("/")[2].partition("_")[0] for each in facts}
     assert names == {cell.cell.name for cell in whole}
     assert_nothing_left(here)
+
+
+def place_nested(
+    mirror: Path, made: list[CellPixels], outer: Container, inner: Container, spoil: Callable[[bytes], bytes]
+) -> None:
+    """Write an archive of cells' archives, the second of which is spoilt."""
+    files = []
+    for number, pixels in enumerate(made):
+        path = write_archive(mirror / f"{pixels.cell}_17_MOS_F02DAR{inner}", [pixels], YEAR)
+        content = path.read_bytes()
+        files.append((path.name, spoil(content) if number == 1 else content))
+        path.unlink()
+    path = mirror / ZIPPED.archive_path(TILE, YEAR)
+    path = path if outer is Container.ZIP else place_archive(mirror, TILE, YEAR, Grid(30), cells=[])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_files(path, files)
+
+
+def flipped(content: bytes) -> bytes:
+    """Return other bytes in the middle."""
+    half = len(content) // 2
+    return content[:half] + bytes(255 - byte for byte in content[half : half + 64]) + content[half + 64 :]
+
+
+SPOILS: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:-100],
+    "half": lambda content: content[: len(content) // 2],
+    "flipped": flipped,
+    "empty": lambda _: b"",
+    "no archive": lambda _: b"<html>busy</html>",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("inner", list(Container))
+@pytest.mark.parametrize("outer", list(Container))
+def test_a_cell_whose_archive_in_the_archive_is_damaged_is_taken_from_its_own(
+    place: MakePlace,
+    mirror: Path,
+    published: Path,
+    grid: Grid,
+    made: list[CellPixels],
+    outer: Container,
+    inner: Container,
+    spoil: str,
+) -> None:
+    place_nested(mirror, made, outer, inner, SPOILS[spoil])
+    with pytest.raises(CorruptArchiveError, match=f"{made[1].cell}.*no archive of the cell alone"):
+        process(place())
+    partial = process(place(), accept_partial=True)
+    assert partial.defective_cells == (made[1].cell.name,)
+    assert_published(published, [made[0], made[2]], grid)
+    place_cell_archive(mirror, made[1], YEAR, ZIPPED if outer is Container.ZIP else None)
+    here = place()
+    result = process_tile(TileRequest(TileYear(YEAR, TILE), mode=Mode.OVERWRITE), here)
+    assert (result.state, result.defective_cells, len(result.cells)) == (State.PUBLISHED, (), 3)
+    assert_published(published, made, grid)
+    assert not list(here.work.rglob(".nested*"))
+
+
+def test_a_sidecar_that_is_left_out_costs_a_warning_and_not_its_cell(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    name = f"{made[1].cell}_17_FP6QAR.xml"
+    path = mirror / ZIPPED.archive_path(TILE, YEAR)
+    write_archive(path, made, YEAR, extra_members=[(name, b"<xml>" + b" " * (1 << 20))])
+    result = process(place())
+    assert (result.state, len(result.cells)) == (State.PUBLISHED, 3)
+    warnings = assert_published(published, made, grid)["properties"]["alos_mosaic:warnings"]
+    assert any(text.startswith(f"a sidecar of cell {made[1].cell} is left out: {name}") for text in warnings)
+
+
+def test_an_archive_in_the_archive_that_holds_another_cell_is_a_defect(
+    place: MakePlace, mirror: Path, made: list[CellPixels], tmp_path: Path
+) -> None:
+    other = write_archive(tmp_path / "other.zip", made[:1], YEAR).read_bytes()
+    place_nested(mirror, made, Container.ZIP, Container.ZIP, lambda _: other)
+    with pytest.raises(CorruptArchiveError, match=f"archive of cell {made[1].cell} in it holds no raster"):
+        process(place())
+
+
+@pytest.mark.parametrize("part", ["local header", "name in the local header", "data"])
+def test_a_cell_whose_member_of_a_zip_is_damaged_is_taken_from_its_own_archive(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], part: str
+) -> None:
+    path = write_archive(mirror / ZIPPED.archive_path(TILE, YEAR), made, YEAR)
+    content = bytearray(path.read_bytes())
+    name = f"{made[1].cell}_17_sl_HV_F02DAR".encode()
+    at = content.index(name)  # the local header's; that in the directory comes behind all members
+    content[{"local header": at - 30, "name in the local header": at, "data": at + len(name) + 40}[part]] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(CorruptArchiveError, match=f"{name.decode()} is truncated or damaged.*no archive of the cell"):
+        process(place())
+    place_cell_archive(mirror, made[1], YEAR, ZIPPED)
+    result = process(place())
+    assert (result.state, result.defective_cells, result.archive["layouts"]) == (State.PUBLISHED, (), [ZIPPED.name])
+    assert_published(published, made, grid)
 
 
 def test_a_tile_without_any_whole_cell_fails_even_then(

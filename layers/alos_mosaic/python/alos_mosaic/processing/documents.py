@@ -62,6 +62,7 @@ def described_tile(
         listing=listing_of(year, ArchiveKind.of_product(product.name)),
         statistics=gathered.merged.statistics,
         sidecars=gathered.sidecars,
+        sidecar_problems=gathered.sidecar_problems,
         quicklook=quicklook,
         classes=classes,
         parameters=_parameters(request, place),

@@ -7,6 +7,7 @@ where the first is not there; and where a cell in the first is damaged, it may b
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Gathered:
     archives: tuple[Archive, ...]
     """The tile's own first, if there is one, then those of single cells."""
     sidecars: dict[Cell, Path]
+    sidecar_problems: dict[Cell, str]
+    """Of sidecars that were left out."""
     defective: tuple[Cell, ...]
     """Cells that JAXA has and that are left out because nothing whole could be had of them."""
     transfer_seconds: float
@@ -51,6 +54,7 @@ class _Attempt:
     merged: Merged | None
     defects: dict[Cell, str] = field(default_factory=dict)
     sidecars: dict[Cell, Path] = field(default_factory=dict)
+    sidecar_problems: dict[Cell, str] = field(default_factory=dict)
 
 
 class Gathering:
@@ -87,7 +91,8 @@ class Gathering:
         seconds = sum(download.seconds for download in self._downloads)
         for download in self._downloads:
             download.discard()
-        return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
+        defective = tuple(sorted(self._left_out))
+        return Gathered(attempt.merged, archives, attempt.sidecars, attempt.sidecar_problems, defective, seconds)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
         """Try with the defective cells' own archives, and without those that can't be mended.
@@ -122,6 +127,7 @@ class Gathering:
         folder = self._place.work / f"pass-{self._passes}"
         folder.mkdir()
         with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
             mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
             attempt = _Attempt(None)
             if not self._used():
@@ -164,6 +170,7 @@ class Gathering:
             self._in_tile_archive &= unpacking.cells
         attempt.defects |= {cell: f"{download.name}: {text}" for cell, text in unpacking.defects.items()}
         attempt.sidecars |= unpacking.sidecars
+        attempt.sidecar_problems |= unpacking.sidecar_problems
 
 
 def _in_words(defects: dict[Cell, str]) -> str:

@@ -136,6 +136,8 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
     if product.statistics is not None and product.classes is not None:
         warnings += class_warnings(product.statistics, product.classes)
     if product.polarizations:
+        left_out = sorted(product.sidecar_problems.items())
+        warnings += [f"a sidecar of cell {cell} is left out: {reason}" for cell, reason in left_out]
         warnings += sidecar_warnings(sidecars, product.mission)
     return warnings
 

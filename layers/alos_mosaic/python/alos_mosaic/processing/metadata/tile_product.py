@@ -61,6 +61,8 @@ class TileProduct:
     """What JAXA was known to publish of the year when this release was made."""
     statistics: TileStatistics | None = None
     sidecars: Mapping[Cell, Path] = field(default_factory=dict)
+    sidecar_problems: Mapping[Cell, str] = field(default_factory=dict)
+    """Why a sidecar of a cell was left out."""
     quicklook: WrittenFile | None = None
     classes: Mapping[int, str] | None = None
     """The forest map's class names by value, as its release has them."""
