@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class JaxaServer:
         self._lacks = frozenset(lacks)
         self._breaks = iter(breaks)
         self._keeps_quiet = keeps_quiet
+        self._transfers: weakref.WeakSet[DTPHandler] = weakref.WeakSet()
         self._stopping = threading.Event()
         self._server: FTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -138,6 +140,8 @@ class JaxaServer:
             while not self._stopping.is_set():
                 server.ioloop.loop(timeout=_POLL_SECONDS, blocking=False)
         finally:
+            for transfer in list(self._transfers):  # a throttled one that pauses is unknown to the loop
+                transfer.close()
             server.close_all()
 
     def _handler(self) -> type[FTPHandler]:
@@ -146,7 +150,7 @@ class JaxaServer:
 
         class Handler(FTPHandler):  # type: ignore[misc]
             authorizer = self._authorizer
-            dtp_handler = _data_handler(self._bytes_per_second, self._breaks, self._keeps_quiet)
+            dtp_handler = _data_handler(self._bytes_per_second, self._breaks, self._keeps_quiet, self._transfers)
             use_sendfile = False  # what is sent is counted
             auth_failed_timeout = 0
 
@@ -178,10 +182,16 @@ def _authorizer(folder: Path, account: Account | None) -> DummyAuthorizer:
     return authorizer
 
 
-def _data_handler(bytes_per_second: int, breaks: Iterator[int], keeps_quiet: bool) -> type[DTPHandler]:
+def _data_handler(
+    bytes_per_second: int, breaks: Iterator[int], keeps_quiet: bool, transfers: weakref.WeakSet[DTPHandler]
+) -> type[DTPHandler]:
     class DataHandler(ThrottledDTPHandler if bytes_per_second else DTPHandler):  # type: ignore[misc]
         write_limit = bytes_per_second
         left: int | None = None
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            transfers.add(self)
 
         def send(self, data: bytes) -> int:
             if self.file_obj is None:  # a listing

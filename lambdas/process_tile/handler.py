@@ -140,7 +140,9 @@ def _credentials(secret_name: str) -> Credentials:
         raise SourceUnavailableError(f"the secret {secret_name} can't be read: {error}") from error
     try:
         secret = json.loads(answer["SecretString"])
-        return Credentials(secret["username"], secret["password"])
+        pair = secret["username"], secret["password"]
     except (ValueError, KeyError, TypeError):
-        pass
+        pair = None
+    if pair is not None and all(isinstance(text, str) for text in pair):
+        return Credentials(*pair)
     raise SourceUnavailableError(f"the secret {secret_name} is not of the form {{username, password}}")

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import yaml
+from datacube import Datacube
+from datacube.cfg import ODCConfig
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 
@@ -47,6 +50,15 @@ def item_path(published: Path) -> Callable[[int], Path]:
 def item(item_path: Callable[[int], Path]) -> Callable[[int], dict[str, Any]]:
     """Read a year's item, a fresh document every time."""
     return lambda year: json.loads(item_path(year).read_text())
+
+
+@pytest.fixture
+def our_cube() -> Datacube:
+    """A data cube in memory that knows all our products, as we define them."""
+    datacube = Datacube(config=ODCConfig(raw_dict={"default": {"index_driver": "memory"}}))
+    for path in sorted((_REPOSITORY / "products").glob("*.odc-product.yaml")):
+        assert datacube.index.products.add_document(yaml.safe_load(path.read_text("utf-8")))
+    return datacube
 
 
 @pytest.fixture(scope="session")

@@ -180,13 +180,15 @@ def test_the_secret_opens_the_source(
         )
         use(monkeypatch, changed)
         assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
-        secrets.update_secret(SecretId="jaxa", SecretString="s3cret")
-        with pytest.raises(Exception, match="the secret jaxa is not of the form") as caught:
-            process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
+        for text in ("s3cret", *map(json.dumps, ({"username": "me", "password": ["s3cret"]}, ["s3cret"]))):
+            secrets.update_secret(SecretId="jaxa", SecretString=text)
+            with pytest.raises(SourceUnavailableError, match="the secret jaxa is not of the form") as caught:
+                process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
+            assert "s3cret" not in str(caught.value)
         secrets.delete_secret(SecretId="jaxa", ForceDeleteWithoutRecovery=True)
         with pytest.raises(SourceUnavailableError, match="the secret jaxa can't be read"):
             process_tile.lambda_handler(event(mode="overwrite"), CONTEXT)
-    assert "s3cret" not in caplog.text + str(caught.value)
+    assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,32 @@ def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeyp
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2021/N10E010.json", Body=body.encode())
     summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
     assert (summary["absent"], summary["known_absent"], summary["complete"]) == (1, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("count", "states", "limit", "complete"),
+    [
+        (10, ["absent"], 5, False),
+        (10, ["absent"], 100, True),
+        (9, ["absent"], 5, True),
+        (10, ["published", "absent"], 5, True),
+    ],
+)
+def test_a_year_that_nobody_has_listed_is_not_all_absent(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, count: int, states: list[str], limit: float, complete: bool
+) -> None:
+    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SummarySettings("runs", absent_limit_percent=limit))
+    tiles = [f"N{north:02d}E{east:03d}" for north in (10, 15) for east in range(10, 35, 5)][:count]
+    seed({"years": [2020, 2021], "tiles": tiles})
+    for number, tile in enumerate(tiles):
+        put_result(s3, tile, "published")
+        body = {"state": states[min(number, len(states) - 1)], "year": 2021, "tile": tile, "run": "a-run"}
+        s3.put_object(Bucket="runs", Key=f"runs/a-run/results/2021/{tile}.json", Body=json.dumps(body).encode())
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert summary["complete"] is complete
+    moved = f"; 0 of {count} known tiles came out absent, and all of 2021: has JAXA moved its folders?"
+    assert summary["sentence"].endswith(moved) is not complete
 
 
 @pytest.mark.parametrize(

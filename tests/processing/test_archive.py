@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import CRSError
 
-from alos_mosaic.bands import BANDS
+from alos_mosaic.bands import BANDS, possible_codes
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
+from alos_mosaic.processing import decoding
+from alos_mosaic.processing.archive import Unpacking, Wanted
 from local.archives import Form, make_cell, members, write_archive
 from tests.processing.unpacking import Members, merge, read_cell, unpack
 
@@ -85,8 +88,6 @@ def test_a_path_out_of_the_folder_stays_in_it(tmp_path: Path, envi: Content, gri
         ({"N23W161_09_sl_HV.hdr": b"x" * 70_000}, "70000 bytes"),
         ({"N23W161_09_sl_HV.tif": b"x" * 3_000_000}, "3000000 bytes"),
         ({"N23W161_09_sl_HH_FP6QAR.tif": b"x"}, "both band HH of cell N23W161"),
-        ({"N23W161_09.xml": b" " * 1_100_000}, "N23W161_09.xml has 1100000 bytes"),
-        ({"N23W161_09.xml": b"a", "N23W161_2009.xml": b"b"}, "both metadata of cell N23W161"),
         ({"N10E010_09_F02DAR.xml": b"a"}, "belongs to tile N10E010"),
         ({"S00E010_09_F02DAR.xml": b"a"}, "S00E010"),
     ],
@@ -115,6 +116,55 @@ def test_headers_of_twins_find_their_pixels_in_any_order(tmp_path: Path, envi: C
     twins = {name.replace("_09_", "_2009_"): data for name, data in envi.items()}
     headers = [(name, data) for name, data in envi.items() if name.endswith(".hdr")]
     read_all(unpacked(tmp_path, [*headers, *twins.items(), *envi.items()], 2009, grid), 2009, grid)
+
+
+XML, OTHER_XML = "N23W161_20_F02DAR.xml", "N23W161_20_FP6QAR.xml"
+
+
+def read_archive(path: Path, folder: Path, grid: Grid) -> Unpacking:
+    folder.mkdir()
+    wanted = Wanted(TileYear(2020, TILE), grid, possible_codes(), frozenset(TILE.cells))
+    unpacking = Unpacking(wanted, folder)
+    with path.open("rb") as file:
+        assert len(list(unpacking.members(file, path.name))) == 5
+    assert not unpacking.defects
+    assert unpacking.cells == {CELL}
+    return unpacking
+
+
+def test_a_sidecar_that_is_too_large_costs_no_cell(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    files = {**geotiff, XML: b" " * 1_100_000}.items()
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2020, extra_members=files)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert (found.sidecars, list(found.sidecar_problems)) == ({}, [CELL])
+    assert f"{XML} has 1100000 bytes" in found.sidecar_problems[CELL]
+
+
+def test_a_sidecar_that_is_damaged_costs_no_cell(tmp_path: Path, geotiff: Content, grid: Grid) -> None:
+    path = write_archive(tmp_path / "archive.zip", [], 2020, extra_members=geotiff.items())
+    content = bytearray(path.read_bytes())
+    content[content.index(XML.encode()) + len(XML) + 40] ^= 0xFF
+    path.write_bytes(content)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert (found.sidecars, list(found.sidecar_problems)) == ({}, [CELL])
+    assert f"{XML} is truncated or damaged" in found.sidecar_problems[CELL]
+
+
+@pytest.mark.parametrize("names", [(XML, OTHER_XML), (OTHER_XML, XML)])
+def test_of_two_sidecars_of_a_cell_the_first_by_name_is_taken(
+    tmp_path: Path, geotiff: Content, grid: Grid, names: tuple[str, str]
+) -> None:
+    rest = [(name, data) for name, data in geotiff.items() if name != XML]
+    differing = [*rest, *((name, name.encode()) for name in names)]
+    path = write_archive(tmp_path / "archive.tar.gz", [], 2020, extra_members=differing)
+    found = read_archive(path, tmp_path / "members", grid)
+    assert found.sidecars[CELL].read_bytes() == XML.encode()
+    assert found.sidecar_problems == {CELL: f"{XML} and {OTHER_XML} differ, the second is left out"}
+    equal = [*rest, *((name, b"<Metadata/>") for name in names)]
+    path = write_archive(tmp_path / "equal.tar.gz", [], 2020, extra_members=equal)
+    found = read_archive(path, tmp_path / "equal", grid)
+    assert found.sidecars[CELL].read_bytes() == b"<Metadata/>"
+    assert not found.sidecar_problems
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -260,6 +310,31 @@ def test_rotated_and_foreign_rasters_are_named(tmp_path: Path, geotiff: Content,
             data = bytes(memory.getbuffer())
         with pytest.raises(CorruptArchiveError, match=f"{name}.*{reason}"):
             read_all(unpacked(folder_of(tmp_path / str(number)), swapped(geotiff, name, data), 2020, grid), 2020, grid)
+
+
+def test_what_stands_in_for_a_reference_system_is_named(
+    tmp_path: Path, geotiff: Content, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDAL hands on a name that is no UTF-8; reading it is a ValueError, as rasterio's CRSError is."""
+    name = f"{CELL}_20_sl_HH_F02DAR.tif"
+    ellipsoid = 'DATUM["a datum",SPHEROID["a sphere",6378137,298]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925]'
+    with rasterio.MemoryFile() as memory:
+        profile = {"driver": "GTiff", "width": 30, "height": 30, "count": 1, "dtype": "uint16"}
+        transform = rasterio.Affine(*grid.transform(CELL))
+        with memory.open(**profile, crs=f'GEOGCS["a system",{ellipsoid}]', transform=transform) as dataset:
+            dataset.write(np.ones((1, 30, 30), "uint16"))
+        data = bytes(memory.getbuffer())
+    assert b"a system" in data
+    files = swapped(geotiff, name, data.replace(b"a system", b"a syst\xe9m"))
+    with pytest.raises(CorruptArchiveError, match=f"{name} can't be read: 'utf-8'"):
+        read_all(unpacked(folder_of(tmp_path / "1"), files, 2020, grid), 2020, grid)
+
+    def failing(*_: object) -> None:
+        raise CRSError("The WKT could not be parsed.")
+
+    monkeypatch.setattr(decoding, "_check", failing)
+    with pytest.raises(CorruptArchiveError, match="_20_.* can't be read: The WKT could not be parsed"):
+        read_all(unpacked(folder_of(tmp_path / "2"), geotiff.items(), 2020, grid), 2020, grid)
 
 
 def test_float_noise_in_bounds_is_snapped(tmp_path: Path, geotiff: Content, grid: Grid) -> None:

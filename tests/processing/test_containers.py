@@ -8,14 +8,16 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from alos_mosaic.bands import BANDS
-from alos_mosaic.errors import CorruptArchiveError
+from alos_mosaic.bands import BANDS, possible_codes
+from alos_mosaic.errors import CorruptArchiveError, OutputError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
+from alos_mosaic.processing.archive import Unpacking, Wanted
 from alos_mosaic.processing.containers import Allowance, entries
 from local.archives import Container, Packing, make_cell, members, write_files
 from tests.processing.unpacking import Unpacked, merge, read_cell, unpack
@@ -64,7 +66,7 @@ def test_flat_in_a_folder_or_one_deep_makes_no_difference(
     found = unpacked(written(tmp_path, content.items(), kind, Packing(folder, nested)), grid)
     assert_whole(found, grid)
     assert found.sidecars[CELL].read_bytes() == content["N23W161_20_F02DAR.xml"]
-    assert not list(tmp_path.rglob(".nested"))
+    assert not list(tmp_path.rglob(".nested*"))
 
 
 def test_a_zip_is_known_by_its_bytes_not_by_its_name(tmp_path: Path, content: Content, grid: Grid) -> None:
@@ -114,7 +116,7 @@ def test_what_is_passed_over_counts_too(tmp_path: Path, kind: Container) -> None
     path = written(tmp_path, [("readme.txt", b"x" * 600), ("other.txt", b"x" * 600)], kind)
     too_much = pytest.raises(CorruptArchiveError, match=r"more bytes than a tile can have, with other.txt")
     with path.open("rb") as file, too_much:
-        list(entries(file, tmp_path, Allowance(10, 1000)))
+        list(entries(file, Allowance(10, 1000)))
 
 
 @every_container
@@ -280,6 +282,81 @@ def test_any_damage_is_a_typed_error_or_does_not_matter(
         for code, member in found.members.get(CELL, {}).items():
             assert code in BANDS
             assert member.content in content.values()
+
+
+@every_container
+def test_damage_to_a_nested_archive_called_as_the_tile_is_no_defect_of_the_cell_of_that_name(
+    tmp_path: Path, grid: Grid, kind: Container
+) -> None:
+    cells = [make_cell(TILE.cells[index], 2020, grid) for index in (0, 1)]
+    files = [file for cell in cells for file in members(cell, 2020)]
+    name = f"{TILE}_20_MOS_F02DAR.zip"
+    assert TILE.cells[0].name == TILE.name
+    write_files(tmp_path / name, files)
+    whole = (tmp_path / name).read_bytes()
+    assert len(unpacked(written(tmp_path, [(name, whole)], kind), grid).members) == 2
+    for damaged in (whole[:-40], b""):
+        unpacking = unpacking_of(tmp_path, grid)
+        with pytest.raises(CorruptArchiveError, match=f"x: {name}"):
+            read_through(unpacking, written(tmp_path, [(name, damaged)], kind))
+        assert not unpacking.defects
+    # Beside another cell's archive it is the corner cell's.
+    write_files(tmp_path / "other.zip", members(cells[1], 2020))
+    other = (f"{TILE.cells[1]}_20_MOS_F02DAR.zip", (tmp_path / "other.zip").read_bytes())
+    for damaged in (whole[:-40], b""):
+        unpacking = unpacking_of(tmp_path, grid)
+        read_through(unpacking, written(tmp_path, [(name, damaged), other], kind))
+        assert set(unpacking.defects) == {TILE.cells[0]}
+
+
+def test_a_damaged_nested_archive_that_held_more_than_its_name_says_is_no_defect_of_one_cell(
+    tmp_path: Path, grid: Grid
+) -> None:
+    files = [file for index in (0, 1) for file in members(make_cell(TILE.cells[index], 2020, grid), 2020)]
+    write_files(tmp_path / "inner.tar.gz", files)
+    inner = (tmp_path / "inner.tar.gz").read_bytes()[:-8]
+    with pytest.raises(CorruptArchiveError, match=f"{TILE.cells[1]}_20_MOS.tgz"):
+        read_through(
+            unpacking_of(tmp_path, grid), written(tmp_path, [(f"{TILE.cells[1]}_20_MOS.tgz", inner)], Container.ZIP)
+        )
+
+
+def test_a_corrupt_nested_archive_leaves_nothing_in_the_way_of_the_next(
+    tmp_path: Path, content: Content, grid: Grid
+) -> None:
+    """Archives of one pass share a folder."""
+    inner = written(tmp_path, content.items(), Container.TAR_GZ).read_bytes()
+    bad = written(tmp_path, [("inner.tar.gz", inner[:-50])], Container.ZIP)
+    unpacking = unpacking_of(tmp_path, grid)
+    with pytest.raises(CorruptArchiveError, match="inner.tar.gz"):
+        read_through(unpacking, bad)
+    assert not list(unpacking.folder.glob(".nested*"))
+    names = [f"{TILE.cells[index]}_20_MOS.tgz" for index in (2, 3, 4)]
+    read_through(
+        replace(unpacking, defects={}),
+        written(tmp_path, [*((name, inner[:99]) for name in names), (f"{CELL}.tgz", inner)], Container.ZIP),
+    )
+    assert not list(unpacking.folder.glob(".nested*"))
+
+
+def test_a_full_disk_under_a_nested_archive_is_an_output_error(tmp_path: Path, content: Content, grid: Grid) -> None:
+    path = written(tmp_path, content.items(), Container.ZIP, Packing(nested=Container.ZIP))
+    unpacking = unpacking_of(tmp_path, grid)
+    unpacking.folder.rmdir()
+    with pytest.raises(OutputError, match="inner.zip"):
+        read_through(unpacking, path)
+
+
+def unpacking_of(folder: Path, grid: Grid) -> Unpacking:
+    scratch = folder / f"scratch-{len(list(folder.glob('scratch*')))}"
+    scratch.mkdir()
+    return Unpacking(Wanted(ASKED, grid, possible_codes(), frozenset(TILE.cells)), scratch)
+
+
+def read_through(unpacking: Unpacking, path: Path) -> None:
+    with path.open("rb") as file:
+        for _ in unpacking.members(file, "x"):
+            pass
 
 
 def test_a_link_in_a_nested_tar_is_refused(tmp_path: Path, grid: Grid) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid
+from alos_mosaic.layouts import LAYOUTS
 from alos_mosaic.processing.checks import Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from local.archives import make_cell, place_archive, place_cell_archive
+from local.archives import make_cell, make_forest_cell, place_archive, place_cell_archive, write_archive
 from local.jaxa_server import Account, JaxaServer
 from local.web_server import Answer, WebServer
+from tests.processing.certificates import write_certificate
 
 LOGIN = Credentials("me", "s3cret")
 FOLDER_2020 = "pub/ALOS-2/ext1/PALSAR-2_MSC/25m_MSC/2020"
@@ -56,6 +59,50 @@ def test_a_whole_mirror_works_over_ftp_and_as_a_folder(mirror: Path) -> None:
     assert f"1 in {FOLDER_2020}" in detail(by_ftp, "listing")
     assert {"SIZE", "MDTM", "REST", "MLSD"} <= set(names)
     assert "s3cret" not in str(by_ftp.to_dict())
+
+
+FOREST_ROW = "PALSAR 2009/N10E010 forest map"
+
+
+def test_forest_maps_are_asked_for_and_may_be_missing(mirror: Path, grid: Grid) -> None:
+    (row,) = (row for row in LAYOUTS if row.name == "palsar-fnf-v1")
+    without = diagnose(mirror.as_uri(), SourceAccess())
+    assert verdicts(without)[f"{FOREST_ROW} archive"] == verdicts(without)[f"{FOREST_ROW} {row.name}"] == "no"
+    cell = make_forest_cell(EXAMPLE_TILE.cells[0], 2009, grid)
+    write_archive(mirror / row.archive_path(EXAMPLE_TILE, 2009), [cell], 2009)
+    found = diagnose(mirror.as_uri(), SourceAccess())
+    assert found.works
+    assert verdicts(found)[f"{FOREST_ROW} archive"] == verdicts(found)[f"{FOREST_ROW} {row.name}"] == "ok"
+    assert not [name for name in verdicts(found) if "1996" in name and "forest" in name]
+
+
+def test_layouts_of_the_configuration_are_asked_for(mirror: Path) -> None:
+    moved = replace(next(row for row in LAYOUTS if row.name == "palsar-2-v1"), name="moved", folder_template="new")
+    place = mirror / moved.archive_path(EXAMPLE_TILE, 2020)
+    place.parent.mkdir()
+    next(mirror.rglob("*_20_MOS*.tar.gz")).rename(place)
+    assert not diagnose(mirror.as_uri(), SourceAccess()).works
+    found = diagnose(mirror.as_uri(), SourceAccess(), extra_layouts=[moved])
+    assert found.works
+    assert verdicts(found)["PALSAR-2 2020/N10E010 moved"] == "ok"
+
+
+def test_what_a_site_of_another_tree_does_not_serve_is_no_failure(tmp_path: Path, grid: Grid) -> None:
+    """JAXA's download site has cells of PALSAR-2 and nothing else."""
+    certificate = write_certificate(tmp_path / "server.pem")
+    (row,) = (row for row in LAYOUTS if row.name == "palsar-2-site-v2")
+    place_cell_archive(tmp_path / "site", make_cell(EXAMPLE_TILE.cells[12], 2020, grid), 2020, row)
+    with WebServer(tmp_path / "site", certificate=certificate) as server:
+        found = diagnose(server.url, SourceAccess(ca_file=certificate))
+        empty = diagnose(server.url, SourceAccess(ca_file=certificate), years=(1996, 2009))
+    assert found.works
+    answers = verdicts(found)
+    assert answers["PALSAR-2 2020/N10E010 archive"] == "ok"
+    for subject in ("JERS-1 1996/N10E010", "PALSAR 2009/N10E010", FOREST_ROW, "PALSAR-2 2020/N10E010 forest map"):
+        assert answers[f"{subject} archive"] == "no"
+    details = {check.subject: check.detail for check in found.checks if check.name == "archive"}
+    assert "not served there" in details["JERS-1 1996/N10E010"]
+    assert not empty.works
 
 
 def test_over_https_there_is_no_listing_and_all_else_works(mirror: Path) -> None:

@@ -19,10 +19,11 @@ from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.processing.download import Archive
+from alos_mosaic.processing.download import Archive, Downloads
+from alos_mosaic.processing.finding import find
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from local.archives import place_archive
+from local.archives import make_cell, place_archive, place_cell_archive
 from local.jaxa_server import Account, JaxaServer
 from tests.processing.fetching import fetch
 
@@ -99,7 +100,7 @@ def test_absent_is_only_what_its_folder_lacks(
         fetched(url, tmp_path, TileYear(2018, TILE))
     for reissue in ("N10E010_17_MOS_F03DAR.zip", "N10E010_2017_MOS_F02DAR.tar.gz"):
         (archive.parent / reissue).touch()
-        with pytest.raises(SourceUnavailableError, match=f"lists {reissue}"):
+        with pytest.raises(SourceUnavailableError, match=f"lists .*/2017/{reissue}"):
             fetched(url, tmp_path, TileYear(2017, Tile.from_name("N10E010")))
         (archive.parent / reissue).unlink()
     archive.unlink()
@@ -225,6 +226,26 @@ def test_a_transfer_that_breaks_goes_on_where_it_stopped(archive: Path, mirror: 
     assert starts == ["100", "2100", "2101"]
     assert (tmp_path / archive.name).read_bytes() == content
     assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_who_leaves_wants_nothing_more(mirror: Path, grid: Grid, tmp_path: Path) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), 2017, grid, cells=[])
+    for cell in TILE.cells[:3]:
+        place_cell_archive(mirror, make_cell(cell, 2017, grid), 2017)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        JaxaServer(mirror, breaks=[100]) as server,
+        open_source(server.url) as source,
+    ):
+        patch.setattr(random, "uniform", lambda *_: 60.0)  # the broken transfer waits for longer than we stay
+        with Downloads(source, find(source, ASKED, layouts_of(mission_of(2017))), tmp_path) as downloads:
+            first, *others = downloads
+            assert first.wait_for(99)
+        assert len(others) == 2
+        for download in others:
+            with pytest.raises(SourceUnavailableError, match="given up"):
+                download.whole()
+    assert (server.names().count("USER"), server.names().count("RETR")) == (1, 1)
 
 
 def test_a_transfer_without_its_last_word_is_whole(archive: Path, mirror: Path, tmp_path: Path) -> None:

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 import rasterio
+from moto import mock_aws
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
-from alos_mosaic.layouts import LAYOUTS
-from alos_mosaic.messages import TileRequest, TileYear
+from alos_mosaic.inventory import cells_of_tile
+from alos_mosaic.layouts import LAYOUTS, Layout
+from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing import gathering
 from alos_mosaic.processing.buffers import Buffers
+from alos_mosaic.processing.finding import find
 from alos_mosaic.processing.pipeline import Workplace, process_tile
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.results import State, TileResult
 from local.archives import (
     CellPixels,
+    Container,
     Form,
     make_cell,
     members,
     place_archive,
     place_cell_archive,
     write_archive,
+    write_files,
 )
 from local.jaxa_server import JaxaServer
 from local.web_server import Answer, WebServer
@@ -38,6 +47,8 @@ from local.web_server import Answer, WebServer
 TILE = Tile.from_name("N25W165")
 CELLS = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
 YEAR = 2017
+TREE_V2, TREE_V1, EXT2_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-v"))
+ZIPPED = next(row for row in LAYOUTS if row.name == "palsar-2-v2")
 SITE_V2, SITE_V1 = (row for row in LAYOUTS if row.name.startswith("palsar-2-site"))
 
 MakePlace = Callable[[], Workplace]
@@ -68,6 +79,12 @@ def assert_published(published: Path, made: list[CellPixels], grid: Grid) -> dic
             np.testing.assert_array_equal(dataset.read(1), expected(made, band.code, grid))
     (item,) = published.rglob("*.stac-item.json")
     return json.loads(item.read_text())
+
+
+def site(place: Workplace, server: WebServer) -> Workplace:
+    """Let the web server be a site that serves only cells, beside a mirror of the FTP server's tree."""
+    sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
+    return replace(place, source_url=server.url, extra_layouts=sites)
 
 
 def assert_nothing_left(place: Workplace) -> None:
@@ -114,17 +131,88 @@ def test_a_site_that_serves_only_cells_is_a_source(
 ) -> None:
     for cell in made:
         place_cell_archive(mirror, cell, YEAR, SITE_V2, Form.ENVI)
-    place_cell_archive(mirror, make_cell(TILE.cells[3], YEAR, grid), YEAR, SITE_V1)
-    sites = tuple(replace(row, schemes=("http",)) for row in (SITE_V2, SITE_V1))
+    place_cell_archive(mirror, made[1], YEAR, SITE_V1)
     with WebServer(mirror) as server:
-        result = process(replace(place(), source_url=server.url, extra_layouts=sites))
-        absent = process_tile(
-            TileRequest(TileYear(YEAR, Tile.from_name("N10E010"))),
-            replace(place(), source_url=server.url, extra_layouts=sites),
-        )
-    assert (result.state, result.archive["layout"]) == (State.PUBLISHED, "palsar-2-site-v2")
+        result = process(site(place(), server))
+    assert (result.state, result.archive["layouts"]) == (State.PUBLISHED, ["palsar-2-site-v2"])
     assert_published(published, made, grid)
-    assert absent.state is State.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("year", "kind", "known"),
+    [(2017, "cell", "N10E005"), (2017, "tile", "N15E010"), (2022, "cell", "N10E005"), (2017, "cell", "S30E175")],
+)
+def test_absent_where_nothing_is_listed_means_that_known_archives_answer(
+    place: MakePlace, mirror: Path, grid: Grid, year: int, kind: str, known: str
+) -> None:
+    """A year that the inventory does not know is asked for by what the nearest known year has, 2020 for 2022."""
+    asked, tile = TileRequest(TileYear(year, Tile.from_name("N10E010"))), Tile.from_name(known)
+    if kind == "tile":
+        archive = place_archive(mirror, tile, year, grid, cells=[])
+    else:
+        cell = cells_of_tile(min(year, 2020), tile)[0]
+        archive = place_cell_archive(mirror, make_cell(cell, year, grid), year, SITE_V2)
+    with WebServer(mirror) as server:
+        result = process_tile(asked, site(place(), server))
+        assert result.state is State.ABSENT
+        assert f"has other archives of {year}, but none of N10E010" in str(result.cause)
+        archive.rename(archive.with_name("off"))
+        server.requests.clear()
+        with pytest.raises(SourceUnavailableError, match=f"no archive of {year} where known ones.*folder moved"):
+            process_tile(asked, site(place(), server))
+        assert len(server.requests) < 250
+        server.answers[f"/{archive.relative_to(mirror)}"] = Answer(403)
+        with pytest.raises(SourceUnavailableError, match="403"):
+            process_tile(asked, site(place(), server))
+
+
+@pytest.mark.parametrize("rows", [(SITE_V2, SITE_V1), (SITE_V1, SITE_V2)], ids=["newer has less", "older has less"])
+def test_the_release_that_has_all_cells_is_taken(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], rows: tuple[Layout, Layout]
+) -> None:
+    less, more = rows
+    place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid, seed=7), YEAR, less)
+    for cell in made:
+        place_cell_archive(mirror, cell, YEAR, more)
+    sites = tuple(replace(row, schemes=("file",)) for row in (SITE_V2, SITE_V1))
+    assert process(replace(place(), extra_layouts=sites)).archive["layouts"] == [more.name]
+    assert_published(published, made, grid)
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_cells_of_two_releases_are_never_one_tile(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels], scheme: str
+) -> None:
+    for cell, row in zip(made, (SITE_V2, SITE_V2, SITE_V1), strict=True):
+        place_cell_archive(mirror, cell, YEAR, row)
+    sites = tuple(replace(row, schemes=(scheme,)) for row in (SITE_V2, SITE_V1))
+    with WebServer(mirror) as server:
+        url = server.url if scheme == "http" else mirror.as_uri()
+        with pytest.raises(SourceUnavailableError, match=f"site-v1 that palsar-2-site-v2 lacks: {CELLS[2]}; is JAXA"):
+            process(replace(place(), source_url=url, extra_layouts=sites))
+    assert not published.exists()
+
+
+def test_cells_of_one_release_may_lie_in_two_places(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    for cell, row in zip(made, (TREE_V1, EXT2_V1, EXT2_V1), strict=True):
+        place_cell_archive(mirror, cell, YEAR, row)
+    place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid, seed=7), YEAR, EXT2_V1)
+    assert set(process(place()).archive["layouts"]) == {TREE_V1.name, EXT2_V1.name}
+    facts = assert_published(published, made, grid)["properties"]["alos_mosaic:cell_archives"]
+    assert {each["layout"] for each in facts} == {TREE_V1.name, EXT2_V1.name}
+
+
+def test_a_cell_that_is_listed_but_not_served_is_no_hole(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    paths = [place_cell_archive(mirror, cell, YEAR) for cell in made]
+    paths[1].unlink()
+    paths[1].mkdir()
+    with pytest.raises(SourceUnavailableError, match=f"lists .*{paths[1].name}, but does not serve it"):
+        process(place())
+    assert not published.exists()
 
 
 def test_no_cell_anywhere_is_absent(place: MakePlace, mirror: Path, grid: Grid) -> None:
@@ -132,6 +220,57 @@ def test_no_cell_anywhere_is_absent(place: MakePlace, mirror: Path, grid: Grid) 
     folder = place_cell_archive(mirror, make_cell(CELLS[0], YEAR, grid), YEAR)
     folder.rename(folder.with_name("off"))
     assert process(place()).state is State.ABSENT
+
+
+@contextmanager
+def served(scheme: str, mirror: Path) -> Iterator[tuple[str, SourceAccess]]:
+    """Serve a mirror as it is now."""
+    if scheme == "file":
+        yield mirror.as_uri(), SourceAccess()
+    elif scheme == "ftp":
+        with JaxaServer(mirror) as server:
+            yield server.url, SourceAccess()
+    else:
+        with mock_aws():
+            client = boto3.client("s3")
+            client.create_bucket(Bucket="mirror")
+            for path in (path for path in mirror.rglob("*") if path.is_file()):
+                client.upload_file(str(path), "mirror", str(path.relative_to(mirror)))
+            yield "s3://mirror", SourceAccess(s3=client)
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "s3"])
+@pytest.mark.parametrize("serves_tiles", [True, False])
+def test_a_mirror_of_nothing_but_cells_tells_what_is_absent(
+    place: MakePlace, mirror: Path, grid: Grid, made: list[CellPixels], scheme: str, serves_tiles: bool
+) -> None:
+    row = Layout("cells", "PALSAR-2", "cells/{year}", "{square}_{yy}_MOS.tar.gz", serves_tiles=serves_tiles)
+    other = Cell.from_name("N10E010")
+    asked = TileRequest(TileYear(YEAR, other.tile))
+    archive = place_cell_archive(mirror, made[0], YEAR, row)
+    for junk in ("off", "S10E010/off"):
+        (archive.parents[1] / junk).parent.mkdir(exist_ok=True)
+        (archive.parents[1] / junk).touch()
+
+    def processed() -> TileResult:
+        with served(scheme, mirror) as (url, access):
+            return process_tile(asked, replace(place(), source_url=url, access=access, extra_layouts=(row,)))
+
+    result = processed()
+    assert result.state is State.ABSENT
+    assert "has other archives of 2017, but none of N10E010" in str(result.cause)
+
+    renamed = place_cell_archive(mirror, make_cell(other, YEAR, grid), YEAR, row)
+    renamed.rename(renamed.with_name("N10E010_2017_MOS_F03DAR.zip"))
+    with pytest.raises(SourceUnavailableError, match="lists cells/2017/N10E010/N10E010_2017_MOS_F03DAR.zip"):
+        processed()
+    renamed.with_name("N10E010_2017_MOS_F03DAR.zip").unlink()
+
+    archive.unlink()
+    with pytest.raises(SourceUnavailableError, match=r"has no archive in .*cells/2017.*: has the folder moved"):
+        processed()
+    with open_source(mirror.as_uri()) as source, pytest.raises(SourceUnavailableError, match="in cells/2017: has the"):
+        find(source, asked.tile_year, [row])
 
 
 @pytest.mark.parametrize("band", ["HH", "mask", "date"])
@@ -149,6 +288,21 @@ def test_a_damaged_cell_is_taken_from_its_own_archive(
     assert facts["url"].endswith(own.name)
     assert not [text for text in properties.get("alos_mosaic:warnings", []) if "left out" in text]
     assert_nothing_left(here)
+
+
+def test_a_damaged_cell_is_not_taken_from_another_release(
+    place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    place_cell_archive(mirror, made[1], YEAR, TREE_V2)
+    with pytest.raises(CorruptArchiveError, match="no archive of the cell alone of the same release"):
+        process(place())
+    assert not published.exists()
+    place_cell_archive(mirror, made[1], YEAR)
+    assert process(place()).state is State.PUBLISHED
+    (item,) = published.rglob("*.stac-item.json")
+    (facts,) = json.loads(item.read_text())["properties"]["alos_mosaic:cell_archives"]
+    assert facts["layout"] == "palsar-2-v1"
 
 
 def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(
@@ -181,6 +335,139 @@ def test_accepted_partial_a_tile_says_what_it_lacks(
     properties = assert_published(published, [made[0], made[2]], grid)["properties"]
     assert properties["alos_mosaic:cells_defective"] == [CELLS[1].name]
     assert any(CELLS[1].name in text for text in properties["alos_mosaic:warnings"])
+    assert "alos_mosaic:cell_archives" not in properties, "nothing of it was used"
+
+
+def test_a_partial_tile_is_made_again_for_who_does_not_accept_it(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    place_damaged(mirror, made, CELLS[1])
+    assert process(place(), accept_partial=True).state is State.PUBLISHED
+    assert process(place(), accept_partial=True).state is State.SKIPPED
+    with pytest.raises(CorruptArchiveError):
+        process(place())
+    place_cell_archive(mirror, made[1], YEAR)
+    assert process(place()).state is State.PUBLISHED
+    assert_published(published, made, grid)
+    assert process(place()).state is State.SKIPPED
+    assert process(place(), accept_partial=True).state is State.SKIPPED
+
+
+def test_a_rejected_archive_is_not_waited_for(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    place_archive(mirror, Tile.from_name("N10E010"), YEAR, grid, cells=[])
+    *whole, rejected = sorted(made, key=lambda pixels: pixels.cell)  # the last that is fetched
+    for cell in made:
+        path = place_cell_archive(mirror, cell, YEAR)
+        if cell is rejected:
+            path.write_bytes(b"no archive" * 1_000_000)
+    here = place()
+    with JaxaServer(mirror, bytes_per_second=500_000) as server:
+        result = process(replace(here, source_url=server.url), accept_partial=True)
+    assert result.defective_cells == (rejected.cell.name,)
+    assert result.seconds["transfer"] < 10
+    facts = assert_published(published, whole, grid)["properties"]["alos_mosaic:cell_archives"]
+    names = {each["url"].rpartition("/")[2].partition("_")[0] for each in facts}
+    assert names == {cell.cell.name for cell in whole}
+    assert_nothing_left(here)
+
+
+def place_nested(
+    mirror: Path, made: list[CellPixels], outer: Container, inner: Container, spoil: Callable[[bytes], bytes]
+) -> None:
+    """Write an archive of cells' archives, the second of which is spoilt."""
+    files = []
+    for number, pixels in enumerate(made):
+        path = write_archive(mirror / f"{pixels.cell}_17_MOS_F02DAR{inner}", [pixels], YEAR)
+        content = path.read_bytes()
+        files.append((path.name, spoil(content) if number == 1 else content))
+        path.unlink()
+    path = mirror / ZIPPED.archive_path(TILE, YEAR)
+    path = path if outer is Container.ZIP else place_archive(mirror, TILE, YEAR, Grid(30), cells=[])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_files(path, files)
+
+
+def flipped(content: bytes) -> bytes:
+    """Return other bytes in the middle."""
+    half = len(content) // 2
+    return content[:half] + bytes(255 - byte for byte in content[half : half + 64]) + content[half + 64 :]
+
+
+SPOILS: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:-100],
+    "half": lambda content: content[: len(content) // 2],
+    "flipped": flipped,
+    "empty": lambda _: b"",
+    "no archive": lambda _: b"<html>busy</html>",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("inner", list(Container))
+@pytest.mark.parametrize("outer", list(Container))
+def test_a_cell_whose_archive_in_the_archive_is_damaged_is_taken_from_its_own(
+    place: MakePlace,
+    mirror: Path,
+    published: Path,
+    grid: Grid,
+    made: list[CellPixels],
+    outer: Container,
+    inner: Container,
+    spoil: str,
+) -> None:
+    place_nested(mirror, made, outer, inner, SPOILS[spoil])
+    with pytest.raises(CorruptArchiveError, match=f"{made[1].cell}.*no archive of the cell alone"):
+        process(place())
+    partial = process(place(), accept_partial=True)
+    assert partial.defective_cells == (made[1].cell.name,)
+    assert_published(published, [made[0], made[2]], grid)
+    place_cell_archive(mirror, made[1], YEAR, ZIPPED if outer is Container.ZIP else None)
+    here = place()
+    result = process_tile(TileRequest(TileYear(YEAR, TILE), mode=Mode.OVERWRITE), here)
+    assert (result.state, result.defective_cells, len(result.cells)) == (State.PUBLISHED, (), 3)
+    assert_published(published, made, grid)
+    assert not list(here.work.rglob(".nested*"))
+
+
+def test_a_sidecar_that_is_left_out_costs_a_warning_and_not_its_cell(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    name = f"{made[1].cell}_17_FP6QAR.xml"
+    path = mirror / ZIPPED.archive_path(TILE, YEAR)
+    write_archive(path, made, YEAR, extra_members=[(name, b"<xml>" + b" " * (1 << 20))])
+    result = process(place())
+    assert (result.state, len(result.cells)) == (State.PUBLISHED, 3)
+    warnings = assert_published(published, made, grid)["properties"]["alos_mosaic:warnings"]
+    assert any(text.startswith(f"a sidecar of cell {made[1].cell} is left out: {name}") for text in warnings)
+
+
+def test_an_archive_in_the_archive_that_holds_another_cell_is_a_defect(
+    place: MakePlace, mirror: Path, made: list[CellPixels], tmp_path: Path
+) -> None:
+    other = write_archive(tmp_path / "other.zip", made[:1], YEAR).read_bytes()
+    place_nested(mirror, made, Container.ZIP, Container.ZIP, lambda _: other)
+    with pytest.raises(CorruptArchiveError, match=f"archive of cell {made[1].cell} in it holds no raster"):
+        process(place())
+
+
+@pytest.mark.parametrize("part", ["local header", "name in the local header", "data"])
+def test_a_cell_whose_member_of_a_zip_is_damaged_is_taken_from_its_own_archive(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], part: str
+) -> None:
+    path = write_archive(mirror / ZIPPED.archive_path(TILE, YEAR), made, YEAR)
+    content = bytearray(path.read_bytes())
+    name = f"{made[1].cell}_17_sl_HV_F02DAR".encode()
+    at = content.index(name)  # the local header's; that in the directory comes behind all members
+    content[{"local header": at - 30, "name in the local header": at, "data": at + len(name) + 40}[part]] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(CorruptArchiveError, match=f"{name.decode()} is truncated or damaged.*no archive of the cell"):
+        process(place())
+    place_cell_archive(mirror, made[1], YEAR, ZIPPED)
+    result = process(place())
+    assert (result.state, result.defective_cells, result.archive["layouts"]) == (State.PUBLISHED, (), [ZIPPED.name])
+    assert_published(published, made, grid)
 
 
 def test_a_tile_without_any_whole_cell_fails_even_then(

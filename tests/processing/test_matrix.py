@@ -112,7 +112,7 @@ def test_every_layout_serves_every_form(
 
     result = process(place(), year, row.product)
 
-    assert (result.state, result.product, result.archive["layout"]) == (State.PUBLISHED, row.product, row.name)
+    assert (result.state, result.product, result.archive["layouts"]) == (State.PUBLISHED, row.product, [row.name])
     folder = published / row.product / str(year) / TILE.name
     codes = {code for made in cells for code in made.arrays}
     stem = f"{TILE}_{year % 100:02d}"
@@ -130,8 +130,8 @@ def test_the_newest_release_wins_where_two_lie_side_by_side(place: MakePlace, mi
         write_archive(
             mirror / row.archive_path(TILE, 2016), cells_of(row, 2016, Form.GEOTIFF, grid), 2016, Form.GEOTIFF
         )
-    assert process(place(), 2016).archive["layout"] == "palsar-2-v2"
-    assert process(place(), 2016, FOREST_PRODUCT).archive["layout"] == "palsar-2-fnf-v2"
+    assert process(place(), 2016).archive["layouts"] == ["palsar-2-v2"]
+    assert process(place(), 2016, FOREST_PRODUCT).archive["layouts"] == ["palsar-2-fnf-v2"]
 
 
 def test_a_mosaic_and_its_forest_map_do_not_know_each_other(
@@ -159,6 +159,18 @@ def test_a_tag_of_one_does_not_clear_the_forest(place: MakePlace, mirror: Path, 
         np.testing.assert_array_equal(dataset.read(1), expected([forest], "C", grid))
 
 
+def test_a_forest_map_that_follows_another_table_is_warned_of(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    row = next(row for row in TILE_ROWS if row.name == "palsar-2-fnf-v1")
+    forest = CellPixels(CELLS[0], {"C": np.full((grid.cell_pixels, grid.cell_pixels), 4, np.uint8)})
+    write_archive(mirror / row.archive_path(TILE, 2016), [forest], 2016)
+    assert process(place(), 2016, FOREST_PRODUCT).state is State.PUBLISHED
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert properties["alos_mosaic:source_release"] == "v1"
+    assert any("lacks: 4; that of v2 has them" in text for text in properties["alos_mosaic:warnings"])
+
+
 def test_an_archive_of_the_other_product_is_refused(place: MakePlace, mirror: Path, grid: Grid) -> None:
     row = next(row for row in TILE_ROWS if row.name == "palsar-2-v2")
     forest = [make_forest_cell(cell, 2020, grid) for cell in CELLS]
@@ -182,4 +194,4 @@ def test_a_row_of_the_configuration_serves(place: MakePlace, mirror: Path, grid:
         process(place(), 2020)
     plain = place()
     known = Workplace(plain.source_url, plain.target, plain.work, grid=grid, extra_layouts=(extra,))
-    assert process(known, 2020).archive["layout"] == "moved"
+    assert process(known, 2020).archive["layouts"] == ["moved"]

@@ -17,9 +17,10 @@ import yaml
 from pystac.validation import JsonSchemaSTACValidator, validate_dict
 
 import alos_mosaic
-from alos_mosaic.bands import MASK_CLASSES
+from alos_mosaic.bands import BANDS, FOREST_CLASSES, MASK_CLASSES
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
+from alos_mosaic.inventory import Listing
 from alos_mosaic.processing.metadata import (
     TileProduct,
     collection_key,
@@ -184,6 +185,13 @@ def test_values_under_nodata_are_a_warning_above_a_thousandth(tile: TileProduct,
     assert ("alos_mosaic:warnings" in properties) == warned
 
 
+def test_bands_of_a_few_cells_hide_no_values_of_the_others(tile: TileProduct) -> None:
+    quad = tuple(replace(tile.cogs[0], band=BANDS[code]) for code in ("VH", "VV"))
+    counted = {"pixels_by_mask_value": {0: 1000, 255: 1}, "values_under_nodata": 5}
+    (warning,) = with_statistics(replace(tile, cogs=(*tile.cogs, *quad)), **counted)["alos_mosaic:warnings"]
+    assert warning.startswith("5 of 4000 values")
+
+
 def test_a_mask_value_nobody_knows_is_a_warning(tile: TileProduct) -> None:
     (warning,) = with_statistics(tile, pixels_by_mask_value={0: 1, 7: 1, 255: 1})["alos_mosaic:warnings"]
     assert "7" in warning
@@ -193,6 +201,17 @@ def test_cells_left_out_are_told(tile: TileProduct) -> None:
     properties = describe(replace(tile, defective_cells=tile.absent_cells[:1]), HREF)["properties"]
     assert properties["alos_mosaic:cells_defective"] == ["N09E012"]
     assert "N09E012" in properties["alos_mosaic:warnings"][0]
+
+
+def test_cells_that_jaxa_was_known_to_have_are_missed(tile: TileProduct) -> None:
+    *others, defective, lacking = tile.absent_cells
+    listing = Listing.of("2021-04", "a listing", [], [*tile.cells[1:], defective, lacking])
+    found = replace(tile, listing=listing, defective_cells=(defective,))
+    assert others
+    (_, warning) = describe(found, HREF)["properties"]["alos_mosaic:warnings"]
+    assert warning == f"JAXA's listing of 2021-04 has cells that this archive lacks: {lacking}"
+    whole = replace(tile, listing=Listing.of("2021-04", "a listing", [], tile.cells))
+    assert "alos_mosaic:warnings" not in describe(whole, HREF)["properties"]
 
 
 def test_nothing_but_the_bare_tile_is_needed(tile: TileProduct) -> None:
@@ -247,6 +266,35 @@ def test_the_forest_map_carries_its_table(tmp_path: Path) -> None:
     ]
     assert item["properties"]["alos_mosaic:dense_forest_percent"] == pytest.approx(54.9451)
     assert not [name for name in item["properties"] if name.startswith("sar:")]
+
+
+@pytest.mark.parametrize(
+    ("release", "classes", "warning"),
+    [
+        (2, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}, None),
+        (1, {0: 1, 1: 1, 2: 1, 3: 1}, None),
+        (
+            1,
+            {1: 1, 4: 7},
+            "7 pixels have classes that the table lacks: 4; that of v2 has them: is this the wrong table?",
+        ),
+        (2, {1: 1, 9: 2, 255: 3}, "5 pixels have classes that the table lacks: 9, 255"),
+    ],
+)
+def test_a_class_that_the_table_lacks_is_a_warning(release: int, classes: dict[int, int], warning: str | None) -> None:
+    tile = replace(forest_map(2020), classes=FOREST_CLASSES[release])
+    expected = [] if warning is None else [warning]
+    assert with_statistics(tile, pixels_by_class=classes).get("alos_mosaic:warnings", []) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "release"), [("jers-1", "v1"), ("palsar", "v2"), ("palsar-2", "v1"), ("forest", "v2")]
+)
+def test_items_and_datasets_tell_the_release(name: str, release: str, tmp_path: Path) -> None:
+    tile = GOLDEN[name](tmp_path)
+    for found in (tile, replace(tile, archive=None, cell_archives=(tile.archive,))):
+        assert describe(found, HREF)["properties"]["alos_mosaic:source_release"] == release
+        assert eo3_document(found, "item.json")["properties"]["alos_mosaic:source_release"] == release
 
 
 # Collections

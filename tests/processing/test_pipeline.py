@@ -16,6 +16,7 @@ from rio_cogeo.cogeo import cog_validate
 from alos_mosaic.bands import Resampling, bands_of
 from alos_mosaic.errors import CorruptArchiveError, MosaicError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
+from alos_mosaic.inventory import cells_of_tile
 from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.overviews import halved
@@ -95,6 +96,21 @@ def test_a_nodata_tag_counts_where_the_mask_does_not(
     np.testing.assert_array_equal(pixels[3 : grid.cell_pixels, : grid.cell_pixels], made.arrays["HH"][3:])
 
 
+def test_values_under_nodata_are_counted_in_the_result(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    made = make_cell(CELLS[0], 2020, grid)
+    made.arrays["mask"][0, :3] = 0
+    for code in ("HH", "HV", "linci", "date"):
+        made.arrays[code][made.arrays["mask"] == 0] = 1  # the tag of the GeoTIFF form
+    made.arrays["HH"][0, :3] = 77
+    write_archive(place_archive(mirror, TILE, 2020, grid, cells=[]), [made], 2020)
+    result = process_tile(request(2020), place())
+    assert (result.values_under_nodata, result.to_dict()["values_under_nodata"]) == (3, 3)
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert properties["alos_mosaic:values_under_nodata"] == 3
+
+
 def test_a_whole_tile_has_overviews_down_to_a_block(place: MakePlace, mirror: Path, published: Path) -> None:
     grid = Grid(220)
     place_archive(mirror, TILE, 1996, grid)
@@ -167,6 +183,18 @@ def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(
     assert process_tile(request(2020), place()).state is State.PUBLISHED
     next(published.rglob("*.stac-item.json")).write_text("{")
     assert process_tile(request(2020), place()).state is State.PUBLISHED
+
+
+def test_the_item_tells_of_known_cells_that_are_not_there(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid
+) -> None:
+    """In the listings of 2021 this tile has two cells: islands of Hawaii."""
+    known = cells_of_tile(2020, TILE)
+    assert [cell.name for cell in known] == ["N23W161", "N22W161"]
+    place_archive(mirror, TILE, 2020, grid, cells=known[:1])
+    process_tile(request(2020), place())
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert "JAXA's listing of 2021-04 has cells that this archive lacks: N22W161" in properties["alos_mosaic:warnings"]
 
 
 def test_a_tile_jaxa_does_not_have_is_absent(place: MakePlace, mirror: Path, published: Path, grid: Grid) -> None:

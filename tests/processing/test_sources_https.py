@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -225,6 +226,42 @@ def test_redirects_that_lead_nowhere(web: WebServer, source: Source, location: s
         source.stat("old.zip")
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://127.0.0.1:4x4/x?sig=s1gned",
+        "https://127.0.0.1:99999/x?sig=s1gned",
+        "https://127.0.0.1:1/x?sig=s1gned",
+        "https://[bad/x?sig=s1gned",
+        "https://host\u2100.example/x?sig=s1gned",
+        "https://a..b/x?sig=s1gned",
+        "https://127.0.0.1 x/?sig=s1gned",
+        "https://x%3Fsig=s1gned",
+        "http://x%3Fsig=s1gned",
+        "https:/x?sig=s1gned",
+        "https://me:s1gned@[::1/x",
+        "/x?sig=s1gned\x00\x7f",
+        "?sig=s1gned",
+        "//?sig=s1gned",
+    ],
+)
+@pytest.mark.parametrize("method", ["stat", "read"])
+def test_no_part_of_a_signed_redirect_is_told(
+    web: WebServer, source: Source, location: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    web.answers["/old.zip"] = Answer(302, {"Location": location.encode().decode("latin-1")})
+    told = ""
+    try:
+        if method == "stat":
+            assert source.stat("old.zip") is None  # some are addresses at which there is nothing
+        else:
+            source.read("old.zip", bytes)
+    except SourceUnavailableError as error:
+        told = "".join(traceback.format_exception(error))
+        assert "old.zip: " in told
+    assert "s1gned" not in told + caplog.text
+
+
 def test_what_a_sink_raises_passes_through(source: Source) -> None:
     def refuse(_: bytes) -> None:
         raise OutputError("disk full")
@@ -241,8 +278,12 @@ def test_a_tile_is_fetched_or_absent(web: WebServer, mirror: Path, grid: Grid, t
         found = fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))
         assert (tmp_path / archive.name).read_bytes() == archive.read_bytes()
         assert found.modified is not None
+        asked = TileYear(2020, Tile.from_name("N10E010"))
+        with pytest.raises(SourceUnavailableError, match="moved"):
+            fetch(source, asked, tmp_path, layouts_of(mission_of(2020)))
+        place_archive(mirror, Tile.from_name("N05E010"), 2020, grid, cells=[])
         with pytest.raises(TileAbsentError):
-            fetch(source, TileYear(2020, Tile.from_name("N10E010")), tmp_path, layouts_of(mission_of(2020)))
+            fetch(source, asked, tmp_path, layouts_of(mission_of(2020)))
 
 
 def test_a_changed_length_is_noticed(web: WebServer, mirror: Path, grid: Grid, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alos_mosaic.grid import Grid, Tile
-from local.archives import place_archive
+from local.archives import make_forest_cell, place_archive, write_archive
 from tests.unit.test_cli import run
 
 TILE = Tile.from_name("N10E010")
@@ -40,12 +40,32 @@ def test_a_source_that_does_not(mirror: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["works"]) == (1, False)
 
 
+def test_layouts_of_the_environment_are_asked_for(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"name": "new", "mission": "PALSAR-2", "folder_template": "new", "archive_template": "{square}.zip"}
+    monkeypatch.setenv("ALOS_MOSAIC_EXTRA_LAYOUTS", json.dumps([row]))
+    done = run("doctor", "--source", mirror.as_uri(), "--json")
+    assert "new" in {check["name"] for check in json.loads(done.stdout)["checks"]}
+    monkeypatch.setenv("ALOS_MOSAIC_EXTRA_LAYOUTS", "[{}]")
+    done = run("doctor", "--source", mirror.as_uri())
+    assert (done.returncode, "extra layout 1" in done.stderr) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_forest_archive(tmp_path: Path) -> None:
+    cell = make_forest_cell(TILE.cells[0], 2009, Grid())
+    archive = write_archive(tmp_path / "N10E010_09_FNF.tar.gz", [cell], 2009)
+    done = run("doctor", "--archive", str(archive))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "alos_palsar_fnf 2009/N10E010, 1 of 25 cells" in done.stdout
+    assert "mask values" not in done.stdout
+
+
 @pytest.mark.slow
 def test_an_archive(tmp_path: Path) -> None:
     archive = place_archive(tmp_path, TILE, 1996, Grid(), cells=TILE.cells[:1])
     done = run("doctor", "--archive", str(archive))
     assert done.returncode == 0, done.stderr
-    assert "1996/N10E010, 1 of 25 cells" in done.stdout
+    assert "jers_sar_mosaic 1996/N10E010, 1 of 25 cells" in done.stdout
     assert "A tile can be made of it." in done.stdout
 
 
@@ -57,7 +77,7 @@ def test_an_archive(tmp_path: Path) -> None:
         (("--source", "ftp://me:s3cret@host"), 1, "credentials"),
         (("--source", "file:///", "--years", "then"), 1, "no years"),
         (("--archive", "/nowhere"), 1, "no file"),
-        (("--archive", __file__), 1, "no archive"),
+        (("--archive", __file__), 1, "neither a tar.gz nor a zip"),
     ],
 )
 def test_what_makes_no_sense(arguments: tuple[str, ...], code: int, reason: str) -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from alos_mosaic.costs import MEMORIES_MIB, US_EAST_1, Architecture, Cost, Engine, Worker, cheapest
+from alos_mosaic.costs import TAR, US_EAST_1, ZIP, Architecture, Cost, Engine, Worker, cheapest
 from alos_mosaic.grid import CELLS_PER_TILE
 from infra.config import StackConfig
 from local.cost_tables import DOCUMENT, cells_by_tile, filled
 
 ENGINE = Engine(
+    streams=True,
     start_seconds=3,
     cpu_seconds=2,
     serial_seconds=0.5,
@@ -49,6 +50,12 @@ def test_a_long_transfer_takes_several_invocations_with_a_start_each() -> None:
     times = replace(WORKER, source_bytes_per_second=1e6).times(10)
     assert times.invocations == 2
     assert times.total_seconds == 1000 + 10 + 2 * 3
+    assert replace(WORKER, source_bytes_per_second=1e6).cost(10).transitions == pytest.approx((4 + 2) * 0.000025)
+
+
+def test_a_zip_is_worked_on_when_all_of_it_is_there() -> None:
+    times = replace(WORKER, engine=replace(ENGINE, streams=False)).times(10)
+    assert times.total_seconds == pytest.approx(200 + 10 * 2 / (2048 / 1769) + 10 + 3)
 
 
 def test_the_bill_is_what_it_is_by_hand() -> None:
@@ -57,9 +64,9 @@ def test_the_bill_is_what_it_is_by_hand() -> None:
     assert cost.lambda_tmp == pytest.approx(213 * 9.5 * 0.0000000309)
     assert cost.lambda_requests == pytest.approx(0.2 / 1e6)
     assert cost.transitions == pytest.approx(4 * 0.000025)
-    assert cost.s3 == pytest.approx((750e6 / 2**26 + 20) * 0.000005 + 10 * 0.0000004)
+    assert cost.s3 == pytest.approx((12 + 25) * 0.000005 + 10 * 0.0000004)  # 750e6 / 2**26 = 11.2
     assert cost.sqs == pytest.approx(0.01 * 0.4 / 1e6)
-    assert cost.total == pytest.approx(0.0074226, rel=1e-4)
+    assert cost.total == pytest.approx(0.0074514, rel=1e-4)
 
 
 def test_a_run_costs_what_its_tiles_cost() -> None:
@@ -77,14 +84,15 @@ def test_prices_can_be_others() -> None:
 
 def test_more_memory_pays_only_where_the_processor_is_what_is_waited_for() -> None:
     for rate in (1e6, 2e6, 5e6, 20e6):
-        assert cheapest(CELLS_PER_TILE, rate).memory_mib == MEMORIES_MIB[0]
+        assert cheapest(CELLS_PER_TILE, rate).memory_mib == StackConfig().memory_mib
+    assert cheapest(CELLS_PER_TILE, 1e6, memories_mib=(512, 3072, 4096)).memory_mib == 3072, "512 do not hold a tile"
     assert cheapest(CELLS_PER_TILE, architectures=Architecture).architecture is Architecture.ARM64
 
 
 def test_the_stacks_defaults_come_from_the_model() -> None:
     config, worker = StackConfig(), cheapest(CELLS_PER_TILE)
     assert (config.memory_mib, config.architecture) == (worker.memory_mib, worker.architecture)
-    assert config.memory_mib > Engine().memory_mib
+    assert config.memory_mib > max(TAR.memory_mib, ZIP.memory_mib)
     assert config.ephemeral_storage_mib == worker.ephemeral_storage_mib
 
 

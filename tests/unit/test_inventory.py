@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from alos_mosaic import inventory
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import REGIONS, Cell, Tile
-from alos_mosaic.inventory import ArchiveKind, Listing, cells_of_tile, known_years, tiles_of_any_year, tiles_of_year
+from alos_mosaic.inventory import (
+    ArchiveKind,
+    Listing,
+    cells_of_tile,
+    known_years,
+    listing_of,
+    nearest_listing,
+    tiles_of_any_year,
+    tiles_of_year,
+)
 
 COUNTS = {
     1996: (1147, 24540), 2007: (1150, 26481), 2008: (1174, 26872), 2009: (1215, 27341), 2010: (1177, 27323),
@@ -20,6 +29,12 @@ COUNTS = {
 """5x5 and 1x1 archives of mosaics on JAXA's server in April 2021."""
 FOREST_TILES = {2007: 1150, 2008: 1174, 2009: 1215, 2010: 1177, 2015: 1091, 2016: 1093, 2017: 1099}
 AFRICAN_MESH = {tile for tile in REGIONS["africa"] if -20 <= tile.west <= 50 and -30 <= tile.north <= 40}
+
+
+@pytest.mark.parametrize(("year", "nearest"), [(2017, 2017), (2026, 2020), (2013, 2015), (1993, 1996), (2019, 2018)])
+def test_a_year_that_is_not_known_is_like_the_nearest(year: int, nearest: int) -> None:
+    assert nearest_listing(year) == listing_of(nearest)
+    assert (listing_of(year) is None) == (year != nearest)
 
 
 def test_the_package_knows_what_jaxa_published_in_april_2021() -> None:

@@ -13,12 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from alos_mosaic import inventory
+from alos_mosaic.cli import inventory as command
 from alos_mosaic.cli.main import app
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.inventory import ArchiveKind
 from alos_mosaic.listings import Found, Ignored, changes
+from alos_mosaic.processing.sources.file import FileSource
+from alos_mosaic.processing.sources.protocol import SourceAccess
 from local.archives import place_archive
-from local.jaxa_server import JaxaServer
+from local.jaxa_server import Account, JaxaServer
 from tests.unit.test_inventory import COUNTS
 
 MOS, FNF = ArchiveKind.MOSAIC, ArchiveKind.FOREST
@@ -178,6 +181,60 @@ def test_the_command_lists_a_server_or_a_mirror(
     listing = inventory.parse(made.read_text())[2020, MOS]
     assert (names(listing.tiles), names(listing.cells_of(tile)), listing.origin) == ([tile.name], ["N23W161"], url)
     assert "2 junk" in done.stdout
+
+
+def test_the_command_logs_in_where_it_is_allowed_to(
+    tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, made = tmp_path / "mirror", tmp_path / "made.json"
+    place_archive(mirror, Tile.from_name("N25W165"), 2020, grid, cells=[])
+    monkeypatch.setenv("ALOS_MOSAIC_SOURCE_USERNAME", "me")
+    monkeypatch.setenv("ALOS_MOSAIC_SOURCE_PASSWORD", "s3cret")
+    with JaxaServer(mirror, account=Account("me", "s3cret")) as server:
+        arguments = ("--source", server.url, "--years", "2020", "--to", made)
+        assert "--allow-plain-login" in refresh(*arguments, code=1)
+        said = refresh(*arguments, "--allow-plain-login")
+    assert "s3cret" not in said
+    assert names(inventory.parse(made.read_text())[2020, MOS].tiles) == ["N25W165"]
+
+
+def test_the_command_pays_where_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[SourceAccess] = []
+
+    def opened(_: str, access: SourceAccess) -> FileSource:
+        given.append(access)
+        return FileSource(tmp_path)
+
+    monkeypatch.setattr(command, "open_source", opened)
+    for flags in ((), ("--requester-pays",)):
+        refresh("--source", "file:///mirror", "--years", "2020", "--to", tmp_path / "x", *flags, code=1)
+    assert [access.requester_pays for access in given] == [False, True]
+
+
+def test_the_command_lists_the_folders_of_all_products_and_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, made = tmp_path / "mirror", tmp_path / "made.json"
+    layout = {
+        "mission": "PALSAR-2",
+        "folder_template": "new/{year}",
+        "archive_template": "{square}_{yy}_MOS{suffix}.zip",
+    }
+    forest = {"mission": "PALSAR-2", "folder_template": "fnf/{yy}", "archive_template": "{square}_{yy}_FNF.zip"}
+    rows = [{"name": "new", "suffix": "_U2", **layout}, {"name": "fnf", "product": "alos_palsar_fnf", **forest}]
+    monkeypatch.setenv("ALOS_MOSAIC_EXTRA_LAYOUTS", json.dumps(rows))
+    for path in (
+        "new/2021/N25W165_21_MOS_U2.zip",
+        "new/2021/N10E010/N09E012_21_MOS_U2.zip",
+        "fnf/21/N00E010_21_FNF.zip",
+    ):
+        (mirror / path).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / path).touch()
+    refresh("--source", mirror.as_uri(), "--years", "2021", "--to", made)
+    found = inventory.parse(made.read_text())
+    assert names(found[2021, MOS].tiles) == ["N10E010", "N25W165"]
+    assert names(found[2021, MOS].cells_of(Tile.from_name("N10E010"))) == ["N09E012"]
+    assert names(found[2021, FNF].tiles) == ["N00E010"]
 
 
 def test_a_server_that_refuses_to_list_changes_nothing(tmp_path: Path, grid: Grid) -> None:

@@ -163,7 +163,7 @@ def test_the_ready_run_inputs_are_read(path: Path) -> None:
 def test_a_result_survives_its_json() -> None:
     result = TileResult(
         State.PUBLISHED, 2020, "N25W165", "r",
-        cells=("N23W161",), defective_cells=("N25W164",), seconds={"fetch": 1.5},
+        cells=("N23W161",), defective_cells=("N25W164",), values_under_nodata=17, seconds={"fetch": 1.5},
     )  # fmt: skip
     assert TileResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     assert "error" not in result.to_dict()

@@ -182,6 +182,15 @@ def test_a_row_of_the_configuration_is_tried_first() -> None:
     assert layouts_from_json("[]") == layouts_from_json(None) == ()
 
 
+@pytest.mark.parametrize("product", ["alos_palsar_mosaic", FOREST_PRODUCT])
+def test_a_rows_release_follows_from_the_ending_unless_told(product: str) -> None:
+    endings = {"{square}.zip": 2, "{square}.tar.gz": 1}
+    for template, release in endings.items():
+        assert layouts_from_json(row(product=product, archive_template=template))[0].release == release
+        told = row(product=product, archive_template=template, release=3 - release)
+        assert layouts_from_json(told)[0].release == 3 - release
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -1,15 +1,16 @@
 """What tiles cost on AWS, before a run: how long a worker takes for one, and what AWS bills for that.
 
-A worker takes as long as its archive takes to come, or as long as it takes to work on it meanwhile, whichever is
-longer; then it writes and uploads what is left, and each invocation has its start. Lambda bills that time with the
-memory it is given, used or not: a slow source makes a large worker an expensive place to wait.
+A worker takes as long as its archive takes to come, and to work on it: meanwhile where that is possible, afterwards
+for a zip, whose directory stands at its end. Then it writes and uploads what is left, and each invocation has its
+start. Lambda bills that time with the memory it is given, used or not: a slow source makes a large worker an expensive
+place to wait.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
@@ -25,10 +26,14 @@ _USABLE_SECONDS: Final = 840
 """Of an invocation's 900 seconds, what a transfer may use: the rest is for its end."""
 _TRANSITIONS: Final = 4
 """Per tile: the start of its child execution, its worker, its end, and some for retries."""
+_TRANSITIONS_AGAIN: Final = 2
+"""Per further invocation: the choice that goes back, and the worker."""
 _PART_BYTES: Final = 64 << 20
 """Large files go to S3 in parts of this size."""
-_OTHER_PUTS: Final = 20
-"""Per tile: begin and end of five multipart uploads, small files, the record of the result, listings."""
+_OTHER_PUTS: Final = 25
+"""Per tile: begin and end of five multipart uploads and their last parts, small files, the result, listings."""
+_MEMORY_MARGIN: Final = 1.2
+"""How much more than what was measured a worker is given: Lambda ends one that takes more."""
 _OTHER_GETS: Final = 10
 
 
@@ -76,10 +81,13 @@ US_EAST_1: Final = Prices(
 
 @dataclass(frozen=True)
 class Engine:
-    """What the engine needs for a cell of 4500 x 4500 pixels: measured figures of docs/performance.md, 25 cells, ENVI.
+    """What the engine needs for a cell of 4500 x 4500 pixels: figures of docs/performance.md, measured at 25 cells.
 
-    They are of two cores of an Intel Xeon at 2.8 GHz, one of which is taken as one vCPU.
+    One of the two cores that they were measured on is taken as one vCPU.
     """
+
+    streams: bool
+    """Whether the archive is worked on while it comes."""
 
     start_seconds: float = 3.0
     """Of an invocation that finds no warm environment: an assumption, for there was no AWS to measure it on."""
@@ -99,6 +107,12 @@ class Engine:
     """How much longer arm64 takes: an estimate, there was none to measure it on."""
 
 
+TAR: Final = Engine(streams=True)
+"""A tar.gz of ENVI members: what JAXA served up to 2022."""
+ZIP: Final = Engine(streams=False)
+"""A zip of GeoTIFFs: what JAXA has served since, for more and more years."""
+
+
 @dataclass(frozen=True)
 class Worker:
     """A way to run the tile Lambda."""
@@ -112,7 +126,7 @@ class Worker:
     """To S3. An assumption: a Lambda's network is commonly measured at some 600 Mbit/s."""
     failed_share: float = 0.01
     """Of tiles that end in the dead-letter queue."""
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine = ZIP
     prices: Prices = US_EAST_1
 
     @property
@@ -135,7 +149,8 @@ class Worker:
         write = slower * cells * engine.trailing_cpu_seconds / self.vcpus
         trailing = max(write, cells * engine.output_bytes / self.upload_bytes_per_second)
         invocations = max(1, math.ceil(transfer / _USABLE_SECONDS))
-        total = max(transfer, compute) + trailing + invocations * engine.start_seconds
+        work = max(transfer, compute) if engine.streams else transfer + compute
+        total = work + trailing + invocations * engine.start_seconds
         return TileTimes(transfer, compute, trailing, invocations, total)
 
     def cost(self, cells: int) -> Cost:
@@ -143,12 +158,12 @@ class Worker:
         times, prices = self.times(cells), self.prices
         gb_seconds = times.total_seconds * self.memory_mib / _MIB_PER_GB
         tmp_gb_seconds = times.total_seconds * max(0, self.ephemeral_storage_mib - _FREE_TMP_MIB) / _MIB_PER_GB
-        parts = cells * self.engine.output_bytes / _PART_BYTES
+        parts = math.ceil(cells * self.engine.output_bytes / _PART_BYTES)
         return Cost(
             lambda_memory=gb_seconds * prices.gb_second[self.architecture],
             lambda_tmp=tmp_gb_seconds * prices.tmp_gb_second,
             lambda_requests=times.invocations * prices.lambda_request,
-            transitions=(_TRANSITIONS + times.invocations - 1) * prices.transition,
+            transitions=(_TRANSITIONS + (times.invocations - 1) * _TRANSITIONS_AGAIN) * prices.transition,
             s3=(parts + _OTHER_PUTS) * prices.s3_put + _OTHER_GETS * prices.s3_get,
             sqs=self.failed_share * prices.sqs_request,
         )
@@ -167,9 +182,9 @@ class TileTimes:
 
     transfer_seconds: float
     compute_seconds: float
-    """What happens during the transfer."""
+    """What happens during the transfer of a tar.gz, after that of a zip."""
     trailing_seconds: float
-    """What happens after it."""
+    """What happens at the end."""
     invocations: int
     total_seconds: float
 
@@ -202,8 +217,8 @@ class Cost:
         )
 
 
-MEMORIES_MIB: Final = (2048, 3072, 4096, 6144, 8192, 10_240)
-"""What is weighed. Less than the first would leave a full tile too little room beside the runtime."""
+MEMORIES_MIB: Final = (1024, 1536, 2048, 3072, 4096, 6144, 8192, 10_240)
+"""What is weighed."""
 TYPICAL_BYTES_PER_SECOND: Final = 5e6
 """Of one connection to JAXA's server from another continent: an assumption until ``doctor`` has measured yours."""
 MEASURED_ARCHITECTURES: Final = (Architecture.X86_64,)
@@ -216,15 +231,17 @@ def cheapest(
     memories_mib: Iterable[int] = MEMORIES_MIB,
     architectures: Iterable[Architecture] = MEASURED_ARCHITECTURES,
 ) -> Worker:
-    """Return the worker that makes a tile of so many cells for the least money.
+    """Return the worker that makes a tile of so many cells for the least money, among those whose memory holds it.
 
     >>> cheapest(25).memory_mib, cheapest(25, source_bytes_per_second=200e6).memory_mib
     (2048, 2048)
     """
     architectures = tuple(architectures)
+    needed = _MEMORY_MARGIN * max(TAR.memory_mib, ZIP.memory_mib)
     workers = [
         Worker(source_bytes_per_second, memory, architecture)
         for memory in memories_mib
         for architecture in architectures
+        if memory >= needed
     ]
     return min(workers, key=lambda worker: worker.cost(cells).total)

@@ -24,8 +24,8 @@ _LATEST_YEAR: Final = 9999
 def layouts_from_json(text: str | None) -> tuple[Layout, ...]:
     """Read rows from a JSON array of objects, whose keys and defaults are those of :class:`Layout`.
 
-    ``product`` is the mission's mosaic unless told. No text, no rows. Raises :class:`InvalidRequestError` with the
-    row's number and what is wrong with it.
+    ``product`` is the mission's mosaic unless told, and ``release`` follows from the archive's ending: tar.gz is 1, zip
+    is 2. No text, no rows. Raises :class:`InvalidRequestError` with the row's number and what is wrong with it.
 
     >>> from alos_mosaic.grid import Tile
     >>> row = '{"name": "x", "mission": "JERS-1", "folder_template": "x/{year}", "archive_template": "{square}.zip"}'
@@ -62,6 +62,7 @@ def _layout(row: object, taken: Collection[str]) -> Layout:
     values: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in row.items()}
     mission = _MISSIONS[values["mission"]]
     values.setdefault("product", mission.product)
+    values.setdefault("release", 2 if values["archive_template"].endswith(".zip") else 1)
     if mission.name not in PRODUCTS[values["product"]].missions:
         raise InvalidRequestError(f"{mission.name} has no {values['product']}")
     if values["name"] in taken:

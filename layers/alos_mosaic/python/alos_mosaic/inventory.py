@@ -110,13 +110,25 @@ def known_years(kind: ArchiveKind = ArchiveKind.MOSAIC) -> tuple[int, ...]:
     return tuple(sorted(year for year, known in packaged() if known is kind))
 
 
+def listing_of(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> Listing | None:
+    """Return what JAXA publishes of a year; None if the inventory does not know it."""
+    return packaged().get((year, kind))
+
+
+def nearest_listing(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> Listing | None:
+    """Return the listing of a year or, if the inventory does not know it, of the nearest that it knows (the earlier one
+    of two); None if it knows none of that kind.
+    """
+    return listing_of(min(known_years(kind), key=lambda known: abs(known - year), default=year), kind)
+
+
 def tiles_of_year(year: int, kind: ArchiveKind = ArchiveKind.MOSAIC) -> frozenset[Tile]:
     """Return the tiles that JAXA publishes of a year; none if the inventory does not know the year.
 
     >>> len(tiles_of_year(2020)), len(tiles_of_year(2021))
     (1124, 0)
     """
-    listing = packaged().get((year, kind))
+    listing = listing_of(year, kind)
     return frozenset() if listing is None else listing.tiles
 
 
@@ -126,7 +138,7 @@ def cells_of_tile(year: int, tile: Tile, kind: ArchiveKind = ArchiveKind.MOSAIC)
     >>> [cell.name for cell in cells_of_tile(2020, Tile.from_name("S05E055"))]
     ['S05E055', 'S05E056']
     """
-    listing = packaged().get((year, kind))
+    listing = listing_of(year, kind)
     return () if listing is None else listing.cells_of(tile)
 
 

@@ -21,7 +21,7 @@ from alos_mosaic.inventory import ArchiveKind, Inventory, Listing
 from alos_mosaic.missions import mission_of
 
 _ARCHIVE: Final = re.compile(
-    r"(?P<square>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?P<kind>MOS|FNF)(?:_[0-9A-Z_]{6})?\.(?:tar\.gz|zip)"
+    r"(?P<square>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?P<kind>MOS|FNF)(?:_[0-9A-Z_]{1,16})?\.(?:tar\.gz|zip)"
 )
 _TILE_FOLDER: Final = re.compile(r"[NS]\d{2}[EW]\d{3}")
 _MLSD: Final = re.compile(r"(?P<facts>(?:[A-Za-z][\w.-]*=[^;]*;)+) (?P<name>.+)")

@@ -78,6 +78,17 @@ def parse_sidecar(name: str) -> MemberName | None:
     return MemberName(Cell.from_name(match["cell"]), match["year"], "", match["suffix"] or "", match["extension"])
 
 
+def parse_cell_archive(name: str, tile: Tile) -> Cell | None:
+    """Return the cell of a tile that an archive's bare file name begins with, or None if it names none of its cells.
+
+    >>> tile = Tile.from_name("N10E010")
+    >>> parse_cell_archive("N09E013_20_MOS_F02DAR.tar.gz", tile).name, parse_cell_archive("inner.zip", tile)
+    ('N09E013', None)
+    """
+    square = re.match(r"[NS]\d{2}[EW]\d{3}(?=[_.])", name)
+    return next((cell for cell in tile.cells if square and cell.name == square[0]), None)
+
+
 def tile_prefix(product: Product, year: int, tile: Tile) -> str:
     """Return the folder below which everything published for a tile lies, without a closing slash."""
     return f"{product.name}/{year}/{tile.name}"

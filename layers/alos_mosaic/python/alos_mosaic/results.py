@@ -38,8 +38,10 @@ class TileResult:
     """Names of the cells that the tile's rasters hold."""
     defective_cells: tuple[str, ...] = ()
     """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
+    values_under_nodata: int = 0
+    """Values under mask 0 that are neither 0 nor the source file's nodata tag, all bands together."""
     archive: dict[str, Any] = field(default_factory=dict)
-    """What was fetched: url, layout, size in bytes; the item tells more."""
+    """What was fetched: url of the first archive, layouts of all, size in bytes; the item tells more."""
     output_bytes: int = 0
     peak_memory_bytes: int = 0
     """The worker's largest resident set."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.errors import ServiceError
-from alos_mosaic.inventory import ArchiveKind, tiles_of_year
+from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
 from alos_mosaic.naming import result_key, results_prefix, summary_key
@@ -31,6 +31,8 @@ READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
 _LETTERS_AT_ONCE: Final = 10
 """SQS' most."""
+MANY_TILES: Final = 10
+"""So many tiles of a year can't all be absent, even if the inventory does not know it: we look in the wrong place."""
 _DIED_CAUSE: Final = "the worker left no result: it timed out, ran out of memory or never started"
 
 
@@ -63,9 +65,24 @@ class Summary:
         """Known tiles that came out absent: one may be withdrawn, many mean that we looked in the wrong place."""
         return sum(result.state is State.ABSENT for result in self.known)
 
+    @functools.cached_property
+    def empty_years(self) -> tuple[int, ...]:
+        """Years that the inventory does not know, of which at least :data:`MANY_TILES` were seeded and all are absent.
+
+        How many of such a year's tiles exist nobody knows, so no share of them is too much; but some should.
+        """
+        seeded = Counter(found.year for found in self.results if not _is_listed(found))
+        absent = Counter(found.year for found in self.results if found.state is State.ABSENT)
+        return tuple(year for year, count in sorted(seeded.items()) if count >= MANY_TILES and absent[year] == count)
+
     @property
     def too_many_absent(self) -> bool:
-        """Whether more of the known tiles are absent than the limit allows."""
+        """Whether more of the known tiles are absent than the limit allows, or whole years that nobody has listed.
+
+        A limit of 100 % allows both.
+        """
+        if self.empty_years and self.absent_limit_percent < 100:  # noqa: PLR2004
+            return True
         return self.known_absent * 100 > self.absent_limit_percent * len(self.known)
 
     @property
@@ -82,6 +99,8 @@ class Summary:
         if not self.too_many_absent:
             return sentence
         share = f"{self.known_absent} of {len(self.known)} known tiles came out absent"
+        if self.empty_years:
+            share += f", and all of {', '.join(map(str, self.empty_years))}"
         return f"{sentence}; {share}: has JAXA moved its folders?"
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,6 +123,10 @@ class Summary:
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
+
+
+def _is_listed(result: TileResult) -> bool:
+    return listing_of(result.year, ArchiveKind.of_product(result.product)) is not None
 
 
 def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:

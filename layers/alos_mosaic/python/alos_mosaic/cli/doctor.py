@@ -17,12 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from alos_mosaic.bands import BANDS
-from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, source_access
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.pipeline import work_folder
+from alos_mosaic.products import FOREST_PRODUCT
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.inspection import Inspection, MemberFacts
@@ -48,9 +49,10 @@ def doctor(
 ) -> None:
     """Say what a source can do, or what an archive holds.
 
-    A source is asked for one tile a mission in every layout, for a listing, a resumed transfer and 8 MiB. Exits with 0
-    if all that a tile needs works, else with 1. A user and password for the source are read from
-    ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD.
+    A source is asked for one tile a mission and its forest map in every layout, for a listing, a resumed transfer and
+    8 MiB. Exits with 0 if all that a tile needs works, else with 1. A user and password for the source are read from
+    ALOS_MOSAIC_SOURCE_USERNAME and ALOS_MOSAIC_SOURCE_PASSWORD, layouts to ask for beside the table's (JSON) from
+    ALOS_MOSAIC_EXTRA_LAYOUTS.
 
     Example: alos-mosaic doctor --source ftp://ftp.eorc.jaxa.jp
     """
@@ -58,7 +60,7 @@ def doctor(
     try:
         if source is not None and archive is None:
             access = source_access(source, allow_plain_login, requester_pays)
-            findings = diagnose(source, access, _years(years), Tile.from_name(tile))
+            findings = diagnose(source, access, _years(years), Tile.from_name(tile), extra_layouts())
         elif archive is not None and source is None:
             findings = _inspected(archive)
         else:
@@ -113,7 +115,8 @@ def _print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
 
 def _print_inspection(inspection: Inspection, console: Console) -> None:
     size = f"{inspection.size_bytes / 1e6:,.1f} MB"
-    title = f"{inspection.archive}, {size}: {inspection.year}/{inspection.tile}, {len(inspection.cells)} of 25 cells"
+    what = f"{inspection.product} {inspection.year}/{inspection.tile}"
+    title = f"{inspection.archive}, {size}: {what}, {len(inspection.cells)} of 25 cells"
     console.print(title, markup=False, style="bold")
     console.print(Text(" ".join(inspection.cells)))
     table = Table("band", "cells", "form", "type", box=None)
@@ -128,7 +131,10 @@ def _print_inspection(inspection: Inspection, console: Console) -> None:
     console.print(_LEGEND, markup=False, style="dim")
     total = sum(inspection.mask_values.values()) or 1
     shares = ", ".join(f"{value}: {_percent(count / total)}" for value, count in inspection.mask_values.items())
-    console.print(f"\nmask values {shares or 'unknown'}", markup=False)
+    if inspection.product != FOREST_PRODUCT:
+        console.print(f"\nmask values {shares or 'unknown'}", markup=False)
+    for warning in inspection.warnings:
+        console.print(f"odd: {warning}", markup=False, style="yellow")
     for problem in inspection.problems:
         console.print(f"failed: {problem}", markup=False, style="red")
     if inspection.works:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alos_mosaic import inventory
-from alos_mosaic.cli.source import source_access
+from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.inventory import Inventory
 from alos_mosaic.listings import Change, Found, changes
@@ -24,6 +24,7 @@ from alos_mosaic.messages import parse_year
 from alos_mosaic.missions import MISSIONS
 from alos_mosaic.processing.server_listing import archive_paths
 from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
@@ -65,19 +66,27 @@ def refresh(
         str | None, typer.Option(help="When it was listed, like 2021-04; the file's own date, or today.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="File to write; the one that this installation reads.")] = None,
+    allow_plain_login: AllowPlainLoginOption = False,
+    requester_pays: RequesterPaysOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and changes as JSON.")] = False,
 ) -> None:
     """Make the inventory anew from listings and say what they change; a year they don't name keeps its data.
 
     From a source every folder of a tile is listed, one after the other: some 1100 a year. Entries that are no archive,
-    off the grid or there twice are passed over and counted. Nothing is written where no archive is found.
+    off the grid or there twice are passed over and counted. Nothing is written where no archive is found. A user and
+    password for the source and layouts beside the table's are read from the environment, as process does.
 
     Example: alos-mosaic inventory refresh --listing listing.txt.gz --date 2021-04 --to inventory.json
     """
     path = to or inventory.packaged_path()
     try:
         _check_options(listing, source, years, date)
-        found = _read_files(listing, date) if listing else _ask(source or DEFAULT_SOURCE_URI, years, date)
+        url = source or DEFAULT_SOURCE_URI
+        found = (
+            _read_files(listing, date)
+            if listing
+            else _ask(url, source_access(url, allow_plain_login, requester_pays), years, date)
+        )
         if not found.years:
             raise InvalidRequestError("no archive was found; the inventory stays as it is")
         found_changes = changes(inventory.packaged(), found)
@@ -113,18 +122,18 @@ def _read_files(paths: Iterable[Path], date: str | None) -> Found:
     return found
 
 
-def _ask(url: str, years: str | None, date: str | None) -> Found:
+def _ask(url: str, access: SourceAccess, years: str | None, date: str | None) -> Found:
     """List a source year by year, saying on the way how far it has come."""
     today = datetime.now(UTC)
     all_years = [
         year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or today.year) + 1)
     ]
     asked = all_years if years is None else [parse_year(year) for year in years.split(",")]
-    found = Found()
-    with open_source(url, source_access(url)) as source:
+    found, extra = Found(), extra_layouts()
+    with open_source(url, access) as source:
         for year in asked:
             before = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
-            found.read(archive_paths(source, year), date or f"{today:%Y-%m-%d}", url)
+            found.read(archive_paths(source, year, extra), date or f"{today:%Y-%m-%d}", url)
             after = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
             _errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
     return found

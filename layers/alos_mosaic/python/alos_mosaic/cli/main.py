@@ -17,10 +17,15 @@ import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
 from alos_mosaic.cli.doctor import doctor
-from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, SourceOption, s3_client, source_access
+from alos_mosaic.cli.source import (
+    AllowPlainLoginOption,
+    RequesterPaysOption,
+    SourceOption,
+    extra_layouts,
+    s3_client,
+    source_access,
+)
 from alos_mosaic.errors import MosaicError
-from alos_mosaic.extra_layouts import layouts_from_json
-from alos_mosaic.layouts import Layout
 from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
@@ -28,7 +33,7 @@ from alos_mosaic.processing.publish import open_target
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.seeding import tiles_to_seed
-from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI, SourceSettings
+from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
@@ -98,7 +103,7 @@ def process(
                 target,
                 folder,
                 access,
-                extra_layouts=_extra_layouts(),
+                extra_layouts=extra_layouts(),
                 backscatter_overviews=backscatter_resampling(backscatter_overviews),
                 codec=codec_of(codec),
             )
@@ -145,10 +150,6 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _extra_layouts() -> tuple[Layout, ...]:
-    return layouts_from_json(SourceSettings.from_env().extra_layouts)
 
 
 def _failure(tile: str, error: Exception) -> TileResult:

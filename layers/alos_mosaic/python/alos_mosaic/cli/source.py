@@ -1,4 +1,4 @@
-"""How the command opens a source: its options, with user and password from the environment."""
+"""How the command opens a source: its options, with user, password and further layouts from the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from alos_mosaic.settings import SourceSettings
 
@@ -42,6 +44,11 @@ def source_access(source: str, allow_plain_login: bool = False, requester_pays: 
         requester_pays=requester_pays,
         s3=s3_client(source),
     )
+
+
+def extra_layouts() -> tuple[Layout, ...]:
+    """Return the layouts that the environment adds ahead of the table's."""
+    return layouts_from_json(SourceSettings.from_env().extra_layouts)
 
 
 def _credentials() -> Credentials | None:

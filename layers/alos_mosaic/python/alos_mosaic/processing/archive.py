@@ -2,8 +2,8 @@
 
 An archive is hostile input. Its members' paths are never used: a member is known by its bare file name, which must
 parse, belong to the tile and the year, and be no larger than the grid allows. Rasters stay in memory and are handed on
-one by one, in whatever order they come; what is wrong with one of them is a defect of its cell, what is wrong with the
-archive ends it.
+one by one, in whatever order they come; what is wrong with one of them, or with an archive in the archive that is named
+by its cell, is a defect of the cell, what is wrong with the archive ends it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from alos_mosaic.bands import BANDS
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, OutputError
 from alos_mosaic.grid import CELLS_PER_TILE, Cell, Grid
 from alos_mosaic.messages import TileYear
-from alos_mosaic.naming import MemberName, parse_member, parse_sidecar
+from alos_mosaic.naming import MemberName, parse_cell_archive, parse_member, parse_sidecar
 from alos_mosaic.processing.buffers import Buffers, Parked
-from alos_mosaic.processing.containers import Allowance, Entry, entries
+from alos_mosaic.processing.containers import Allowance, Entry, entries, is_archive, nested_entries
 
 _HEADER_LIMIT_BYTES: Final = 1 << 16
 """An ENVI header has some 400 bytes."""
@@ -73,11 +73,15 @@ class Unpacking:
     buffers: Buffers = field(default_factory=Buffers)
     """Where members are read into."""
     defects: dict[Cell, str] = field(default_factory=dict)
-    """The first thing that is wrong with a cell, naming the member."""
+    """The first thing that is wrong with a cell, naming the member or the archive in the archive."""
     sidecars: dict[Cell, Path] = field(default_factory=dict)
     """XML of at most 1 MiB each, as it came: whoever parses it has hostile input before him."""
+    sidecar_problems: dict[Cell, str] = field(default_factory=dict)
+    """The first sidecar of a cell that was left out, and why: no pixel depends on it."""
     _seen: dict[tuple[Cell, str, str], tuple[str, int, int]] = field(default_factory=dict)
-    """File name, size and CRC-32 by cell, band code and extension."""
+    """File name, size and CRC-32 of rasters and headers by cell, band code and extension."""
+    _nested: dict[Cell, str | None] = field(default_factory=dict)
+    """Cells that an archive in the archive is named by, with what is wrong with it."""
     _halves: dict[tuple[Cell, str], tuple[str, Parked]] = field(default_factory=dict)
     """Raw files without their headers yet, and headers without their raw files."""
 
@@ -88,9 +92,11 @@ class Unpacking:
         four digits and whatever suffix. Raises :class:`CorruptArchiveError` for an archive that is damaged, holds what
         has no place in it or nothing of what is wanted, :class:`OutputError` for a full disk.
         """
+        allowance = allowance_of(self.wanted.grid)
         try:
-            for entry in entries(archive, self.folder, _allowance(self.wanted.grid)):
-                yield from self._take(entry)
+            for entry in entries(archive, allowance):
+                yield from self._take_nested(entry, allowance) if is_archive(entry.name) else self._take(entry)
+            self._check_nested()
             self._check_halves()
         except CorruptArchiveError as error:
             raise CorruptArchiveError(f"{name}: {error}") from error
@@ -100,17 +106,47 @@ class Unpacking:
     @property
     def cells(self) -> frozenset[Cell]:
         """Those of the wanted cells that the archive has rasters of, whole or defective."""
-        return frozenset({cell for cell, code, _ in self._seen if code} | self.defects.keys())
+        return frozenset({cell for cell, _, _ in self._seen} | self.defects.keys())
 
     def _subject(self) -> str:
         cells = self.wanted.cells
         return f"cell {next(iter(cells))}" if len(cells) == 1 else str(self.wanted.tile_year.tile)
+
+    def _take_nested(self, entry: Entry, allowance: Allowance) -> Iterator[Member]:
+        """Yield the rasters in an archive in the archive; damage to a cell's is kept for :meth:`_check_nested`."""
+        cell = parse_cell_archive(entry.name, self.wanted.tile_year.tile)
+        if cell is not None:
+            self._nested.setdefault(cell, None)
+        known = self.cells | {cell}
+        try:
+            for each in nested_entries(entry, self.folder, allowance):
+                yield from self._take(each)
+        except CorruptArchiveError as error:
+            if cell is None or not self.cells <= known:
+                raise
+            self._nested[cell] = str(error)
+
+    def _check_nested(self) -> None:
+        """Make defects of cells of what is wrong with their archives.
+
+        A tile is called as the cell at its corner: an archive of that name is the tile's if there is no other cell's.
+        """
+        cells = [cell.name for cell in self._nested]
+        is_tile = cells == [self.wanted.tile_year.tile.name] and len(self.wanted.cells) > 1
+        for cell, damage in self._nested.items():
+            if is_tile and damage is not None:
+                raise CorruptArchiveError(damage)
+            if not is_tile and cell in self.wanted.cells and (damage is not None or cell not in self.cells):
+                self.defects.setdefault(cell, damage or f"the archive of cell {cell} in it holds no raster of that")
 
     def _take(self, entry: Entry) -> Iterator[Member]:
         name = self._parsed(entry.name)
         if name is None:
             if entry.size_bytes > _PASSED_OVER_LIMIT_BYTES and parse_member(entry.name) is None:
                 raise CorruptArchiveError(f"{entry.name} is no raster and has {entry.size_bytes} bytes")
+            return
+        if name.extension == ".xml":
+            self._take_sidecar(entry, name.cell)
             return
         try:
             self._check_size(entry, name)
@@ -122,6 +158,29 @@ class Unpacking:
             return
         if not is_twin:
             yield from self._sorted(entry, name, content)
+
+    def _take_sidecar(self, entry: Entry, cell: Cell) -> None:
+        """Save a sidecar; of several that differ, the one whose name comes first."""
+        content = bytearray(min(entry.size_bytes, _SIDECAR_LIMIT_BYTES))
+        try:
+            _check_limit(entry, _SIDECAR_LIMIT_BYTES)
+            entry.read_into(content)
+        except CorruptArchiveError as error:
+            self.sidecar_problems.setdefault(cell, str(error))
+            return
+        path, other = self.folder / entry.name, self.sidecars.get(cell)
+        try:
+            if other is not None:
+                if other.read_bytes() == content:
+                    return
+                first, second = sorted((other.name, path.name))
+                self.sidecar_problems.setdefault(cell, f"{first} and {second} differ, the second is left out")
+                if first == other.name:
+                    return
+            path.write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"can't write {path.name}: {error}") from error
+        self.sidecars[cell] = path
 
     def _is_twin(self, entry: Entry, name: MemberName, content: bytearray) -> bool:
         """Tell whether a file was there before; it must be the same then, by length and CRC-32."""
@@ -139,12 +198,9 @@ class Unpacking:
         return False
 
     def _sorted(self, entry: Entry, name: MemberName, content: bytearray) -> Iterator[Member]:
-        """Yield a raster that is whole, keep a half of one, save a sidecar."""
+        """Yield a raster that is whole, keep a half of one."""
         if name.extension == ".tif":
             yield Member(name, entry.name, content)
-            return
-        if name.extension == ".xml":
-            self.sidecars[name.cell] = self._saved(entry.name, content)
             return
         key = (name.cell, name.band_code)
         if key not in self._halves:
@@ -156,14 +212,6 @@ class Unpacking:
             yield Member(name, other_name, other, bytes(content))
         else:
             yield Member(name, entry.name, content, bytes(other))
-
-    def _saved(self, name: str, content: bytearray) -> Path:
-        path = self.folder / name
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise OutputError(f"can't write {name}: {error}") from error
-        return path
 
     def _check_halves(self) -> None:
         for (cell, _), (name, _) in self._halves.items():
@@ -190,18 +238,23 @@ class Unpacking:
         size = entry.size_bytes
         if not name.extension and size != (raw := _raw_bytes(name.band_code, self.wanted.grid)):
             raise CorruptArchiveError(f"{entry.name} has {size} bytes, and a cell of this band {raw}")
-        limits = {".hdr": _HEADER_LIMIT_BYTES, ".xml": _SIDECAR_LIMIT_BYTES}
-        limit = limits.get(name.extension) or _raster_limit(name.band_code, self.wanted.grid)
-        if size > limit:
-            raise CorruptArchiveError(f"{entry.name} has {size} bytes, and no such member has more than {limit}")
+        is_header = name.extension == ".hdr"
+        _check_limit(entry, _HEADER_LIMIT_BYTES if is_header else _raster_limit(name.band_code, self.wanted.grid))
+
+
+def _check_limit(entry: Entry, limit: int) -> None:
+    if entry.size_bytes > limit:
+        raise CorruptArchiveError(
+            f"{entry.name} has {entry.size_bytes} bytes, and no such member has more than {limit}"
+        )
 
 
 def _same_band(name: str, first: str, parsed: MemberName) -> str:
-    what = f"band {parsed.band_code}" if parsed.band_code else "metadata"
-    return f"{name} and {first} are both {what} of cell {parsed.cell}"
+    return f"{name} and {first} are both band {parsed.band_code} of cell {parsed.cell}"
 
 
-def _allowance(grid: Grid) -> Allowance:
+def allowance_of(grid: Grid) -> Allowance:
+    """Return how much a tile's archive may hold."""
     of_cell = sum(_raster_limit(code, grid) for code in BANDS) + _SIDECAR_LIMIT_BYTES
     return Allowance(_MEMBERS_LIMIT, CELLS_PER_TILE * of_cell)
 

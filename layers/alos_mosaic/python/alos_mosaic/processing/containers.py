@@ -1,4 +1,4 @@
-"""Containers: tar.gz and zip behind one interface, the files in them one after the other, also out of a nested one.
+"""Containers: tar.gz and zip behind one interface, the files in them one after the other; also one within another.
 
 A container is hostile input: nothing is extracted by a path of its own, no more is read than it declares and no more
 is believed than an allowance. What goes wrong while reading is :class:`CorruptArchiveError`.
@@ -9,15 +9,17 @@ stands at its end.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import stat
 import struct
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol, Self, cast
@@ -44,8 +46,8 @@ _ENCRYPTED: Final = 0x1 | 0x40
 """Flag bits 0 and 6 of a zip's member: encryption, strong encryption (APPNOTE 4.4.4)."""
 _ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python's bzip2 and lzma readers don't bound what a few bytes may grow to in memory."""
-_NESTED: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
-_SCRATCH_NAME: Final = ".nested"
+_ARCHIVE: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
+_SCRATCH_PREFIX: Final = ".nested-"
 
 _READ_ERRORS: Final[tuple[type[Exception], ...]] = (
     tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile,
@@ -108,18 +110,14 @@ class Entry:
         if self._read(1):  # a zip compares its checksum at the end
             raise CorruptArchiveError(f"{self.name} has more bytes than it says")
 
-    def save(self, path: Path) -> None:
-        """Write the file to a path that does not exist; as :meth:`read_into`, and OutputError for a full disk."""
+    def copy_to(self, file: IO[bytes]) -> None:
+        """Write the file to an open one; raises as :meth:`read_into`, and what writing raises."""
         left = self.size_bytes
-        try:
-            with path.open("xb") as file:
-                while chunk := self._read(min(left + 1, _CHUNK_BYTES)):
-                    left -= len(chunk)
-                    if left < 0:
-                        break
-                    file.write(chunk)
-        except OSError as error:
-            raise OutputError(f"can't write {path.name}: {error}") from error
+        while chunk := self._read(min(left + 1, _CHUNK_BYTES)):
+            left -= len(chunk)
+            if left < 0:
+                break
+            file.write(chunk)
         if left:
             raise CorruptArchiveError(f"{self.name} has {'fewer' if left > 0 else 'more'} bytes than it says")
 
@@ -128,30 +126,12 @@ class Entry:
             return self.content.read(size)
 
 
-def entries(archive: IO[bytes], scratch: Path, allowance: Allowance) -> Iterator[Entry]:
-    """Yield the files in a tar.gz or zip, and in those that are in it, exactly one deep.
+def entries(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
+    """Yield the files in a tar.gz or zip, folders left out; other archives in it are files like any other.
 
-    ``archive`` is open for reading at its start; reading may wait for bytes that are not there yet. Folders are left
-    out. A nested archive lies in ``scratch``, an existing folder, while its files are yielded.
+    ``archive`` is open for reading at its start; reading may wait for bytes that are not there yet. What is wrong with
+    the container raises :class:`CorruptArchiveError` here, what is wrong with a file in a zip where it is read.
     """
-    yield from _entries(archive, scratch, allowance, may_nest=True)
-
-
-def _entries(archive: IO[bytes], scratch: Path, allowance: Allowance, may_nest: bool) -> Iterator[Entry]:
-    for entry in _files(archive, allowance):
-        if not _NESTED.fullmatch(entry.name):
-            yield entry
-            continue
-        if not may_nest:
-            raise CorruptArchiveError(f"{entry.name} is an archive two deep")
-        path = scratch / _SCRATCH_NAME
-        entry.save(path)
-        with _in_archive(entry.name), path.open("rb") as inner:
-            yield from _entries(inner, scratch, allowance, may_nest=False)
-        path.unlink()
-
-
-def _files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
     magic = archive.read(4)
     archive.seek(0)
     if magic.startswith(_GZIP_MAGIC):
@@ -160,6 +140,35 @@ def _files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
         yield from _zip_files(archive, allowance)
     else:
         raise CorruptArchiveError("neither a tar.gz nor a zip")
+
+
+def is_archive(name: str) -> bool:
+    """Tell whether a file in a container is called like a container itself.
+
+    >>> is_archive("N09E013_20_MOS_F02DAR.tar.gz"), is_archive("N09E013_20_sl_HH_F02DAR.tif")
+    (True, False)
+    """
+    return _ARCHIVE.fullmatch(name) is not None
+
+
+def nested_entries(entry: Entry, scratch: Path, allowance: Allowance) -> Iterator[Entry]:
+    """Yield the files in a container that is a file in another; one that holds a third is refused.
+
+    It lies in ``scratch``, an existing folder, until its files were yielded. Raises as :func:`entries` does, naming it,
+    and :class:`OutputError` for a full disk.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=_SCRATCH_PREFIX))
+            entry.copy_to(file)
+            file.seek(0)  # which writes what is left to write
+        except OSError as error:
+            raise OutputError(f"can't write {entry.name}: {error}") from error
+        stack.enter_context(_in_archive(entry.name))
+        for each in entries(file, allowance):
+            if is_archive(each.name):
+                raise CorruptArchiveError(f"{each.name} is an archive two deep")
+            yield each
 
 
 def _tar_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
@@ -198,17 +207,26 @@ class _Section:
         return count
 
 
-class _Chunked:
-    """A stream that is read chunk by chunk: zipfile makes copies of what is read at once, which had better be small."""
+class _ZipFile:
+    """A file in a zip. What stands ahead of its bytes is looked at when they are read: it may be damaged on its own."""
 
-    def __init__(self, stream: Content) -> None:
-        self._stream = stream
+    def __init__(self, directory: zipfile.ZipFile, info: zipfile.ZipInfo, stack: ExitStack) -> None:
+        self._directory, self._info, self._stack = directory, info, stack
+
+    @functools.cached_property
+    def _stream(self) -> IO[bytes]:
+        file = self._stack.enter_context(self._directory.open(self._info))
+        if self._info.compress_type == zipfile.ZIP_DEFLATED:
+            # zipfile checks headers, lengths and the CRC; ISA-L inflates, in two thirds of the time.
+            file._decompressor = isal_zlib.decompressobj(-zlib.MAX_WBITS)  # type: ignore[attr-defined]
+        return file
 
     def read(self, size: int, /) -> bytes:
         return self._stream.read(size)
 
     def readinto(self, buffer: memoryview, /) -> int:
-        return self._stream.readinto(buffer[:_CHUNK_BYTES])
+        # zipfile makes copies of what is read at once, which had better be small.
+        return cast("Content", self._stream).readinto(buffer[:_CHUNK_BYTES])
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -241,11 +259,8 @@ def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
             if info.is_dir():
                 continue
             _check(info)
-            with directory.open(info) as file:
-                if info.compress_type == zipfile.ZIP_DEFLATED:
-                    # zipfile checks headers, lengths and the CRC; ISA-L inflates, in two thirds of the time.
-                    file._decompressor = isal_zlib.decompressobj(-zlib.MAX_WBITS)  # type: ignore[attr-defined]
-                yield Entry(_bare(info.filename), info.file_size, _Chunked(cast("Content", file)))
+            with ExitStack() as stack:
+                yield Entry(_bare(info.filename), info.file_size, _ZipFile(directory, info, stack))
 
 
 def _check(info: zipfile.ZipInfo) -> None:

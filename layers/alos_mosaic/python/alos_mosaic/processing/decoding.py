@@ -54,15 +54,15 @@ def decode(member: Member, band: Band, cell: Cell, grid: Grid) -> Decoded:
     Raw pixels stay where they are: what is done to them is done to the member's content.
     """
     try:
-        with opened(member) as dataset:
+        with _opened(member) as dataset:
             _check(dataset, member, band, cell, grid)
-            return Decoded(read_pixels(dataset, member), dataset.nodata)
-    except RasterioError as error:
+            return Decoded(_read_pixels(dataset, member), dataset.nodata)
+    except (RasterioError, ValueError) as error:  # CRSError and text that is no UTF-8 are ValueErrors
         raise CorruptArchiveError(f"{member.file_name} can't be read: {error}") from error
 
 
 @contextmanager
-def opened(member: Member) -> Iterator[DatasetReader]:
+def _opened(member: Member) -> Iterator[DatasetReader]:
     """Yield a member as GDAL sees it, in memory; of raw pixels it sees no more than the first few.
 
     GDAL knows what an ENVI header means; the pixels themselves are there already.
@@ -78,11 +78,8 @@ def opened(member: Member) -> Iterator[DatasetReader]:
         yield stack.enter_context(rasterio.open(file.name, driver=driver_of(member)))
 
 
-def read_pixels(dataset: DatasetReader, member: Member) -> Pixels:
-    """Return the pixels of a member that is :func:`opened`, in the machine's byte order.
-
-    Raises :class:`CorruptArchiveError` for raw pixels that are not as many as the header says, or not raw.
-    """
+def _read_pixels(dataset: DatasetReader, member: Member) -> Pixels:
+    """Return a member's pixels in the machine's byte order; CorruptArchiveError for raw ones that are none."""
     if member.header is None:
         pixels: Pixels = dataset.read(1)
         return pixels

@@ -11,6 +11,7 @@ from rasterio.session import DummySession
 
 from alos_mosaic.bands import FOREST_CLASSES
 from alos_mosaic.errors import OutputError
+from alos_mosaic.inventory import ArchiveKind, listing_of
 from alos_mosaic.messages import TileRequest
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import item_file_name, quicklook_file_name, tile_prefix
@@ -58,8 +59,10 @@ def described_tile(
         product_name=product.name,
         cell_archives=tuple(archive for archive in gathered.archives if archive.cell is not None),
         defective_cells=gathered.defective,
+        listing=listing_of(year, ArchiveKind.of_product(product.name)),
         statistics=gathered.merged.statistics,
         sidecars=gathered.sidecars,
+        sidecar_problems=gathered.sidecar_problems,
         quicklook=quicklook,
         classes=classes,
         parameters=_parameters(request, place),

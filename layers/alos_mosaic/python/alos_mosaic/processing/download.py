@@ -108,10 +108,16 @@ class Download:
         """Transfer the archive; what goes wrong is for who reads it.
 
         ``is_broken`` says that the source has to be connected anew, first; what is returned says the same of the next.
+        Once ``stop`` is set nothing is asked for any more.
         """
         start = time.perf_counter()
         try:
+            if stop.is_set():
+                raise _StoppedError  # noqa: TRY301 - as a transfer that is under way does
             return self._transfer(source, stop, is_broken)
+        except _StoppedError:
+            self._failure = SourceUnavailableError(f"{self.url}: the transfer was given up")
+            return True
         except Exception as error:  # noqa: BLE001 - it is raised where the archive is read
             self._failure = error
             return True

@@ -7,6 +7,7 @@ where the first is not there; and where a cell in the first is damaged, it may b
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Gathered:
     archives: tuple[Archive, ...]
     """The tile's own first, if there is one, then those of single cells."""
     sidecars: dict[Cell, Path]
+    sidecar_problems: dict[Cell, str]
+    """Of sidecars that were left out."""
     defective: tuple[Cell, ...]
     """Cells that JAXA has and that are left out because nothing whole could be had of them."""
     transfer_seconds: float
@@ -51,6 +54,7 @@ class _Attempt:
     merged: Merged | None
     defects: dict[Cell, str] = field(default_factory=dict)
     sidecars: dict[Cell, Path] = field(default_factory=dict)
+    sidecar_problems: dict[Cell, str] = field(default_factory=dict)
 
 
 class Gathering:
@@ -83,21 +87,27 @@ class Gathering:
                 attempt = self._attempt()
         while attempt.merged is None:
             attempt = self._again(attempt.defects)
-        archives = tuple(download.whole() for download in self._downloads)
+        archives = tuple(download.whole() for download in self._used())
         seconds = sum(download.seconds for download in self._downloads)
         for download in self._downloads:
             download.discard()
-        return Gathered(attempt.merged, archives, attempt.sidecars, tuple(sorted(self._left_out)), seconds)
+        defective = tuple(sorted(self._left_out))
+        return Gathered(attempt.merged, archives, attempt.sidecars, attempt.sidecar_problems, defective, seconds)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
-        """Try with the defective cells' own archives, and without those that can't be mended."""
+        """Try with the defective cells' own archives, and without those that can't be mended.
+
+        Only an archive of the same release will do: another has other pixels, and the forest map other classes.
+        """
         logger.warning("Cells are defective", extra={"cells": {cell.name: text for cell, text in defects.items()}})
         hopeless = {cell: text for cell, text in defects.items() if cell in self._own}
         mendable = defects.keys() - hopeless.keys()
+        release = self._downloads[0].found.layout.release
+        layouts = [layout for layout in self._layouts if layout.release == release]
         with open_source(self._place.source_url, self._place.access) as source:
-            found = find_cells(source, self._tile_year, self._layouts, sorted(mendable)) if mendable else []
+            found = find_cells(source, self._tile_year, layouts, sorted(mendable)) if mendable else []
             for cell in mendable - {each.cell for each in found}:
-                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone"
+                hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone of the same release"
             self._leave_out(hopeless)
             self._own |= mendable
             with Downloads(source, found, self._place.work) as downloads:
@@ -117,12 +127,12 @@ class Gathering:
         folder = self._place.work / f"pass-{self._passes}"
         folder.mkdir()
         with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
             mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
             attempt = _Attempt(None)
-            worth = [download for download in self._downloads if self._cells_of(download.found)]
-            if not worth:
+            if not self._used():
                 raise CorruptArchiveError(f"no cell can be read: {_in_words(self._left_out)}")
-            for download in worth:
+            for download in self._used():
                 self._read(download, mosaic, attempt)
             attempt.merged = mosaic.finish()
             attempt.defects = mosaic.defects | attempt.defects
@@ -131,6 +141,10 @@ class Gathering:
             else:
                 self._context.push(undo.pop_all())
         return attempt
+
+    def _used(self) -> list[Download]:
+        """Return the archives that cells are taken from; others turned out to hold nothing whole."""
+        return [download for download in self._downloads if self._cells_of(download.found)]
 
     def _cells_of(self, found: Found) -> Collection[Cell]:
         if found.cell is None:
@@ -156,6 +170,7 @@ class Gathering:
             self._in_tile_archive &= unpacking.cells
         attempt.defects |= {cell: f"{download.name}: {text}" for cell, text in unpacking.defects.items()}
         attempt.sidecars |= unpacking.sidecars
+        attempt.sidecar_problems |= unpacking.sidecar_problems
 
 
 def _in_words(defects: dict[Cell, str]) -> str:

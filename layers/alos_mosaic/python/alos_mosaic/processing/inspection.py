@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from rasterio.errors import RasterioError
 
-from alos_mosaic.bands import BANDS, MASK, bands_of, possible_codes
-from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, MosaicError
+from alos_mosaic.bands import BANDS, FOREST, MASK, NODATA, bands_of, possible_codes
+from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import MISSIONS, mission_of
 from alos_mosaic.naming import parse_member
-from alos_mosaic.processing.archive import Member, Unpacking, Wanted
-from alos_mosaic.processing.decoding import Pixels, Where, decode, driver_of, opened, read_pixels
+from alos_mosaic.processing.archive import Member, Unpacking, Wanted, allowance_of
+from alos_mosaic.processing.containers import entries, is_archive
+from alos_mosaic.processing.decoding import Decoded, Where, decode, driver_of
+from alos_mosaic.products import FOREST_PRODUCT, Product, product_of
 
-_ARCHIVE_NAME: Final = re.compile(r"([NS]\d{2}[EW]\d{3})_(\d{4}|\d{2})_")
+_ARCHIVE_NAME: Final = re.compile(r"(?P<square>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?P<is_forest>FNF)?")
 _CENTURY: Final = 100
 
 
@@ -41,7 +38,7 @@ class MemberFacts:
     size_bytes: int
     dtype: str | None = None
     nodata: float | None = None
-    """The file's own tag; None if it has none."""
+    """The file's own tag; None if it has none that one of its pixels could hold."""
     minimum: int | None = None
     maximum: int | None = None
     """Of all pixels, nodata included."""
@@ -62,11 +59,14 @@ class Inspection:
     size_bytes: int
     tile: str
     year: int
+    product: str
     cells: tuple[str, ...]
     members: tuple[MemberFacts, ...]
     mask_values: dict[int, int] = field(default_factory=dict)
     """Pixels by value of the mask, over all cells."""
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What is odd and stands in no tile's way."""
 
     @property
     def works(self) -> bool:
@@ -84,24 +84,27 @@ def inspect_archive(archive: Path, work: Path, grid: Grid | None = None) -> Insp
     It is read twice: a cell's mask may stand behind what it masks. Raises :class:`CorruptArchiveError` for what can't
     be unpacked and :class:`InvalidRequestError` for an archive whose tile and year no name tells.
     """
-    tile_year = guess_tile_year(archive)
-    wanted = Wanted(tile_year, grid or Grid(), possible_codes(), frozenset(tile_year.tile.cells))
+    grid = grid or Grid()
+    tile_year, product = guess_contents(archive, grid)
+    wanted = Wanted(tile_year, grid, possible_codes(product), frozenset(tile_year.tile.cells))
     masks = _Masks()
     for member in _members(archive, Unpacking(wanted, work)):
         if member.name.band_code == MASK.code:
-            masks.add(member)
+            masks.add(member, grid)
     second = Unpacking(wanted, work)
-    facts = [_facts(member, masks, wanted.grid) for member in _members(archive, second)]
+    facts = [_facts(member, masks, grid) for member in _members(archive, second)]
     cells = sorted({Cell.from_name(fact.cell) for fact in facts})
     return Inspection(
         archive.name,
         archive.stat().st_size,
         tile_year.tile.name,
         tile_year.year,
+        product.name,
         tuple(cell.name for cell in cells),
         tuple(sorted(facts, key=lambda fact: (Cell.from_name(fact.cell), fact.file_name))),
         dict(sorted(masks.counts.items())),
-        tuple(_problems(facts, second.defects, tile_year)),
+        tuple(_problems(facts, second.defects, tile_year, product)),
+        tuple(f"sidecar left out: {text}" for _, text in sorted(second.sidecar_problems.items())),
     )
 
 
@@ -110,21 +113,21 @@ class _Masks:
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
-        self._bits: dict[Cell, tuple[npt.NDArray[np.uint8], tuple[int, ...]]] = {}
+        self._bits: dict[Cell, npt.NDArray[np.uint8]] = {}
 
-    def add(self, member: Member) -> None:
+    def add(self, member: Member, grid: Grid) -> None:
         try:
-            mask = _raw(member)[0]
+            mask = _decoded(member, grid).pixels
         except CorruptArchiveError:  # told of as a fact of the member
             return
-        self._bits[member.name.cell] = np.packbits(mask == 0), mask.shape
+        self._bits[member.name.cell] = np.packbits(mask == NODATA)
         for value, count in zip(*np.unique(mask, return_counts=True), strict=True):
             self.counts[int(value)] = self.counts.get(int(value), 0) + int(count)
 
     def masked(self, cell: Cell, shape: tuple[int, ...]) -> Where | None:
-        """Return where a cell's mask is 0; None without a mask of that shape."""
-        bits, of_mask = self._bits.get(cell, (None, ()))
-        if bits is None or of_mask != shape:
+        """Return where a cell's mask is 0; None without a mask."""
+        bits = self._bits.get(cell)
+        if bits is None:
             return None
         return np.unpackbits(bits, count=math.prod(shape)).view(bool).reshape(shape)
 
@@ -134,28 +137,30 @@ def _members(archive: Path, unpacking: Unpacking) -> Iterator[Member]:
         yield from unpacking.members(file, archive.name)
 
 
-def guess_tile_year(archive: Path) -> TileYear:
-    """Return the tile and year of the first raster in an archive, or else of the archive's own name."""
-    try:
-        for name in _member_names(archive):
-            parsed = parse_member(PurePosixPath(name).name)
-            if parsed is not None:
-                return TileYear(_full_year(parsed.year_digits), parsed.cell.tile)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorruptArchiveError(f"{archive.name} is truncated or no archive: {error}") from error
-    match = _ARCHIVE_NAME.match(archive.name)
-    if match is None:
-        raise InvalidRequestError(f"neither {archive.name} nor what it holds tells a tile and a year")
-    return TileYear(_full_year(match[2]), Tile.from_name(match[1]))
+def guess_contents(archive: Path, grid: Grid) -> tuple[TileYear, Product]:
+    """Return what the first raster in an archive is of, or else what its own name or that of one in it says.
+
+    Raises as :func:`inspect_archive` does.
+    """
+    names = [archive.name]
+    with archive.open("rb") as file:
+        try:
+            for entry in entries(file, allowance_of(grid)):
+                if (parsed := parse_member(entry.name)) is not None:
+                    return _contents(parsed.cell.tile, parsed.year_digits, parsed.band_code == FOREST.code)
+                names += [entry.name] if is_archive(entry.name) else []
+        except CorruptArchiveError as error:
+            raise CorruptArchiveError(f"{archive.name}: {error}") from error
+    for number, match in enumerate(map(_ARCHIVE_NAME.match, names)):
+        if match is not None:
+            tile = Tile.from_name(match["square"]) if number == 0 else Cell.from_name(match["square"]).tile
+            return _contents(tile, match["year"], match["is_forest"] is not None)
+    raise InvalidRequestError(f"neither {archive.name} nor what it holds tells a tile and a year")
 
 
-def _member_names(archive: Path) -> Iterator[str]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as content:
-            yield from content.namelist()
-        return
-    with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-        yield from (info.name for info in tar)
+def _contents(tile: Tile, year_digits: str, is_forest: bool) -> tuple[TileYear, Product]:
+    year = _full_year(year_digits)
+    return TileYear(year, tile), product_of(year, FOREST_PRODUCT if is_forest else None)
 
 
 def _full_year(digits: str) -> int:
@@ -170,41 +175,40 @@ def _full_year(digits: str) -> int:
     return year + (1900 if year >= MISSIONS[0].first_year % _CENTURY else 2000)
 
 
-def _raw(member: Member) -> tuple[Pixels, float | None]:
-    try:
-        with opened(member) as dataset:
-            return read_pixels(dataset, member), dataset.nodata
-    except RasterioError as error:
-        raise CorruptArchiveError(f"{member.file_name} can't be read: {error}") from error
+def _decoded(member: Member, grid: Grid) -> Decoded:
+    return decode(member, BANDS[member.name.band_code], member.name.cell, grid)
 
 
 def _facts(member: Member, masks: _Masks, grid: Grid) -> MemberFacts:
     name = member.name
     common = (member.file_name, name.cell.name, name.band_code, driver_of(member), len(member.content))
     try:
-        pixels, nodata = _raw(member)
-        decode(member, BANDS[name.band_code], name.cell, grid)  # compares the member with its name
-    except MosaicError as error:
+        decoded = _decoded(member, grid)
+    except CorruptArchiveError as error:
         return MemberFacts(*common, problem=str(error))
+    pixels, nodata = decoded.pixels, decoded.nodata
     facts = (str(pixels.dtype), nodata, int(pixels.min()), int(pixels.max()))
+    if name.band_code == FOREST.code:  # 0 is its nodata, there is no mask
+        return MemberFacts(*common, *facts)
     masked = masks.masked(name.cell, pixels.shape)
     if masked is None:
         return MemberFacts(*common, *facts, problem=f"{member.file_name} has no mask to compare with")
-    tag = 0 if nodata is None else int(nodata)
-    other = masked & (pixels != 0) & (pixels != tag)
+    is_tag = pixels == (NODATA if nodata is None else nodata)
     return MemberFacts(
         *common,
         *facts,
         masked=int(np.count_nonzero(masked)),
-        masked_other=int(np.count_nonzero(other)),
-        unmasked_nodata=int(np.count_nonzero(~masked & (pixels == tag))),
+        masked_other=int(np.count_nonzero(masked & (pixels != NODATA) & ~is_tag)),
+        unmasked_nodata=int(np.count_nonzero(~masked & is_tag)),
     )
 
 
-def _problems(facts: list[MemberFacts], defects: dict[Cell, str], tile_year: TileYear) -> Iterator[str]:
+def _problems(
+    facts: list[MemberFacts], defects: dict[Cell, str], tile_year: TileYear, product: Product
+) -> Iterator[str]:
     yield from (fact.problem for fact in facts if fact.problem is not None)
     yield from (text for _, text in sorted(defects.items()))
-    required = bands_of(mission_of(tile_year.year))
+    required = bands_of(mission_of(tile_year.year), product)
     for cell in sorted({fact.cell for fact in facts}):
         found = {fact.band for fact in facts if fact.cell == cell}
         missing = [band.code for band in required if band.code not in found]

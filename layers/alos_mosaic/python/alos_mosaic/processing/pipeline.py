@@ -113,6 +113,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         item_uri=place.target.uri(key),
         cells=tuple(cell.name for cell in done.cells),
         defective_cells=tuple(cell.name for cell in done.defective_cells),
+        values_under_nodata=gathered.merged.statistics.values_under_nodata,
         archive=_archive_facts(gathered.archives),
         output_bytes=sum(cog.size_bytes for cog in done.cogs),
         peak_memory_bytes=peak.memory_bytes,
@@ -143,8 +144,9 @@ def _write_bands(
 
 def _archive_facts(archives: tuple[Archive, ...]) -> dict[str, Any]:
     """Return what a result says of where a tile came from; the item tells more."""
-    first = archives[0]
-    facts = {"url": first.url, "layout": first.layout.name, "size": sum(archive.size_bytes for archive in archives)}
+    layouts = list(dict.fromkeys(archive.layout.name for archive in archives))
+    size = sum(archive.size_bytes for archive in archives)
+    facts = {"url": archives[0].url, "layouts": layouts, "size": size}
     return facts if len(archives) == 1 else {**facts, "archives": len(archives)}
 
 
@@ -157,6 +159,7 @@ def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
         file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
         | {THUMBNAIL: quicklook_file_name(tile, year)},
         required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
+        accept_partial=request.accept_partial,
     )
 
 

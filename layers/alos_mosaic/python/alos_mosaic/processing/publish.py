@@ -158,6 +158,8 @@ class Expected:
     """By asset: what its file is called up to the archive's suffix."""
     required: frozenset[str]
     """Assets that every tile has."""
+    accept_partial: bool = False
+    """Whether it may lack cells that JAXA has and that could not be read."""
 
 
 def is_published(target: Target, item_key: str, expected: Expected) -> bool:
@@ -173,7 +175,7 @@ def is_published(target: Target, item_key: str, expected: Expected) -> bool:
     try:
         promised = _promised_files(json.loads(content), expected)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        logger.warning("Item is not this tile's, which counts as unpublished", extra={"key": item_key})
+        logger.warning("Item is not as asked, which counts as unpublished", extra={"key": item_key})
         return False
     return promised.keys() <= names and all(
         target.stat(str(folder / name)) == stored for name, stored in promised.items()
@@ -187,6 +189,8 @@ def _promised_files(item: dict[str, Any], expected: Expected) -> dict[str, Store
         raise ValueError("another item")
     if not expected.required <= assets.keys() <= expected.file_stems.keys():
         raise ValueError("other assets")
+    if item["properties"].get("alos_mosaic:cells_defective") and not expected.accept_partial:
+        raise ValueError("a partial tile")
     files = {}
     for measurement, asset in assets.items():
         name = asset["href"].removeprefix("./")

@@ -7,6 +7,7 @@ from typing import Any, Final
 from alos_mosaic.grid import EPSG, Tile
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata.assets import GSD_METERS
+from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import footprint
 from alos_mosaic.processing.metadata.tile_product import TileProduct
 from alos_mosaic.processing.metadata.yaml_text import to_yaml
@@ -66,4 +67,5 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "odc:file_format": "GeoTIFF",
         "odc:processing_datetime": product.created.isoformat().replace("+00:00", "Z"),
         "odc:region_code": product.tile_year.tile.name,
+        f"{PREFIX}:source_release": product.source_release,
     }

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pystac
 
+from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import EPSG
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata import extensions, terms
@@ -22,6 +23,7 @@ from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import bounding_box, footprint
 from alos_mosaic.processing.metadata.observations import (
     class_properties,
+    class_warnings,
     date_properties,
     mask_properties,
     pixel_warnings,
@@ -126,9 +128,16 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
     if product.defective_cells:
         names = ", ".join(cell.name for cell in product.defective_cells)
         warnings.append(f"JAXA has cells that can't be read and are left out: {names}")
+    if product.listing is not None and product.lacking_cells:
+        names = ", ".join(cell.name for cell in product.lacking_cells)
+        warnings.append(f"JAXA's listing of {product.listing.date} has cells that this archive lacks: {names}")
     if product.statistics is not None:
-        warnings += pixel_warnings(product.statistics, len(product.cogs) - 1)
+        warnings += pixel_warnings(product.statistics, len(bands_of(product.mission)) - 1)
+    if product.statistics is not None and product.classes is not None:
+        warnings += class_warnings(product.statistics, product.classes)
     if product.polarizations:
+        left_out = sorted(product.sidecar_problems.items())
+        warnings += [f"a sidecar of cell {cell} is left out: {reason}" for cell, reason in left_out]
         warnings += sidecar_warnings(sidecars, product.mission)
     return warnings
 

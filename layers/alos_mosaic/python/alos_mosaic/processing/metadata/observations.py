@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
-from alos_mosaic.bands import NODATA
+from alos_mosaic.bands import FOREST_CLASSES, NODATA
 from alos_mosaic.missions import Mission
 from alos_mosaic.processing.metadata.classes import LAND, LAYOVER, MASK_MEANINGS, SCANSAR, SHADOW, WATER
 from alos_mosaic.processing.metadata.extensions import PREFIX
@@ -73,7 +73,10 @@ def date_properties(statistics: TileStatistics, mission: Mission, year: int) -> 
 
 
 def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
-    """Return what is odd about the pixels; ``value_bands`` is the number of bands beside the mask."""
+    """Return what is odd about the pixels; ``value_bands`` is the number of bands that every cell has beside the mask.
+
+    The bands that only some cells have (VH, VV) are not among the possible values: where they are is not counted.
+    """
     warnings = []
     hidden_pixels = statistics.pixels_by_mask_value.get(NODATA, 0)
     hidden, possible = statistics.values_under_nodata, hidden_pixels * value_bands
@@ -83,6 +86,16 @@ def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
     if unknown:
         warnings.append(f"the mask holds values of no known meaning: {', '.join(map(str, unknown))}")
     return warnings
+
+
+def class_warnings(statistics: TileStatistics, names: Mapping[int, str]) -> list[str]:
+    """Return what is odd about the forest map's classes, which ``names`` is the table of."""
+    unknown = {value: count for value, count in statistics.pixels_by_class.items() if value not in names}
+    if not unknown:
+        return []
+    warning = f"{sum(unknown.values())} pixels have classes that the table lacks: {', '.join(map(str, unknown))}"
+    others = [f"v{release}" for release, table in FOREST_CLASSES.items() if unknown.keys() <= table.keys()]
+    return [f"{warning}; that of {' or '.join(others)} has them: is this the wrong table?" if others else warning]
 
 
 def _unknown(values: Collection[int]) -> list[int]:

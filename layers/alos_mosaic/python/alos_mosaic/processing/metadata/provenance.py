@@ -56,6 +56,7 @@ def provenance_properties(product: TileProduct) -> dict[str, Any]:
         "processing:software": dict(product.software),
         "processing:lineage": _lineage(product),
         "processing:version": product.code_version,
+        f"{PREFIX}:source_release": product.source_release,
     }
     if product.archive is not None:
         properties[f"{PREFIX}:archive"] = archive_facts(product.archive)

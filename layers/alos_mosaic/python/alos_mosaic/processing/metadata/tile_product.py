@@ -10,6 +10,7 @@ from typing import Any
 
 from alos_mosaic.bands import BANDS
 from alos_mosaic.grid import Cell, Grid
+from alos_mosaic.inventory import Listing
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import Mission, mission_of
 from alos_mosaic.processing.checksums import sha256_of
@@ -56,8 +57,12 @@ class TileProduct:
     """Archives of single cells, where those were fetched instead or in addition."""
     defective_cells: tuple[Cell, ...] = ()
     """Cells that JAXA has and that were left out because they can't be read."""
+    listing: Listing | None = None
+    """What JAXA was known to publish of the year when this release was made."""
     statistics: TileStatistics | None = None
     sidecars: Mapping[Cell, Path] = field(default_factory=dict)
+    sidecar_problems: Mapping[Cell, str] = field(default_factory=dict)
+    """Why a sidecar of a cell was left out."""
     quicklook: WrittenFile | None = None
     classes: Mapping[int, str] | None = None
     """The forest map's class names by value, as its release has them."""
@@ -80,9 +85,21 @@ class TileProduct:
         return described(self.product_name or self.mission.product)
 
     @property
+    def source_release(self) -> str:
+        """JAXA's generation of processing, by the layout that served: ``v1`` or ``v2``; all archives are of one."""
+        archive = self.archive or self.cell_archives[0]
+        return f"v{archive.layout.release}"
+
+    @property
     def absent_cells(self) -> tuple[Cell, ...]:
         """The cells of the tile that are not there, for whatever reason, row by row."""
         return tuple(cell for cell in self.tile_year.tile.cells if cell not in self.cells)
+
+    @property
+    def lacking_cells(self) -> tuple[Cell, ...]:
+        """The cells that JAXA was known to have and that its archives did not hold, row by row."""
+        known = () if self.listing is None else self.listing.cells_of(self.tile_year.tile)
+        return tuple(cell for cell in known if cell not in {*self.cells, *self.defective_cells})
 
     @property
     def polarizations(self) -> tuple[str, ...]:

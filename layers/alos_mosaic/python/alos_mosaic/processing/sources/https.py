@@ -23,6 +23,9 @@ from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sin
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_LIMIT: Final = 5
+_FAILURES: Final[tuple[type[Exception], ...]] = (HTTPError, HTTPException, OSError)
+_FAILURES_TO_ASK: Final[tuple[type[Exception], ...]] = (*_FAILURES, ValueError)
+_HOST: Final = re.compile(r"[a-z0-9.:-]+")
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
@@ -84,7 +87,7 @@ class HttpsSource:
         self, method: str, path: str, headers: dict[str, str] | None = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Yield the answer that stands at the end of all redirects; its connection is closed if bytes are left."""
-        with as_unavailable(f"{self.url}/{path}", (HTTPError, HTTPException, OSError), self._credentials):
+        with as_unavailable(f"{self.url}/{path}", _FAILURES, self._credentials):
             answer = self._follow(method, path, headers or {})
             try:
                 yield answer
@@ -95,21 +98,32 @@ class HttpsSource:
 
     def _follow(self, method: str, path: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         url = f"{self.url}/{quote(path)}"
-        for _ in range(_REDIRECTS_LIMIT + 1):
-            answer = self._pool.request(
-                method,
-                url,
-                headers={**headers, **self._login(url), "Accept-Encoding": "identity"},
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
+        answer = self._ask(method, url, headers)
+        for _ in range(_REDIRECTS_LIMIT):
             if answer.status not in _REDIRECTS:
                 return answer
             location = answer.headers.get("Location", "")
             answer.close()
-            url = self._redirected(url, location, path)
+            try:
+                url = self._redirected(url, location, path)
+                answer = self._ask(method, url, headers)
+            except _FAILURES_TO_ASK as error:  # whose text may quote the address
+                reason = f"a redirect to an address that makes no sense or does not answer: {type(error).__name__}"
+                raise SourceUnavailableError(f"{self.url}/{path}: {reason}") from None
+        if answer.status not in _REDIRECTS:
+            return answer
+        answer.close()
         raise SourceUnavailableError(f"{self.url}/{path}: more than {_REDIRECTS_LIMIT} redirects")
+
+    def _ask(self, method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            method,
+            url,
+            headers={**headers, **self._login(url), "Accept-Encoding": "identity"},
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
 
     def _redirected(self, url: str, location: str, path: str) -> str:
         """Return where a redirect leads; the address itself stays out of errors, since it may be signed."""
@@ -117,8 +131,9 @@ class HttpsSource:
         if not location or not target.hostname:
             raise SourceUnavailableError(f"{self.url}/{path}: a redirect to nowhere")
         if target.scheme != "https" and _origin(target) != self._origin:
+            host = target.hostname if _HOST.fullmatch(target.hostname) else "..."
             raise SourceUnavailableError(
-                f"{self.url}/{path}: a redirect to {target.scheme}://{target.hostname}, which is not encrypted"
+                f"{self.url}/{path}: a redirect to {target.scheme}://{host}, which is not encrypted"
             )
         # A user in the address would be the server's choice of who we are.
         return target._replace(netloc=target.netloc.rpartition("@")[2], fragment="").geturl()
