@@ -13,7 +13,7 @@ from typing import Any, Final, Self, get_type_hints
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
-from alos_mosaic.costs import Architecture, cheapest
+from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
@@ -58,6 +58,8 @@ class StackConfig:
     """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
     ephemeral_storage_mib: int = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
+    transfer_limit_seconds: float = TRANSFER_LIMIT_SECONDS
+    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
     cell_pixels: int = 4500
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
     codec: str = settings.CODECS[0]
@@ -160,6 +162,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "memory_mib": _between(128, 10_240),
     "architecture": (lambda name: name in tuple(Architecture), " or ".join(Architecture)),
     "ephemeral_storage_mib": _between(512, 10_240),
+    "transfer_limit_seconds": _between(1, 800),
     "cell_pixels": _between(1, 4500),
     "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),
     "backscatter_overviews": (

@@ -132,6 +132,7 @@ class Functions(Construct):
             runs_bucket=storage.runs.bucket_name,
             source_uri=config.source_uri,
             source_secret_name=config.source_secret_name,
+            transfer_limit_seconds=config.transfer_limit_seconds,
             cell_pixels=config.cell_pixels,
             codec=config.codec,
             backscatter_overviews=config.backscatter_overviews,

@@ -33,6 +33,9 @@ _THROTTLED: Final = Retry(errors.LAMBDA_THROTTLED, attempts=8, first_wait_second
 _TRANSIENT: Final = Retry(errors.LAMBDA_TRANSIENT, attempts=5, first_wait_seconds=2)
 """Lambda's own hiccups last seconds; AWS recommends a few tries for every Lambda task."""
 
+_OVERDUE: Final = Retry((errors.DeadlineExceededError.__name__,), attempts=1, first_wait_seconds=30)
+"""As one that Lambda ends, but it could still say so."""
+
 _DIED: Final = Retry(errors.LAMBDA_DIED, attempts=1, first_wait_seconds=30)
 """Timed out or out of memory, most likely so again, at up to 15 minutes of Lambda a try: once, in a fresh process."""
 
@@ -60,7 +63,7 @@ PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
 RUN: Final = (_SERVICE, *PLATFORM)
 """For the functions that list a run's tiles and sum them up."""
 
-TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, *PLATFORM)
+TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, _OVERDUE, *PLATFORM)
 """For the tile Lambda: its own errors, then the platform's."""
 
 DEAD_LETTER: Final = (_SEND,)

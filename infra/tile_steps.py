@@ -13,6 +13,7 @@ from aws_cdk.aws_stepfunctions import JsonPath
 from constructs import Construct
 
 from alos_mosaic import errors
+from alos_mosaic.results import TRANSFERRING
 from infra import retries
 from infra.functions import TILE_TIMEOUT
 
@@ -22,6 +23,8 @@ OF_LINE: Final = ("year", "tile", "mode", "product", "accept_partial", "since")
 """What it hands to it from the manifest's line: every field of :meth:`alos_mosaic.messages.TileRequest.to_line`."""
 PASSED_ON: Final = OF_RUN + OF_LINE
 """What the child hands to the worker and to the queue."""
+TRANSFER: Final = "transfer"
+"""How far a transfer came that takes several invocations; the parent hands on that there was none yet."""
 
 
 class TileSteps(Construct):
@@ -42,7 +45,16 @@ class TileSteps(Construct):
         send = self._send_dead_letter(dead_letters)
         process = self._process_tile(worker)
         process.add_catch(send, errors=[errors.EVERYTHING], result_path="$.failure")
-        self.start = process.next(done)
+        again = sfn.Pass(
+            self,
+            "TransferOn",
+            comment="The transfer takes more time than one invocation has; the worker bounds how often",
+            parameters={**_item(), TRANSFER: JsonPath.object_at(f"$.worker.answer.{TRANSFER}")},
+        )
+        ended = sfn.Choice(self, "TileEnded?", comment="Or does its transfer go on in another invocation?")
+        goes_on = sfn.Condition.string_equals("$.worker.answer.state", TRANSFERRING)
+        process.next(ended.when(goes_on, again.next(process)).otherwise(done))
+        self.start = process
         send.next(done)
 
     def _process_tile(self, worker: lambda_.IVersion) -> tasks.LambdaInvoke:
@@ -51,8 +63,15 @@ class TileSteps(Construct):
             "ProcessTile",
             comment="Fetch the archive, write the COGs, publish them and their STAC item",
             lambda_function=worker,
-            payload=sfn.TaskInput.from_object({**_item(), "retries": JsonPath.number_at("$$.State.RetryCount")}),
-            result_path=JsonPath.DISCARD,
+            payload=sfn.TaskInput.from_object(
+                {
+                    **_item(),
+                    TRANSFER: JsonPath.object_at(f"$.{TRANSFER}"),
+                    "retries": JsonPath.number_at("$$.State.RetryCount"),
+                }
+            ),
+            result_selector={"answer": JsonPath.object_at("$.Payload")},
+            result_path="$.worker",
             retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
             # The net below Lambda's own time-out, for an answer that never comes.
             task_timeout=sfn.Timeout.duration(TILE_TIMEOUT.plus(cdk.Duration.minutes(1))),

@@ -13,12 +13,13 @@ from aws_cdk.aws_stepfunctions import JsonPath
 from constructs import Construct
 
 from alos_mosaic import errors, naming
+from alos_mosaic.messages import Transfer
 from infra import retries
 from infra.config import StackConfig
 from infra.functions import Functions
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
-from infra.tile_steps import OF_LINE, OF_RUN, TileSteps
+from infra.tile_steps import OF_LINE, OF_RUN, TRANSFER, TileSteps
 from infra.workflow_role import MAP_LABEL, WorkflowRole
 
 
@@ -116,7 +117,10 @@ class Workflow(Construct):
             item_reader=sfn.S3JsonItemReader(
                 bucket_name_path=JsonPath.string_at("$.seed.bucket"), key=JsonPath.string_at("$.seed.key")
             ),
-            item_selector={name: JsonPath.string_at(f"{source}.{name}") for name, source in sources.items()},
+            item_selector={
+                **{name: JsonPath.string_at(f"{source}.{name}") for name, source in sources.items()},
+                TRANSFER: Transfer().to_dict(),
+            },
             max_concurrency_path="$.seed.max_concurrency",
             # A tile that fails fails alone; the summary judges the run.
             tolerated_failure_percentage=100,

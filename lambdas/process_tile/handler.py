@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,17 +19,22 @@ from alos_mosaic.bands import backscatter_resampling
 from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, SourceUnavailableError, error_message
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
-from alos_mosaic.messages import TileRequest
-from alos_mosaic.naming import result_key
+from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
+from alos_mosaic.naming import result_key, staging_prefix
 from alos_mosaic.processing.blocks import codec_of
+from alos_mosaic.processing.deadline import end_if_overdue, run_within
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
+from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from alos_mosaic.results import State, TileResult
+from alos_mosaic.results import TRANSFERRING, State, TileResult
 from alos_mosaic.settings import TileSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_LAST_WORDS_SECONDS: Final = 15.0
+"""Ahead of Lambda's own end: time to record a failure and to tell of it."""
 
 logger = logging.getLogger(__name__)
 logging.getLogger("alos_mosaic").setLevel(logging.INFO)
@@ -42,6 +47,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     What fails is recorded, too, then raised under its own class name, which the state machine's Retry and Catch match,
     with JSON as its text, which readers of the dead-letter queue take apart.
     """
+    end_if_overdue()
     log = f"{context.log_group_name} {context.log_stream_name}"
     try:
         request, settings = TileRequest.from_event(event), TileSettings.from_env()
@@ -53,9 +59,12 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         "run": request.run,
         "log": log,
     }
+    seconds = context.get_remaining_time_in_millis() / 1000 - _LAST_WORDS_SECONDS
+    staging = _staging(request, settings)
     try:
         with _fresh_work_folder() as work:
-            result = process_tile(request, _workplace(settings, work))
+            place = _workplace(settings, work, staging)
+            result = run_within(seconds, lambda: _process(request, place))
     except Exception as error:
         name, cause = type(error).__name__, str(error)
         logger.exception("Tile failed", extra=facts)
@@ -64,9 +73,38 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         if isinstance(error, MosaicError):
             raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
         raise
+    if isinstance(result, Transfer):
+        logger.info("Transfer goes on in another invocation", extra={**facts, **result.to_dict()})
+        return {"schema_version": SCHEMA_VERSION, "state": TRANSFERRING, "transfer": result.to_dict()}
     logger.info("Tile ended", extra={**facts, "state": result.state})
     _record(result, request, settings)
+    if staging is not None:
+        _clear(staging)
     return result.to_dict()
+
+
+def _process(request: TileRequest, place: Workplace) -> TileResult | Transfer:
+    """Process a tile, or return how far its transfer came."""
+    try:
+        return process_tile(request, place)
+    except TransferPausedError as pause:
+        return request.transfer.next(pause.received_bytes)
+
+
+def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:
+    """Return where a transfer is left for another invocation; None where there is none to come, without a run."""
+    if request.run is None:
+        return None
+    where = f"{request.tile_year.year}/{request.tile_year.tile}/{request.product or 'mosaic'}/"
+    return Staging(_s3(), settings.runs_bucket, staging_prefix(request.run) + where)
+
+
+def _clear(staging: Staging) -> None:
+    """Remove what was staged; what is left goes by the bucket's lifecycle."""
+    try:
+        staging.clear()
+    except PublishError:
+        logger.exception("Staged parts not removed")
 
 
 def _record(result: TileResult, request: TileRequest, settings: TileSettings) -> None:
@@ -88,12 +126,13 @@ def _record_if_possible(failure: TileResult, request: TileRequest, settings: Til
         logger.exception("Failure not recorded")
 
 
-def _workplace(settings: TileSettings, work: Path) -> Workplace:
+def _workplace(settings: TileSettings, work: Path, staging: Staging | None) -> Workplace:
     return Workplace(
         source_url=settings.source_uri,
         target=open_target(settings.output_uri, _s3()),
         work=work,
         access=_access(settings),
+        relay=None if staging is None else Relay(staging, settings.transfer_limit_seconds),
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),
         codec=codec_of(settings.codec),

@@ -175,6 +175,46 @@ def test_a_source_that_is_down_fails_its_tiles_after_retries(system: System) -> 
     assert failure.attempt > 3
 
 
+def test_what_failed_is_redriven_once_its_cause_is_mended(system: System, grid: Grid) -> None:
+    system.dead_letters()
+    failed = system.run("2015-without-folder", {"years": [2015], "tiles": ["N10E010", "N10E015"]})
+    assert failed["error"] == "IncompleteRunError"
+    for name in ("N10E010", "N10E015"):
+        tile = Tile.from_name(name)
+        place_archive(system.mirror, tile, 2015, grid, cells=tile.cells[:2])
+
+    dry = system.run("rehearsed", {"redrive": {"dry_run": True}})
+    assert dry["status"] == "SUCCEEDED"
+    told = json.loads(dry["output"])["seed"]["redrive"]
+    assert (told["tiles"], told["letters_by_error"]) == (2, {"SourceUnavailableError": 2})
+
+    one = system.run("redriven-1", {"redrive": {"tile": "N10E010", "error": "SourceUnavailableError"}})
+    assert json.loads(one["output"])["summary"]["sentence"].startswith("1 published, 0 skipped, 0 absent, 0 failed")
+    (line,) = system.read("RunsBucketName", "runs/redriven-1/manifest.json")
+    assert (line["tile"], line["first_run"]) == ("N10E010", "2015-without-folder")
+    rest = system.run("redriven-2", {"redrive": {}})
+    assert json.loads(rest["output"])["summary"]["sentence"].startswith("1 published, 0 skipped, 0 absent, 0 failed")
+    nothing = system.run("redriven-3", {"redrive": {}})
+    assert (nothing["status"], json.loads(nothing["output"])["seed"]["count"]) == ("SUCCEEDED", 0)
+    assert system.dead_letters() == []
+
+
+def test_a_run_that_was_broken_off_is_resumed(first_run: dict[str, Any], system: System) -> None:
+    """As if the run had been aborted ahead of one tile: its item and its record are not there."""
+    bucket, s3 = system.outputs["OutputBucketName"], system.cloud.client("s3")
+    s3.delete_object(Bucket=bucket, Key=f"{PREFIX}/alos_palsar_mosaic/2010/N10E010/N10E010_10.stac-item.json")
+    resumed = system.run("resumed", {"resume": {"run": "first"}})
+    tiles = {f"{line['year']}/{line['tile']}" for line in system.read("RunsBucketName", "runs/resumed/manifest.json")}
+    assert "2010/N10E010" in tiles
+    assert not tiles & (PUBLISHED - {"2010/N10E010"}), "what is published is not even asked for again"
+    summary = system.read("RunsBucketName", "runs/resumed/summary.json")
+    states = {f"{tile['year']}/{tile['tile']}": tile["state"] for tile in summary["tiles"]}
+    assert states["2010/N10E010"] == "published"
+    assert resumed["status"] == "SUCCEEDED"
+    assert system.run("nobody", {"resume": {"run": "never-was"}})["error"] == "InvalidRequestError"
+    system.dead_letters()
+
+
 @pytest.mark.parametrize(
     ("name", "given", "error", "cause"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alos_mosaic import errors
-from alos_mosaic.messages import SCHEMA_VERSION, Mode, TileRequest, TileYear
+from alos_mosaic.messages import SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
@@ -160,9 +160,23 @@ def test_a_redrive_begins_with_the_queue_and_everything_else_with_the_seed(defin
         }  # fmt: skip
 
 
+def test_a_worker_whose_transfer_goes_on_is_invoked_again_with_how_far_it_came(tile_map: dict[str, Any]) -> None:
+    states = tile_map["ItemProcessor"]["States"]
+    choice = states[states["ProcessTile"]["Next"]]
+    (rule,) = choice["Choices"]
+    assert (rule["Variable"], rule["StringEquals"]) == ("$.worker.answer.state", "transferring")
+    again = states[rule["Next"]]
+    assert (again["Type"], again["Next"]) == ("Pass", "ProcessTile")
+    assert again["Parameters"]["transfer.$"] == "$.worker.answer.transfer"
+    handed = {key.removesuffix(".$") for key in again["Parameters"]}
+    assert handed == {key.removesuffix(".$") for key in tile_map["ItemSelector"]}
+    assert states[choice["Default"]]["Result"] == {}
+
+
 def test_a_line_of_the_manifest_is_handed_on_whole(tile_map: dict[str, Any]) -> None:
     line = TileRequest(TileYear.from_text("2020/N25W165")).to_line()
-    handed = {path.removeprefix("$$.Map.Item.Value.") for path in tile_map["ItemSelector"].values() if "Map" in path}
+    paths = [path for path in tile_map["ItemSelector"].values() if isinstance(path, str)]
+    handed = {path.removeprefix("$$.Map.Item.Value.") for path in paths if "Map" in path}
     assert handed == line.keys()
 
 
@@ -179,6 +193,8 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
+    assert tile_map["ItemSelector"]["transfer"] == {"rounds": 0, "received_bytes": 0}
+    item["$.transfer"], known["none yet"] = "none yet", {"rounds": 3, "received_bytes": 1000}
     context = {"$$.State.RetryCount": 2}
     event = {
         key.removesuffix(".$"): context[path] if path in context else known[item[path]] for key, path in payload.items()
@@ -186,6 +202,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
     assert (request.attempt, request.product, request.accept_partial) == (3, "alos_palsar_fnf", True)
+    assert request.transfer == Transfer(3, 1000)
     assert (request.mode, request.since) == (Mode.OVERWRITE, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
 
 

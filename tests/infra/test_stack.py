@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
+from infra.config import StackConfig
 from infra.node import use_bundled_node
 from tests.infra.conftest import Synthesized, as_list, flat
 
@@ -116,7 +117,7 @@ def test_the_state_machine_logs_everything_and_traces(stack: Synthesized) -> Non
 def test_the_tile_function_is_the_image(stack: Synthesized) -> None:
     (function,) = (f for f in stack.of_type("AWS::Lambda::Function").values() if f.get("PackageType") == "Image")
     assert function["ImageConfig"]["Command"] == ["lambdas.process_tile.handler.lambda_handler"]
-    assert (function["Timeout"], function["MemorySize"]) == (900, 2048)
+    assert (function["Timeout"], function["MemorySize"]) == (900, StackConfig().memory_mib)
     assert function["EphemeralStorage"]["Size"] == 10240
     assert function["Architectures"] == ["x86_64"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,9 +14,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError, PublishError, SourceUnavailableError
+from alos_mosaic.errors import (
+    CorruptArchiveError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    PublishError,
+    SourceUnavailableError,
+)
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year, tiles_of_year
+from alos_mosaic.processing import deadline
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
 from lambdas.seed_tiles import handler as seed_tiles
@@ -27,7 +36,9 @@ if TYPE_CHECKING:
 
 TILE = Tile.from_name("N25W165")
 SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics")
-CONTEXT = SimpleNamespace(log_group_name="/group", log_stream_name="stream")
+CONTEXT = SimpleNamespace(
+    log_group_name="/group", log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000
+)
 
 
 @pytest.fixture
@@ -118,6 +129,52 @@ def mirror(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> Path:
     place_archive(tmp_path / "mirror", TILE, 2020, grid, cells=TILE.cells[:1])
     use(monkeypatch, settings_for(tmp_path / "mirror", grid))
     return tmp_path / "mirror"
+
+
+def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Grid(130)
+    place_archive(mirror, TILE, 2017, large)
+    with JaxaServer(mirror, bytes_per_second=150_000) as server:
+        use(monkeypatch, replace(settings_for(mirror, large), source_uri=server.url, transfer_limit_seconds=1.0))
+        asked, rounds = event(year=2017), 0
+        while (answer := process_tile.lambda_handler(asked, CONTEXT))["state"] == "transferring":
+            rounds += 1
+            assert answer["transfer"]["rounds"] == rounds
+            assert s3.list_objects_v2(Bucket="runs", Prefix="runs/")["KeyCount"] == 0
+            staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/")["Contents"]
+            assert sum(entry["Size"] for entry in staged) == answer["transfer"]["received_bytes"]
+            asked = event(year=2017, transfer=answer["transfer"])
+    assert answer["state"] == "published"
+    assert rounds >= 2
+    assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
+    assert read(s3, "runs/a-run/results/2017/N25W165.json") == answer
+
+
+def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_archive(mirror, TILE, 2017, Grid(130))
+    with JaxaServer(mirror, bytes_per_second=100_000) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url, transfer_limit_seconds=0.5))
+        for transfer in ({"rounds": 19, "received_bytes": 1}, {"rounds": 1, "received_bytes": 10**9}):
+            with pytest.raises(SourceUnavailableError, match="invocation"):
+                process_tile.lambda_handler(event(year=2017, transfer=transfer), CONTEXT)
+    assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "SourceUnavailableError"
+
+
+def test_a_worker_that_is_not_done_in_its_time_says_so_itself(
+    s3: S3Client, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(process_tile, "process_tile", lambda *_: released.wait(30))
+    monkeypatch.setattr(deadline, "_overdue", [])
+    context = SimpleNamespace(**{**vars(CONTEXT), "get_remaining_time_in_millis": lambda: 15_200})
+    with pytest.raises(DeadlineExceededError, match="ahead of the function's own time-out"):
+        process_tile.lambda_handler(event(), context)
+    released.set()
+    assert read(s3, "runs/a-run/results/2020/N25W165.json")["error"] == "DeadlineExceededError"
 
 
 def event(tile: str = "N25W165", **changes: Any) -> dict[str, Any]:
@@ -283,7 +340,7 @@ def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeyp
 def test_a_year_that_nobody_has_listed_is_not_all_absent(
     s3: S3Client, monkeypatch: pytest.MonkeyPatch, count: int, states: list[str], limit: float, complete: bool
 ) -> None:
-    use(monkeypatch, SeedSettings("runs"))
+    use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs", absent_limit_percent=limit))
     tiles = [f"N{north:02d}E{east:03d}" for north in (10, 15) for east in range(10, 35, 5)][:count]
     seed({"years": [2020, 2021], "tiles": tiles})

@@ -22,12 +22,12 @@ _FREE_TMP_MIB: Final = 512
 _MIB_PER_VCPU: Final = 1769
 _MOST_VCPUS: Final = 6
 """A function has one vCPU per 1769 MiB, six at most (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
-_USABLE_SECONDS: Final = 840
-"""Of an invocation's 900 seconds, what a transfer may use: the rest is for its end."""
-_TRANSITIONS: Final = 4
-"""Per tile: the start of its child execution, its worker, its end, and some for retries."""
-_TRANSITIONS_AGAIN: Final = 2
-"""Per further invocation: the choice that goes back, and the worker."""
+TRANSFER_LIMIT_SECONDS: Final = 720.0
+"""Of an invocation's 900 seconds, what a transfer may take: the rest is for work on what came, and for publishing."""
+_TRANSITIONS: Final = 5
+"""Per tile: the start of its child execution, its worker, the choice behind it, its end, and some for retries."""
+_TRANSITIONS_AGAIN: Final = 3
+"""Per further invocation: the way back, the worker, and the choice behind it."""
 _PART_BYTES: Final = 64 << 20
 """Large files go to S3 in parts of this size."""
 _OTHER_PUTS: Final = 25
@@ -148,7 +148,7 @@ class Worker:
         compute = slower * cells * max(engine.cpu_seconds / self.vcpus, serial)
         write = slower * cells * engine.trailing_cpu_seconds / self.vcpus
         trailing = max(write, cells * engine.output_bytes / self.upload_bytes_per_second)
-        invocations = max(1, math.ceil(transfer / _USABLE_SECONDS))
+        invocations = max(1, math.ceil(transfer / TRANSFER_LIMIT_SECONDS))
         work = max(transfer, compute) if engine.streams else transfer + compute
         total = work + trailing + invocations * engine.start_seconds
         return TileTimes(transfer, compute, trailing, invocations, total)

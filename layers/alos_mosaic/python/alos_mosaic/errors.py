@@ -48,6 +48,10 @@ class PublishError(MosaicError):
     """S3 (or the target folder) refuses what is to be published. Retried."""
 
 
+class DeadlineExceededError(MosaicError):
+    """A worker was not done when its time was nearly over. Retried once, as one that Lambda ends."""
+
+
 class ServiceError(MosaicError):
     """An AWS service does not do its part while a run is listed, redriven or summed up. Retried."""
 

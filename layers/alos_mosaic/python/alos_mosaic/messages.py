@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError, shown
 from alos_mosaic.grid import Tile, parse_bbox, tiles_of_region, tiles_over
 from alos_mosaic.missions import mission_of
 from alos_mosaic.products import product_of
 
 SCHEMA_VERSION: Final = 1
 
+MOST_ROUNDS: Final = 20
+"""Invocations that a tile's transfer may take: four hours at 12 minutes each."""
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -109,6 +111,37 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """How far the transfer of a tile's archives came in earlier invocations."""
+
+    rounds: int = 0
+    """Invocations that ended with it."""
+    received_bytes: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """Return what the state machine hands on."""
+        return asdict(self)
+
+    def next(self, received_bytes: int) -> Transfer:
+        """Return how far it is after one more; :class:`SourceUnavailableError` if it leads nowhere."""
+        if received_bytes <= self.received_bytes:
+            raise SourceUnavailableError(f"no byte came behind the first {self.received_bytes} in a whole invocation")
+        if self.rounds + 1 >= MOST_ROUNDS:
+            raise SourceUnavailableError(f"only {received_bytes} bytes came in {MOST_ROUNDS} invocations")
+        return Transfer(self.rounds + 1, received_bytes)
+
+    @classmethod
+    def from_dict(cls, given: object) -> Self:
+        """Read what :meth:`to_dict` wrote."""
+        given = checked_object({} if given is None else given, ("rounds", "received_bytes"), "transfer")
+        numbers = {name: given.get(name, 0) for name in ("rounds", "received_bytes")}
+        for name, number in numbers.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+                raise InvalidRequestError(f"{name} is a number from 0 on, not {shown(number)}")
+        return cls(**numbers)
+
+
+@dataclass(frozen=True)
 class TileRequest:
     """The input of the tile Lambda, and a line of a run's manifest.
 
@@ -126,6 +159,7 @@ class TileRequest:
     since: datetime | None = None
     """A tile that was published after this is skipped whatever the mode, so that one in two manifests is made once.
     Tiles of a run that goes on with another's have it: when they failed there, or when that run was seeded."""
+    transfer: Transfer = Transfer()
 
     def to_line(self) -> dict[str, Any]:
         """Return the manifest's form. The state machine takes every field of it, so every field is there."""
@@ -144,7 +178,7 @@ class TileRequest:
         if isinstance(event, str):
             return cls(TileYear.from_text(event))
         keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product", "accept_partial", "since")
-        given = checked_object(event, keys, "the event")
+        given = checked_object(event, (*keys, "transfer"), "the event")
         _check_version(given.get("schema_version", SCHEMA_VERSION))
         for key in ("year", "tile"):
             if key not in given:
@@ -159,7 +193,8 @@ class TileRequest:
         product_of(tile_year.year, product)
         accept_partial = parse_switch(given.get("accept_partial"), "accept_partial")
         mode, since = parse_mode(given.get("mode")), _parse_time(given.get("since"), "since")
-        return cls(tile_year, mode, run, retries + 1, product, accept_partial, since)
+        transfer = Transfer.from_dict(given.get("transfer"))
+        return cls(tile_year, mode, run, retries + 1, product, accept_partial, since, transfer)
 
 
 @dataclass(frozen=True)

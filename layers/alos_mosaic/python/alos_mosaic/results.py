@@ -15,6 +15,10 @@ UNKNOWN: Final = "unknown"
 """What a reader says of a fact that a worker took with it when it died."""
 
 
+TRANSFERRING: Final = "transferring"
+"""What an invocation answers whose transfer goes on in the next: no end of a tile, so no state, and not recorded."""
+
+
 class State(StrEnum):
     """The four ways a tile ends; nothing else exists."""
 

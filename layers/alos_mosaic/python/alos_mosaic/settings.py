@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Final, Self, get_type_hints
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
+from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS
 from alos_mosaic.errors import InvalidRequestError
 
 _PREFIX: Final = "ALOS_MOSAIC_"
@@ -124,6 +125,8 @@ class TileSettings(Settings):
     """Whether the source's password may travel unencrypted, as it does over ``ftp://``."""
     requester_pays: bool = False
     """Whether we pay for what we read from an ``s3://`` source."""
+    transfer_limit_seconds: float = TRANSFER_LIMIT_SECONDS
+    """How long an invocation's transfer may take before it goes on in the next one."""
     cell_pixels: int = 4500
     codec: str = CODECS[0]
     """One of :data:`CODECS`."""

@@ -23,6 +23,7 @@ from alos_mosaic.errors import OutputError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
+from alos_mosaic.processing.relay import Leg, Relay, TransferPausedError
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Sink, Source
 
@@ -63,9 +64,10 @@ class _OtherFileError(SourceUnavailableError):
 class Download:
     """An archive on its way here, or here already."""
 
-    def __init__(self, found: Found, source_url: str, folder: Path) -> None:
+    def __init__(self, found: Found, source_url: str, folder: Path, leg: Leg | None = None) -> None:
         self.found, self.url = found, f"{source_url}/{found.remote.path}"
         self.name = found.remote.path.rpartition("/")[2]
+        self._leg = leg
         self.path = folder / self.name
         """Where it is read. An archive that lies on this machine stays where it is."""
         self.seconds = 0.0
@@ -127,6 +129,11 @@ class Download:
                 self._is_over = True
                 self._changed.notify_all()
 
+    def stage_rest(self) -> None:
+        """Leave what came for the next invocation, once the transfer is over."""
+        if self._leg is not None and self._is_fetched:
+            self._leg.stage_rest(self.received)
+
     def _transfer(self, source: Source, stop: threading.Event, is_broken: bool) -> bool:
         remote = self.found.remote
         logger.info("Fetching archive", extra={"url": self.url, "size_bytes": remote.size_bytes})
@@ -148,7 +155,18 @@ class Download:
                     self.received += len(chunk)
                     self._changed.notify_all()
 
-            return self._read_to_the_end(source, sink, stop, is_broken)
+            if self._leg is None or file is None:
+                return self._read_to_the_end(source, sink, stop, is_broken)
+            leg = self._leg
+            leg.restore(sink)
+            leg.advance(self.received)
+
+            def advancing_sink(chunk: bytes) -> None:
+                sink(chunk)
+                if self.received < remote.size_bytes:
+                    leg.advance(self.received)
+
+            return self._read_to_the_end(source, advancing_sink, stop, is_broken)
 
     def _read_to_the_end(self, source: Source, sink: Sink, stop: threading.Event, is_broken: bool) -> bool:
         """Read what is still to come, anew after each break that came after some bytes; return if it is broken now."""
@@ -156,6 +174,8 @@ class Download:
         while True:
             before = self.received
             try:
+                if self.received == self.found.remote.size_bytes:
+                    return is_broken
                 if is_broken:
                     self._reconnect(source)
                 source.read(self.found.remote.path, sink, before)
@@ -193,11 +213,21 @@ def _pause_seconds(fruitless: int) -> float:
 
 
 class Downloads:
-    """Archives fetched one after the other, over one connection, in a thread that ends with the context."""
+    """Archives fetched one after the other, over one connection, in a thread that ends with the context.
 
-    def __init__(self, source: Source, found: Sequence[Found], folder: Path) -> None:
+    With a relay they may take more than one invocation: reading raises :class:`TransferPausedError` then. What came is
+    staged when the context is left with it, or with the source's failure.
+    """
+
+    def __init__(self, source: Source, found: Sequence[Found], folder: Path, relay: Relay | None = None) -> None:
         self._source = source
-        self._downloads = [Download(each, source.url, folder) for each in found]
+        self._downloads = []
+        following = sum(each.remote.size_bytes for each in found)
+        for each in found:
+            following -= each.remote.size_bytes
+            name = each.remote.path.rpartition("/")[2]
+            leg = None if relay is None else relay.leg(each.remote, folder / name, following)
+            self._downloads.append(Download(each, source.url, folder, leg))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="download")
 
@@ -205,9 +235,12 @@ class Downloads:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._stop.set()
         self._thread.join()
+        if isinstance(error, TransferPausedError | SourceUnavailableError):
+            for download in self._downloads:
+                download.stage_rest()
 
     def __iter__(self) -> Iterator[Download]:
         return iter(self._downloads)

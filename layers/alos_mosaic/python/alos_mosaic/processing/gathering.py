@@ -24,6 +24,7 @@ from alos_mosaic.processing.buffers import Buffers
 from alos_mosaic.processing.download import Archive, Download, Downloads
 from alos_mosaic.processing.finding import Found, find, find_cells
 from alos_mosaic.processing.mosaic import Merged, Mosaic, Recipe
+from alos_mosaic.processing.relay import TransferPausedError
 from alos_mosaic.processing.sources.opening import open_source
 
 if TYPE_CHECKING:
@@ -77,12 +78,19 @@ class Gathering:
         """Fetch and merge; raises what :func:`~alos_mosaic.processing.finding.find` does, and CorruptArchiveError.
 
         A defective cell is fetched as its own archive first. If that is not there or no better, the tile fails, or is
-        made without the cell where the request accepts that.
+        made without the cell where the request accepts that. A transfer that has to pause is
+        :class:`~alos_mosaic.processing.relay.TransferPausedError`, with the bytes of all archives.
         """
+        try:
+            return self._run()
+        except TransferPausedError:
+            raise TransferPausedError(sum(download.received for download in self._downloads)) from None
+
+    def _run(self) -> Gathered:
         with open_source(self._place.source_url, self._place.access) as source:
             found = find(source, self._tile_year, self._layouts)
             self._own = {each.cell for each in found if each.cell is not None}
-            with Downloads(source, found, self._place.work) as downloads:
+            with Downloads(source, found, self._place.work, self._place.relay) as downloads:
                 self._downloads = list(downloads)
                 attempt = self._attempt()
         while attempt.merged is None:
@@ -110,7 +118,7 @@ class Gathering:
                 hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone of the same release"
             self._leave_out(hopeless)
             self._own |= mendable
-            with Downloads(source, found, self._place.work) as downloads:
+            with Downloads(source, found, self._place.work, self._place.relay) as downloads:
                 self._downloads += downloads
                 return self._attempt()
 

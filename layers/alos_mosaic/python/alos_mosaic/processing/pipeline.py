@@ -37,6 +37,7 @@ from alos_mosaic.processing.measuring import Peak, Stopwatch
 from alos_mosaic.processing.mosaic import Recipe
 from alos_mosaic.processing.publish import Expected, Target, Uploads, is_published
 from alos_mosaic.processing.pyramid import Pyramid
+from alos_mosaic.processing.relay import Relay
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.results import State, TileResult
@@ -69,13 +70,16 @@ class Workplace:
     """How overviews of backscatter are made: RMS, or AVERAGE as the ancestors'."""
     codec: Codec = DEFLATE
     """How blocks are compressed."""
+    relay: Relay | None = None
+    """How a transfer is handed on to another invocation; without one it takes as long as it takes."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     """Gather a tile's cells, write COGs, describe, publish; the item last, as the mark that all is there.
 
     Returns a result that is published, skipped or absent; raises the errors of :mod:`alos_mosaic.errors` otherwise,
-    and then there is no new item, though COGs may lie there if it was the target that failed.
+    and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
+    that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
     """
     stopwatch, peak = Stopwatch(), Peak(place.work)
     year, tile = request.tile_year.year, request.tile_year.tile

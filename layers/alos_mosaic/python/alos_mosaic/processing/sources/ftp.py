@@ -31,6 +31,8 @@ _NOT_IN_FOLDER: Final = ("cdir", "pdir")
 """What MLSD's type says of the folder itself and of the one above it."""
 
 
+_KEEP_ALIVE_SECONDS: Final = 60
+"""Less than the few minutes after which routers forget a silent connection."""
 _HANGUPS: Final[tuple[type[Exception], ...]] = (*ftplib.all_errors, AttributeError)
 """What a good-bye may end with; ftplib raises AttributeError once a connection is closed."""
 
@@ -89,6 +91,7 @@ class FtpSource:
         try:
             with self._as_unavailable():
                 self._ftp.connect(self._host, self._port)
+                self._keep_alive()
                 user = self._credentials or _ANONYMOUS
                 self._ftp.login(user.username, user.password)  # FTP_TLS encrypts the connection first
                 if isinstance(self._ftp, ftplib.FTP_TLS):
@@ -142,6 +145,13 @@ class FtpSource:
         self._ftp.close()
         self._ftp = self._client()
         self.__enter__()
+
+    def _keep_alive(self) -> None:
+        """Let the connection tell that it is still there while only data flows: on the way, silence may end it."""
+        if self._ftp.sock is not None:
+            self._ftp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                self._ftp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_ALIVE_SECONDS)
 
     def _client(self) -> ftplib.FTP:
         if self._context is None:

@@ -1,0 +1,178 @@
+"""Relays: a transfer that takes more than one invocation is handed on from one to the next, by way of parts in S3.
+
+A Lambda lives for 15 minutes, and a slow source takes longer. Once the rate says so, what has come is staged part by
+part while the rest still comes, so that a worker that is killed loses one part at most; when its time is over, the next
+invocation takes up the parts and goes on behind them. A part belongs to one version of the file: its key tells the
+file's size and the server's time, so that of a file that was replaced nothing is taken up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from alos_mosaic.errors import PublishError, raised_as
+from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+logger = logging.getLogger(__name__)
+
+PART_BYTES: Final = 64 << 20
+_JUDGED_AFTER: Final = 1 / 36
+"""Of the time that a transfer may take: 20 seconds of 12 minutes tell a rate well enough."""
+_DELETED_AT_ONCE: Final = 1000
+
+
+class TransferPausedError(Exception):
+    """The time for a transfer is over, and what came is staged: no failure, the next invocation goes on.
+
+    Never leaves a worker; it ends as the result ``transferring``.
+    """
+
+    def __init__(self, received_bytes: int) -> None:
+        super().__init__(f"{received_bytes} bytes are here")
+        self.received_bytes = received_bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a file, staged."""
+
+    key: str
+    offset: int
+    size_bytes: int
+
+
+class Staging:
+    """A prefix in a bucket for the parts of one tile's archives; :class:`PublishError` for all that S3 refuses."""
+
+    def __init__(self, client: S3Client, bucket: str, prefix: str) -> None:
+        self._client, self._bucket, self._prefix = client, bucket, prefix
+
+    def parts(self, remote: RemoteFile) -> list[Part]:
+        """Return the parts of this version of a file, without a gap from its first byte on."""
+        prefix = self._prefix_of(remote)
+        found = {}
+        for key, size in self._keys(prefix):
+            offset = key.removeprefix(prefix)
+            if offset.isdecimal():
+                found[int(offset)] = Part(key, int(offset), size)
+        parts: list[Part] = []
+        position = 0
+        while position < remote.size_bytes and (part := found.get(position)) and part.size_bytes:
+            parts.append(part)
+            position += part.size_bytes
+        return parts if position <= remote.size_bytes else []
+
+    def read(self, part: Part, sink: Sink) -> None:
+        """Hand a part's bytes on, piece by piece."""
+        with self._as_publish_error():
+            for chunk in self._client.get_object(Bucket=self._bucket, Key=part.key)["Body"].iter_chunks(CHUNK_BYTES):
+                sink(chunk)
+
+    def write(self, remote: RemoteFile, offset: int, content: bytes) -> None:
+        """Stage a part."""
+        key = f"{self._prefix_of(remote)}{offset:015d}"
+        with self._as_publish_error():
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def clear(self) -> None:
+        """Remove all parts."""
+        keys = [key for key, _ in self._keys(self._prefix)]
+        with self._as_publish_error():
+            for start in range(0, len(keys), _DELETED_AT_ONCE):
+                batch = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+                self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": batch})  # type: ignore[typeddict-item]
+
+    def _prefix_of(self, remote: RemoteFile) -> str:
+        when = "unknown" if remote.modified is None else f"{remote.modified:%Y%m%dT%H%M%SZ}"
+        mark = "" if remote.etag is None else f"-{hashlib.sha256(remote.etag.encode()).hexdigest()[:12]}"
+        return f"{self._prefix}{remote.path.rpartition('/')[2]}/{remote.size_bytes}-{when}{mark}/"
+
+    def _keys(self, prefix: str) -> Iterable[tuple[str, int]]:
+        with self._as_publish_error():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
+
+    def _as_publish_error(self) -> AbstractContextManager[None]:
+        return raised_as(PublishError, ClientError, BotoCoreError)
+
+
+@dataclass
+class Relay:
+    """What an invocation has of a transfer's time, and where it leaves what came in it."""
+
+    staging: Staging
+    seconds: float
+    """How long transfers may take, from now on."""
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_left(self) -> float:
+        """Negative when the time is over."""
+        return self._began + self.seconds - time.monotonic()
+
+    def leg(self, remote: RemoteFile, path: Path, following_bytes: int) -> Leg:
+        """Return this invocation's part in the transfer of a file that is written to ``path``.
+
+        ``following_bytes`` are those of other files, which come behind it.
+        """
+        return Leg(self, remote, path, following_bytes)
+
+
+class Leg:
+    """One invocation's part in the transfer of one file."""
+
+    def __init__(self, relay: Relay, remote: RemoteFile, path: Path, following_bytes: int) -> None:
+        self._relay, self._remote, self._path, self._following_bytes = relay, remote, path, following_bytes
+        self._staged = self._restored = 0
+        self._began = time.monotonic()
+        self._is_needed = False
+        """Whether this invocation's time won't do."""
+
+    def restore(self, sink: Sink) -> None:
+        """Take up what earlier invocations have left."""
+        for part in self._relay.staging.parts(self._remote):
+            self._relay.staging.read(part, sink)
+            self._staged = part.offset + part.size_bytes
+        self._restored, self._began = self._staged, time.monotonic()
+        # What earlier invocations could not do in their time, this one most likely can't, either.
+        self._is_needed = self._restored > 0
+
+    def advance(self, received: int) -> None:
+        """Stage what is ready for it; :class:`TransferPausedError` when the time is over."""
+        if self._relay.seconds_left <= 0:
+            raise TransferPausedError(received)
+        self._is_needed = self._is_needed or self._is_too_slow(received)
+        while self._is_needed and received - self._staged >= PART_BYTES:
+            self._stage(PART_BYTES)
+
+    def stage_rest(self, received: int) -> None:
+        """Stage all that came."""
+        while received > self._staged:
+            self._stage(min(PART_BYTES, received - self._staged))
+
+    def _is_too_slow(self, received: int) -> bool:
+        seconds = time.monotonic() - self._began
+        if seconds < _JUDGED_AFTER * self._relay.seconds:
+            return False
+        left = self._remote.size_bytes - received + self._following_bytes
+        return left * seconds > self._relay.seconds_left * (received - self._restored)
+
+    def _stage(self, size: int) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._staged)
+            content = file.read(size)
+        self._relay.staging.write(self._remote, self._staged, content)
+        self._staged += len(content)
+        logger.info("Part staged", extra={"file": self._path.name, "staged_bytes": self._staged})
