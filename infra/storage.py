@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from alos_mosaic import naming
 from alos_mosaic.products import PRODUCTS
 from infra.config import LOG_RETENTIONS, StackConfig
 
@@ -20,6 +21,9 @@ class Storage(Construct):
         self._prefix = f"{config.output_prefix}/" if config.output_prefix else ""
         self._access_logs = self._bucket("AccessLogs", removal, expires_after_days=config.log_retention_days)
         self.runs = self._bucket("Runs", removal, expires_after_days=config.runs_expiry_days)
+        self.runs.add_lifecycle_rule(
+            prefix=naming.STAGING_FOLDER, expiration=cdk.Duration.days(config.staging_expiry_days)
+        )
         self.output = self._output_bucket(config)
 
     @property
