@@ -11,6 +11,8 @@ from alos_mosaic.messages import TileYear, format_time
 from alos_mosaic.processing.finding import Found, find, find_cells
 from alos_mosaic.processing.sources.protocol import Source
 
+_Key = tuple[bool, str]
+"""Whether it is the archive of a cell alone, and its name: the one in a tile's corner is called as the tile's is."""
 _Version = tuple[Any, Any]
 """Size in bytes, and the server's time as items spell it or None."""
 
@@ -36,16 +38,23 @@ def is_fresh(item: Mapping[str, Any], source: Source, tile_year: TileYear, layou
     if found[0].cell is None and len(then) > 1:  # beside the tile's archive, cells came from archives of their own
         release = [layout for layout in layouts if layout.release == found[0].layout.release]
         cells = find_cells(source, tile_year, release, tile_year.tile.cells)
-        found += [each for each in cells if _name(each.remote.path) in then]
-    now = {_name(each.remote.path): _version(each) for each in found}
-    return now.keys() == then.keys() and all(_is_same(now[name], then[name]) for name in now)
+        found += [each for each in cells if _key(each) in then]
+    now = {_key(each): _version(each) for each in found}
+    return now.keys() == then.keys() and all(_is_same(now[key], then[key]) for key in now)
 
 
-def _recorded(properties: Mapping[str, Any]) -> dict[str, _Version]:
-    """Return the archives that an item was made from, by name."""
-    of_tile = properties.get("alos_mosaic:archive")
-    archives = [*([of_tile] if of_tile else []), *properties.get("alos_mosaic:cell_archives", ())]
-    return {_name(archive["url"]): (archive["size"], archive.get("modified")) for archive in archives}
+def _recorded(properties: Mapping[str, Any]) -> dict[_Key, _Version]:
+    """Return the archives that an item was made from."""
+    of_tile, of_cells = properties.get("alos_mosaic:archive"), properties.get("alos_mosaic:cell_archives", ())
+    archives = [*([(False, of_tile)] if of_tile else []), *((True, archive) for archive in of_cells)]
+    return {
+        (is_of_cell, _name(archive["url"])): (archive["size"], archive.get("modified"))
+        for is_of_cell, archive in archives
+    }
+
+
+def _key(found: Found) -> _Key:
+    return found.cell is not None, _name(found.remote.path)
 
 
 def _version(found: Found) -> _Version:

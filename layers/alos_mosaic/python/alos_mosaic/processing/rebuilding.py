@@ -183,7 +183,7 @@ def _cells_with_data(cogs: tuple[Cog, ...], request: TileRequest, place: Workpla
         found = []
         for cell in sorted(request.tile_year.tile.cells):
             row, column = place.grid.offset(cell)
-            if dataset.read(1, window=Window(column, row, side, side)).any():  # type: ignore[no-untyped-call]
+            if dataset.read(1, window=Window(column, row, side, side)).any():
                 found.append(cell)
     if not found:
         raise OutputError(f"{cog.path.name} has no valid pixel")

@@ -69,8 +69,9 @@ class S3Target:
     def copy(self, bucket: str, full_key: str, key: str) -> None:
         """Copy an object to a key with its type and metadata: one request as long as it has less than 5 GB."""
         with self._as_publish_error(key):
-            source = {"Bucket": bucket, "Key": full_key}
-            self._client.copy_object(Bucket=self._bucket, Key=self._prefix + key, CopySource=source)
+            self._client.copy_object(
+                Bucket=self._bucket, Key=self._prefix + key, CopySource={"Bucket": bucket, "Key": full_key}
+            )
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the objects directly below a prefix, one page of S3's: a tile's folder has few."""
