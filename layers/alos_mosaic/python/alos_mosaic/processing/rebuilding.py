@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_GDAL_OPTIONS: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_CACHEMAX": 64}
+"""A COG is all there is of a raster, and each of its blocks is read once: to keep more MB of them is of no use."""
 _BY_MEASUREMENT: Final = {band.measurement: band for band in BANDS.values()}
 _RELEASES: Final = {f"v{release}": classes for release, classes in FOREST_CLASSES.items()}
 
@@ -69,7 +71,7 @@ def rebuilt_tile(
     cogs = tuple(_cogs(request, product, place, standing, told))
     _check_promise(cogs, told)
     classes = _classes(told, product, request)
-    with rasterio.Env(session=DummySession(), GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+    with rasterio.Env(session=DummySession(), **_GDAL_OPTIONS):
         cells = told.cells or _cells_with_data(cogs, request, place)
         pixels = len(cells) * place.grid.cell_pixels**2
         statistics = tile_statistics(
