@@ -44,6 +44,8 @@ class StackConfig:
     """An existing bucket to publish into; without one the stack creates a bucket and keeps it when it is destroyed."""
     output_prefix: str = ""
     """Folder in the output bucket below which the products lie; none by default."""
+    output_versioning: bool = False
+    """Whether the bucket that the stack creates keeps what is replaced or removed, until a rule of yours deletes it."""
     source_uri: str = settings.DEFAULT_SOURCE_URI
     """Where archives come from."""
     source_secret_name: str | None = None

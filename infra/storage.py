@@ -39,9 +39,16 @@ class Storage(Construct):
     def _output_bucket(self, config: StackConfig) -> s3.IBucket:
         if config.output_bucket_name:
             return s3.Bucket.from_bucket_name(self, "Output", config.output_bucket_name)
-        return self._bucket("Output", cdk.RemovalPolicy.RETAIN)
+        return self._bucket("Output", cdk.RemovalPolicy.RETAIN, versioned=config.output_versioning)
 
-    def _bucket(self, name: str, removal: cdk.RemovalPolicy, expires_after_days: int | None = None) -> s3.Bucket:
+    def _bucket(
+        self,
+        name: str,
+        removal: cdk.RemovalPolicy,
+        *,
+        expires_after_days: int | None = None,
+        versioned: bool = False,
+    ) -> s3.Bucket:
         """Return a private, encrypted bucket; an upload that was broken off is gone after a day."""
         rule = s3.LifecycleRule(
             abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
@@ -57,6 +64,7 @@ class Storage(Construct):
             enforce_ssl=True,
             minimum_tls_version=1.2,
             lifecycle_rules=[rule],
+            versioned=versioned or None,
             removal_policy=removal,
             server_access_logs_bucket=None if is_log else self._access_logs,
             server_access_logs_prefix=None if is_log else f"{name.lower()}/",
