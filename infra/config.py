@@ -44,6 +44,8 @@ class StackConfig:
     """An existing bucket to publish into; without one the stack creates a bucket and keeps it when it is destroyed."""
     output_prefix: str = ""
     """Folder in the output bucket below which the products lie; none by default."""
+    output_versioning: bool = False
+    """Whether the bucket that the stack creates keeps what is replaced or removed, until a rule of yours deletes it."""
     source_uri: str = settings.DEFAULT_SOURCE_URI
     """Where archives come from."""
     source_secret_name: str | None = None
@@ -82,6 +84,8 @@ class StackConfig:
     """A run ends as failed if more of the tiles that JAXA is known to publish are absent: have its folders moved?"""
     runs_expiry_days: int = 90
     """Manifests, results and summaries of runs are deleted after so many days."""
+    staging_expiry_days: int = 7
+    """What workers that died left unfinished is deleted after so many days."""
     log_retention_days: int = 90
     """Logs are deleted after so many days; above the 14 that a dead letter lives, so that its log can be read."""
     removal: str = "destroy"
@@ -176,6 +180,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "failure_limit_percent": _between(0, 100),
     "absent_limit_percent": _between(0, 100),
     "runs_expiry_days": _between(15, 3650),
+    "staging_expiry_days": _between(1, 3650),
     "log_retention_days": (lambda days: days in LOG_RETENTIONS, "30, 90, 180 or 365, which CloudWatch Logs offers"),
     "removal": (lambda word: word in ("destroy", "retain"), "destroy or retain"),
 }

@@ -193,11 +193,13 @@ class Functions(Construct):
         )
 
     def _allow_publishing(self, role: iam.Role) -> None:
-        """Let the worker read and write products and leave its result; nothing else."""
+        """Let the worker read and write products, stage them, and leave its result; nothing else."""
         output, patterns = self._storage.output, self._storage.product_patterns
+        runs, staging = self._storage.runs, naming.staging_prefix("*") + "*"
         allow(
             role,
-            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            # It deletes what only the item named that it has replaced.
+            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             [output.arn_for_objects(pattern) for pattern in patterns],
             because="The worker publishes any tile of any year below its products' folders.",
         )
@@ -205,8 +207,15 @@ class Functions(Construct):
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
         allow(
             role,
+            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            [runs.arn_for_objects(staging)],
+            because="What is not finished waits below the run's prefix; runs are named when they start.",
+        )
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [staging]}})
+        allow(
+            role,
             ["s3:PutObject"],
-            [self._storage.runs.arn_for_objects(naming.results_prefix("*") + "*")],
+            [runs.arn_for_objects(naming.results_prefix("*") + "*")],
             because="One result a tile of a run; runs are named when they start.",
         )
 

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from alos_mosaic import naming
 from alos_mosaic.products import PRODUCTS
 from infra.config import LOG_RETENTIONS, StackConfig
 
@@ -20,6 +21,9 @@ class Storage(Construct):
         self._prefix = f"{config.output_prefix}/" if config.output_prefix else ""
         self._access_logs = self._bucket("AccessLogs", removal, expires_after_days=config.log_retention_days)
         self.runs = self._bucket("Runs", removal, expires_after_days=config.runs_expiry_days)
+        self.runs.add_lifecycle_rule(
+            prefix=naming.STAGING_FOLDER, expiration=cdk.Duration.days(config.staging_expiry_days)
+        )
         self.output = self._output_bucket(config)
 
     @property
@@ -35,9 +39,16 @@ class Storage(Construct):
     def _output_bucket(self, config: StackConfig) -> s3.IBucket:
         if config.output_bucket_name:
             return s3.Bucket.from_bucket_name(self, "Output", config.output_bucket_name)
-        return self._bucket("Output", cdk.RemovalPolicy.RETAIN)
+        return self._bucket("Output", cdk.RemovalPolicy.RETAIN, versioned=config.output_versioning)
 
-    def _bucket(self, name: str, removal: cdk.RemovalPolicy, expires_after_days: int | None = None) -> s3.Bucket:
+    def _bucket(
+        self,
+        name: str,
+        removal: cdk.RemovalPolicy,
+        *,
+        expires_after_days: int | None = None,
+        versioned: bool = False,
+    ) -> s3.Bucket:
         """Return a private, encrypted bucket; an upload that was broken off is gone after a day."""
         rule = s3.LifecycleRule(
             abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
@@ -53,6 +64,7 @@ class Storage(Construct):
             enforce_ssl=True,
             minimum_tls_version=1.2,
             lifecycle_rules=[rule],
+            versioned=versioned or None,
             removal_policy=removal,
             server_access_logs_bucket=None if is_log else self._access_logs,
             server_access_logs_prefix=None if is_log else f"{name.lower()}/",

@@ -53,6 +53,8 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("default_max_concurrency", 9, "default_max_concurrency is 9, above max_concurrency_ceiling, which is 8"),
         ("max_tiles_ceiling", 100_000, "max_tiles_ceiling is 100000; expected is a number from 1 to 87380"),
         ("log_retention_days", 31, "log_retention_days is 31; expected is 30, 90, 180 or 365"),
+        ("staging_expiry_days", 0, "staging_expiry_days is 0; expected is a number from 1 to 3650"),
+        ("output_versioning", "maybe", "output_versioning is 'maybe'; expected is true or false"),
         ("removal", "burn", "removal is 'burn'; expected is destroy or retain"),
     ],
 )
@@ -115,6 +117,15 @@ def test_a_mirror_in_s3_may_be_read_and_nothing_beside_it(tmp_path: Path) -> Non
     assert flat(granted["s3:GetObject"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror/jaxa/*"
     assert flat(granted["s3:ListBucket"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror"
     assert granted["s3:ListBucket"]["Condition"] == {"StringLike": {"s3:prefix": ["jaxa/*"]}}
+
+
+def test_what_is_replaced_and_what_is_unfinished_stays_as_long_as_told(tmp_path: Path) -> None:
+    buckets = synthesized(tmp_path, output_versioning=True, staging_expiry_days=2).of_type("AWS::S3::Bucket")
+    versioned = {name for name, bucket in buckets.items() if "VersioningConfiguration" in bucket}
+    assert versioned == {name for name in buckets if "Output" in name}
+    (runs,) = (bucket for name, bucket in buckets.items() if "Runs" in name)
+    rules = runs["LifecycleConfiguration"]["Rules"]
+    assert [rule["ExpirationInDays"] for rule in rules if rule.get("Prefix") == "staging/"] == [2]
 
 
 def test_layouts_of_ones_own_are_read_while_synthesizing() -> None:

@@ -70,6 +70,13 @@ def test_only_the_output_outlives_the_stack_and_never_expires(stack: Synthesized
         assert bool(expires) is not is_output
 
 
+def test_what_is_not_finished_expires_early(stack: Synthesized) -> None:
+    (runs,) = (bucket for name, bucket in stack.of_type("AWS::S3::Bucket").items() if "Runs" in name)
+    rules = runs["LifecycleConfiguration"]["Rules"]
+    found = {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert found == {"": 90, "staging/": 7}
+
+
 @pytest.mark.parametrize(("kind", "count"), [("AWS::S3::BucketPolicy", 3), ("AWS::SQS::QueuePolicy", 1)])
 def test_transport_is_encrypted(stack: Synthesized, kind: str, count: int) -> None:
     policies = stack.of_type(kind)
@@ -158,12 +165,13 @@ def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthes
 def test_the_worker_reads_and_writes_products_and_leaves_results(stack: Synthesized) -> None:
     grants = _grants(stack, "ProcessTileRole")
     names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
-    products = {f"${{StorageOutput.Arn}}/{name}/*" for name in names}
+    staged = {f"${{StorageOutput.Arn}}/{name}/*" for name in names} | {"${StorageRuns.Arn}/staging/*/*"}
     assert grants == {
-        "s3:GetObject": products,
-        "s3:PutObject": products | {"${StorageRuns.Arn}/runs/*/results/*"},
-        "s3:AbortMultipartUpload": products,
-        "s3:ListBucket": {"${StorageOutput.Arn}"},
+        "s3:GetObject": staged,
+        "s3:PutObject": staged | {"${StorageRuns.Arn}/runs/*/results/*"},
+        "s3:DeleteObject": staged,
+        "s3:AbortMultipartUpload": staged,
+        "s3:ListBucket": {"${StorageOutput.Arn}", "${StorageRuns.Arn}"},
         "logs:CreateLogStream": {"${FunctionsProcessTileLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsProcessTileLog.Arn}"},
     }
@@ -183,7 +191,7 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
 
 def test_listing_is_limited_to_a_prefix(stack: Synthesized) -> None:
     listings = [s for s in _statements(stack, "") if "s3:ListBucket" in as_list(s["Action"])]
-    assert len(listings) == 6
+    assert len(listings) == 7
     for statement in listings:
         assert all("/*" in prefix for prefix in as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
 

@@ -103,7 +103,7 @@ def _tile(year: int, product_name: str) -> TileProduct:
     return TileProduct(
         TileYear(year, TILE), Grid(), archive, CELLS, cogs, "a-run",
         quicklook=quicklook, parameters=_PARAMETERS, code_version="1+0123456789ab",
-        software=_SOFTWARE, created=_CREATED,
+        software=_SOFTWARE, updated=_CREATED,
     )  # fmt: skip
 
 

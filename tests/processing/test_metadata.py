@@ -223,7 +223,7 @@ def test_nothing_but_the_bare_tile_is_needed(tile: TileProduct) -> None:
 
 
 def test_two_runs_differ_in_created_updated_and_run_only(tile: TileProduct) -> None:
-    other = replace(tile, run="another", created=datetime(2030, 1, 1, tzinfo=UTC))
+    other = replace(tile, run="another", updated=datetime(2030, 1, 1, tzinfo=UTC))
     one, two = (describe(each, HREF) for each in (tile, other))
     for item in (one, two):
         for name in ("created", "updated", "alos_mosaic:run"):

@@ -14,7 +14,8 @@ from moto import mock_aws
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import from_multihash, sha256_of, to_multihash
-from alos_mosaic.processing.publish import Expected, Target, is_published, open_target
+from alos_mosaic.processing.publish import FileToPut, Target, open_target
+from alos_mosaic.processing.standing import Expected, look
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,7 +46,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def put(target: Target, file: Path, key: str) -> None:
-    target.put(file, key, "text/plain", sha256_of(file))
+    target.put(FileToPut(file, key, "text/plain", sha256_of(file)))
 
 
 def test_what_was_put_is_there(target: Target, file: Path) -> None:
@@ -93,14 +94,15 @@ def test_forbidden_is_never_missing(s3: S3Client) -> None:
         with pytest.raises(PublishError, match="AccessDenied"):
             target.read("key")
         with pytest.raises(PublishError, match="AccessDenied"):
-            is_published(target, "tile/item.json", EXPECTED)
+            look(target, "tile/item.json").is_whole(target, EXPECTED)
 
 
 def test_a_missing_item_is_never_asked_for(s3: S3Client) -> None:
     """Where listing is limited to a prefix, S3 may answer 403 for a missing key."""
     with Stubber(s3) as stub:
         stub.add_response("list_objects_v2", {"KeyCount": 0})
-        assert not is_published(open_target("s3://out", s3), "tile/item.json", EXPECTED)
+        target = open_target("s3://out", s3)
+        assert not look(target, "tile/item.json").is_whole(target, EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +153,10 @@ def test_published_is_what_is_as_its_item_says(
 ) -> None:
     put(target, file, "tile/T_20_sl_HH.tif")
     put(target, file, "tile/T_20_sl_HV.tif")
-    assert not is_published(target, "tile/item.json", EXPECTED)
+    assert not look(target, "tile/item.json").is_whole(target, EXPECTED)
     (tmp_path / "item").write_bytes(item(file, **changes))
     put(target, tmp_path / "item", "tile/item.json")
-    assert is_published(target, "tile/item.json", EXPECTED) is published
+    assert look(target, "tile/item.json").is_whole(target, EXPECTED) is published
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_published_is_what_is_as_its_item_says(
 def test_an_item_that_makes_no_sense_is_not_published(target: Target, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "item").write_bytes(content)
     put(target, tmp_path / "item", "tile/item.json")
-    assert not is_published(target, "tile/item.json", EXPECTED)
+    assert not look(target, "tile/item.json").is_whole(target, EXPECTED)
 
 
 def test_multihash_round_trip() -> None:

@@ -15,7 +15,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import Cell, Grid, Tile
-from alos_mosaic.messages import TileRequest, TileYear
+from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.processing.publish import FileTarget
@@ -96,3 +96,15 @@ def test_the_item_validates_with_all_its_extensions(published: Path, samples: Pa
     validated = validate_dict(content, validator=validator)
     assert set(content["stac_extensions"]) <= set(validated)
     assert pystac.Item.from_dict(content, migrate=False).id == "9bf79d1a-aae8-57a7-9a9b-a59b5e2fc646"
+
+
+def test_described_again_it_has_the_same_item(published: Path, tmp_path: Path) -> None:
+    path = published / "N25W165_20.stac-item.json"
+    before = json.loads(path.read_text())
+    place = Workplace("file:///nowhere", FileTarget(published.parents[2]), tmp_path)
+    result = process_tile(TileRequest(ASKED, Mode.METADATA_ONLY), place)
+    assert (result.state, result.cells) == (State.PUBLISHED, (CELL.name,))
+    after = json.loads(path.read_text())
+    for item in (before, after):
+        del item["properties"]["updated"]
+    assert after == before

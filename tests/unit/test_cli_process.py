@@ -105,6 +105,17 @@ def test_overviews_of_backscatter_are_chosen(mirror: Path) -> None:
     assert parameters(mirror)["backscatter_overviews"] == "average"
 
 
+def test_the_mode_is_chosen(mirror: Path) -> None:
+    assert "nothing is published" in process(mirror, "--mode", "metadata-only", code=1)["cause"]
+    states = [process(mirror, "--mode", mode)["state"] for mode in ("refresh", "refresh", "overwrite", "skip")]
+    assert states == ["published", "skipped", "published", "skipped"]
+    (archive,) = mirror.rglob("*.tar.gz")
+    archive.unlink()
+    assert process(mirror, "--mode", "metadata-only")["state"] == "published"
+    done = CliRunner().invoke(main.app, ["process", "2009/N25W165", "--to", "file:///x", "--mode", "again"])
+    assert done.exit_code == 2
+
+
 @pytest.mark.parametrize("options", [("--codec", "lzw"), ("--backscatter-overviews", "median")])
 def test_what_is_no_choice_is_a_failure_with_a_sentence(mirror: Path, options: tuple[str, str]) -> None:
     result = process(mirror, *options, code=1)

@@ -71,7 +71,7 @@ def test_every_choice_is_heard() -> None:
         ({"years": [2020], "max_concurrency": 0}, "max_concurrency"),
         ({"years": [2020], "max_tiles": "5"}, "max_tiles"),
         ({"years": [2020], "max_tiles": True}, "max_tiles"),
-        ({"years": [2020], "mode": "again"}, "mode is one of skip, refresh, overwrite"),
+        ({"years": [2020], "mode": "again"}, "mode is one of skip, refresh, overwrite, metadata-only"),
         ({"years": [2020], "mode": ["skip"]}, "mode"),
         ({"years": [2020, 1996], "product": "alos_palsar_fnf"}, "1996 has no alos_palsar_fnf"),
         ({"years": [1996], "product": "alos_palsar_mosaic"}, "1996 has no alos_palsar_mosaic; it has jers_sar_mosaic"),

@@ -34,6 +34,8 @@ class Mode(StrEnum):
     """Process it again if the source has another archive by now: JAXA re-issues under the same name."""
     OVERWRITE = "overwrite"
     """Process it again."""
+    METADATA_ONLY = "metadata-only"
+    """Describe it again out of its COGs, without the source."""
 
 
 @dataclass(frozen=True, order=True)

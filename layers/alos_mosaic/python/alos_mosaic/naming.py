@@ -26,6 +26,9 @@ _SIDECAR = re.compile(
 _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 """The namespace of the Open Data Cube tools' deterministic dataset ids."""
 
+STAGING_FOLDER: Final = "staging/"
+"""Prefix in the runs bucket of all that is not finished: what a dead worker leaves there expires."""
+
 THUMBNAIL: Final = "thumbnail"
 """Key of the quicklook's asset."""
 
@@ -171,7 +174,7 @@ def result_key(run: str, year: int, tile: str, product: str | None = None) -> st
 
 def staging_prefix(run: str) -> str:
     """Return the prefix below which a run's workers put what is not finished, with its closing slash."""
-    return f"staging/{run}/"
+    return f"{STAGING_FOLDER}{run}/"
 
 
 def summary_key(run: str) -> str:

@@ -38,6 +38,11 @@ from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
 
+_MODES: Final = (
+    "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
+    "make it again anyway, or describe it again without the source."
+)
+
 app = typer.Typer(
     help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
     no_args_is_help=True,
@@ -70,7 +75,7 @@ def process(
     to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
     source: SourceOption = DEFAULT_SOURCE_URI,
     work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
-    mode: Annotated[Mode, typer.Option(help="What to do with a tile that is published already.")] = Mode.SKIP,
+    mode: Annotated[Mode, typer.Option(help=_MODES)] = Mode.SKIP,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
     product: Annotated[

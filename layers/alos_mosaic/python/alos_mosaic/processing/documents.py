@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rasterio.session import DummySession
 from alos_mosaic.bands import FOREST_CLASSES
 from alos_mosaic.errors import OutputError
 from alos_mosaic.inventory import ArchiveKind, listing_of
-from alos_mosaic.messages import TileRequest
+from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import item_file_name, quicklook_file_name, tile_prefix
 from alos_mosaic.processing.blocks import BLOCK_PIXELS, PREDICTOR
@@ -30,8 +31,9 @@ from alos_mosaic.processing.metadata import (
     eo3_text,
 )
 from alos_mosaic.processing.picture import draw
-from alos_mosaic.processing.publish import Uploads
-from alos_mosaic.products import FOREST_PRODUCT, Product
+from alos_mosaic.processing.publish import FileToPut, Uploads
+from alos_mosaic.processing.standing import Expected
+from alos_mosaic.products import FOREST_PRODUCT, PRODUCTS, Product
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.gathering import Gathered
@@ -41,14 +43,15 @@ if TYPE_CHECKING:
 def described_tile(
     gathered: Gathered, cogs: tuple[Cog, ...], request: TileRequest, product: Product, place: Workplace
 ) -> TileProduct:
-    """Return what a tile's documents tell, once its COGs are written; the quicklook is drawn, too."""
-    year, tile = request.tile_year.year, request.tile_year.tile
+    """Return what a tile's documents tell, once its COGs are written; the quicklook is drawn, too.
+
+    When it was first published is for the caller to add.
+    """
+    year = request.tile_year.year
     of_tile = next((archive for archive in gathered.archives if archive.cell is None), None)
     release = gathered.archives[0].layout.release
     classes = FOREST_CLASSES[release] if product.name == FOREST_PRODUCT else None
-    factor = mission_of(year).calibration_factor_db
-    with rasterio.Env(session=DummySession()):  # GDAL needs no AWS session, which rasterio would make for each file
-        quicklook = draw(cogs, factor, classes, place.work / quicklook_file_name(tile, year))
+    quicklook = drawn_quicklook(cogs, request.tile_year, classes, place)
     return TileProduct(
         request.tile_year,
         place.grid,
@@ -69,6 +72,15 @@ def described_tile(
     )
 
 
+def drawn_quicklook(
+    cogs: tuple[Cog, ...], tile_year: TileYear, classes: Mapping[int, str] | None, place: Workplace
+) -> WrittenFile:
+    """Draw a tile's quicklook into the work folder, of a forest map by its release's classes."""
+    path = place.work / quicklook_file_name(tile_year.tile, tile_year.year)
+    with rasterio.Env(session=DummySession()):  # GDAL needs no AWS session, which rasterio would make for each file
+        return draw(cogs, mission_of(tile_year.year).calibration_factor_db, classes, path)
+
+
 def _parameters(request: TileRequest, place: Workplace) -> dict[str, Any]:
     """Return what may be chosen and makes other bytes of the same archive."""
     overviews = {"backscatter_overviews": place.backscatter_overviews.value.lower()}
@@ -82,20 +94,19 @@ def _parameters(request: TileRequest, place: Workplace) -> dict[str, Any]:
     }
 
 
-def publish_documents(done: TileProduct, product: Product, place: Workplace, uploads: Uploads) -> None:
+def publish_documents(done: TileProduct, expected: Expected, place: Workplace, uploads: Uploads) -> None:
     """Publish a tile's documents: the item last of all, when every upload has ended well."""
-    year, tile = done.tile_year.year, done.tile_year.tile
-    prefix = tile_prefix(product, year, tile)
+    year, tile, product = done.tile_year.year, done.tile_year.tile, done.described
+    prefix = tile_prefix(PRODUCTS[product.name], year, tile)
     item_name, eo3_name = item_file_name(tile, year), eo3_file_name(tile, year)
     beside = [] if done.quicklook is None else [done.quicklook]
     beside.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
     for file in beside:
-        uploads.start(file.path, f"{prefix}/{file.path.name}", file.media_type, file.sha256)
+        uploads.start(_to_put(file, prefix))
     _publish_collection(product.name, place)
     item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
     last = _written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE)
-    uploads.wait()
-    place.target.put(last.path, f"{prefix}/{item_name}", last.media_type, last.sha256)
+    uploads.finish(_to_put(last, prefix), item, expected)
 
 
 def _publish_collection(product_name: str, place: Workplace) -> None:
@@ -106,7 +117,11 @@ def _publish_collection(product_name: str, place: Workplace) -> None:
     if name in place.target.names(folder) and place.target.read(key) == text.encode():
         return
     file = _written(place.work / name, text, COLLECTION_MEDIA_TYPE)
-    place.target.put(file.path, key, file.media_type, file.sha256)
+    place.target.put(_to_put(file, folder))
+
+
+def _to_put(file: WrittenFile, folder: str) -> FileToPut:
+    return FileToPut(file.path, f"{folder}/{file.path.name}", file.media_type, file.sha256)
 
 
 def _written(path: Path, text: str, media_type: str) -> WrittenFile:

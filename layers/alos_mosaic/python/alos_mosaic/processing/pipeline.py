@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 from alos_mosaic.bands import BANDS, Resampling, bands_of, possible_codes
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
-from alos_mosaic.layouts import Layout
+from alos_mosaic.layouts import Layout, layouts_of
 from alos_mosaic.messages import Mode, TileRequest
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import (
@@ -31,14 +31,16 @@ from alos_mosaic.naming import (
 )
 from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
-from alos_mosaic.processing.download import Archive
+from alos_mosaic.processing.freshness import is_fresh
 from alos_mosaic.processing.gathering import Gathered, Gathering
 from alos_mosaic.processing.measuring import Peak, Stopwatch
 from alos_mosaic.processing.mosaic import Recipe
-from alos_mosaic.processing.publish import Expected, Target, Uploads, is_published
+from alos_mosaic.processing.publish import FileToPut, Target, Uploads
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.relay import Relay
+from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.processing.standing import Expected, Standing, look
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.results import State, TileResult
 
@@ -77,6 +79,9 @@ class Workplace:
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     """Gather a tile's cells, write COGs, describe, publish; the item last, as the mark that all is there.
 
+    What is published already decides with the request's mode whether there is anything to do, and whether readers see
+    new files one by one or, where an item stands, in one go.
+
     Returns a result that is published, skipped or absent; raises the errors of :mod:`alos_mosaic.errors` otherwise,
     and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
     that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
@@ -87,29 +92,39 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     key = item_key(product, year, tile)
     facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
     facts["product"] = product.name
+    expected = _expected(request, product, place.grid)
     with stopwatch.stage("check"):
-        if request.mode is Mode.SKIP and is_published(place.target, key, _expected(request, product, place.grid)):
+        standing = look(place.target, key)
+        if _is_done(request, product, place, standing, expected):
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
     sys.setswitchinterval(_SWITCH_SECONDS)
     threading.Thread(target=import_module, args=(_DOCUMENTS,), name="load").start()
-    recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
     with ExitStack() as context:
         context.enter_context(peak)
-        try:
-            with stopwatch.stage("gather"):
-                gathered = Gathering(request, recipe, place, context).run()
-        except TileAbsentError as error:
-            return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
-        stopwatch.seconds["transfer"] = round(gathered.transfer_seconds, 3)
-        uploads = context.enter_context(Uploads(place.target))
-        with stopwatch.stage("write"):
-            cogs = tuple(_write_bands(gathered, request, place, uploads, peak))
-        with stopwatch.stage("describe"):
-            from alos_mosaic.processing.documents import described_tile, publish_documents  # noqa: PLC0415
+        uploads = context.enter_context(Uploads(place.target, standing))
+        if request.mode is Mode.METADATA_ONLY:
+            with stopwatch.stage("describe"):
+                from alos_mosaic.processing.rebuilding import rebuilt_tile  # noqa: PLC0415
 
-            done = described_tile(gathered, cogs, request, product, place)
+                done, archive = rebuilt_tile(request, product, place, standing, expected), {}
+        else:
+            recipe = Recipe(mission_of(year), product, place.grid, place.backscatter_overviews, place.codec)
+            try:
+                with stopwatch.stage("gather"):
+                    gathered = Gathering(request, recipe, place, context).run()
+            except TileAbsentError as error:
+                return TileResult(State.ABSENT, **facts, cause=str(error), seconds=stopwatch.seconds)
+            stopwatch.seconds["transfer"] = round(gathered.transfer_seconds, 3)
+            with stopwatch.stage("write"):
+                cogs = tuple(_write_bands(gathered, request, place, uploads, peak))
+            with stopwatch.stage("describe"):
+                from alos_mosaic.processing.documents import described_tile  # noqa: PLC0415
+
+                done, archive = described_tile(gathered, cogs, request, product, place), _archive_facts(gathered)
         with stopwatch.stage("publish"):
-            publish_documents(done, product, place, uploads)
+            from alos_mosaic.processing.documents import publish_documents  # noqa: PLC0415
+
+            publish_documents(replace(done, created=standing.time("created")), expected, place, uploads)
     peak.measure_disk()
     return TileResult(
         State.PUBLISHED,
@@ -117,13 +132,28 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
         item_uri=place.target.uri(key),
         cells=tuple(cell.name for cell in done.cells),
         defective_cells=tuple(cell.name for cell in done.defective_cells),
-        values_under_nodata=gathered.merged.statistics.values_under_nodata,
-        archive=_archive_facts(gathered.archives),
+        values_under_nodata=0 if done.statistics is None else done.statistics.values_under_nodata or 0,
+        archive=archive,
         output_bytes=sum(cog.size_bytes for cog in done.cogs),
         peak_memory_bytes=peak.memory_bytes,
         peak_disk_bytes=peak.disk_bytes,
         seconds=stopwatch.seconds,
     )
+
+
+def _is_done(request: TileRequest, product: Product, place: Workplace, standing: Standing, expected: Expected) -> bool:
+    """Tell whether what is published of a tile is what is asked for; to overwrite, that need not even be looked at."""
+    updated = standing.time("updated")
+    is_later = request.since is not None and updated is not None and updated > request.since
+    if not is_later and request.mode not in (Mode.SKIP, Mode.REFRESH):
+        return False
+    if not standing.is_whole(place.target, expected):
+        return False
+    if is_later or request.mode is Mode.SKIP:
+        return True
+    layouts = layouts_of(mission_of(request.tile_year.year), product.name, place.extra_layouts)
+    with open_source(place.source_url, place.access) as source:
+        return is_fresh(standing.item, source, request.tile_year, layouts)
 
 
 def _write_bands(
@@ -137,7 +167,7 @@ def _write_bands(
     def write(pyramid: Pyramid) -> Cog:
         path = place.work / band_file_name(tile, year, pyramid.band, suffix)
         cog = write_cog(pyramid, tile, place.grid, path)
-        uploads.start(path, f"{prefix}/{path.name}", MEDIA_TYPE, cog.sha256)
+        uploads.start(FileToPut(path, f"{prefix}/{path.name}", MEDIA_TYPE, cog.sha256))
         peak.measure_disk()
         pyramid.spill.close()
         return cog
@@ -146,8 +176,9 @@ def _write_bands(
         yield from threads.map(write, gathered.merged.pyramids)
 
 
-def _archive_facts(archives: tuple[Archive, ...]) -> dict[str, Any]:
+def _archive_facts(gathered: Gathered) -> dict[str, Any]:
     """Return what a result says of where a tile came from; the item tells more."""
+    archives = gathered.archives
     layouts = list(dict.fromkeys(archive.layout.name for archive in archives))
     size = sum(archive.size_bytes for archive in archives)
     facts = {"url": archives[0].url, "layouts": layouts, "size": size}

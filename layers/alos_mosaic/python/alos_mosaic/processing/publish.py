@@ -1,25 +1,27 @@
-"""Targets: where a tile is published, and what counts as published.
+"""Targets: where a tile is published, and the order in which that is done.
 
-The item goes last: what has an item whose assets are there, with the sizes and checksums it says, is published.
+The item goes last: what has an item whose assets are there, with the sizes and checksums it says, is published. Where
+an item stands already, the files wait beside it until all are there, and take their places in one go.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from urllib.parse import unquote
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
-from alos_mosaic.processing.checksums import from_multihash, sha256_of
+from alos_mosaic.processing.checksums import sha256_of
+from alos_mosaic.processing.standing import Expected, Standing, StoredFile, asset_names, look
 from alos_mosaic.processing.uris import shown_uri, split_uri
 
 if TYPE_CHECKING:
@@ -28,12 +30,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    """What a target says of a file."""
+class FileToPut(NamedTuple):
+    """A file of this machine on its way to a target."""
 
-    size_bytes: int
-    sha256: str | None
+    path: Path
+    key: str
+    """Where it goes, in the target."""
+    media_type: str
+    sha256: str
+
+
+class Staging(Protocol):
+    """A place beside what readers see, where files wait for one another."""
+
+    def put(self, file: FileToPut) -> None:
+        """Store a file, whole or not at all, where no reader looks for it."""
+
+    def settle(self) -> None:
+        """Put all files in their places at once, or as near to it as the target can, over what is there."""
 
 
 class Target(Protocol):
@@ -42,8 +56,11 @@ class Target(Protocol):
     def uri(self, key: str) -> str:
         """Return the full URI of a key."""
 
-    def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:
-        """Store a file under a key: whole or not at all."""
+    def put(self, file: FileToPut) -> None:
+        """Store a file under its key: whole or not at all."""
+
+    def staging(self) -> AbstractContextManager[Staging]:
+        """Open a place where files wait; what is in it goes away with the context."""
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
@@ -54,25 +71,47 @@ class Target(Protocol):
     def stat(self, key: str) -> StoredFile | None:
         """Return size and checksum of what is stored under a key, None if there is nothing."""
 
+    def fetch(self, key: str, folder: Path) -> Path:
+        """Return where what is stored under a key can be read on this machine: in place, or in this folder."""
+
+    def remove(self, key: str) -> None:
+        """Remove what is stored under a key, if there is anything."""
+
 
 class FileTarget:
     """A folder of this machine."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._checksums: dict[tuple[int, ...], str] = {}
+        """Of files that were put here, by what the file system says of them: to read them again takes long."""
 
     def uri(self, key: str) -> str:
         """Return the full URI of a key."""
         return (self._root / key).as_uri()
 
-    def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:  # noqa: ARG002 - S3 keeps those two
-        """Store a file under a key: it appears whole, by a rename."""
+    def put(self, file: FileToPut) -> None:
+        """Store a file under its key: it appears whole, by a rename."""
+        with self.staging() as staging:
+            staging.put(file)
+            staging.settle()
+
+    @contextmanager
+    def staging(self) -> Iterator[Staging]:
+        """Open a place where files wait to be renamed; what is in it goes away with the context."""
+        with ExitStack() as context:
+            with as_publish_error(self._root.as_uri()):
+                self._root.mkdir(parents=True, exist_ok=True)
+                scratch = context.enter_context(_beside(self._root))
+            yield _Scratch(scratch, self)
+
+    def take(self, path: Path, key: str, sha256: str) -> None:
+        """Rename a file to its key."""
         final = self._root / key
         with as_publish_error(self.uri(key)):
             final.parent.mkdir(parents=True, exist_ok=True)
-            with _beside(self._root) as scratch:
-                _copy(path, scratch / final.name)
-                (scratch / final.name).replace(final)
+            self._checksums[_mark(path)] = sha256
+            path.replace(final)
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
@@ -85,11 +124,51 @@ class FileTarget:
             return (self._root / key).read_bytes() if (self._root / key).is_file() else None
 
     def stat(self, key: str) -> StoredFile | None:
-        """Return size and checksum of what is stored under a key (it is read for that), None if there is nothing."""
+        """Return size and checksum of what is stored under a key, None if there is nothing.
+
+        It is read for that, unless it is as it was put here.
+        """
+        path = self._root / key
         with as_publish_error(self.uri(key)):
-            if not (self._root / key).is_file():
+            if not path.is_file():
                 return None
-            return StoredFile((self._root / key).stat().st_size, sha256_of(self._root / key))
+            return StoredFile(path.stat().st_size, self._checksums.get(_mark(path)) or sha256_of(path))
+
+    def fetch(self, key: str, folder: Path) -> Path:  # noqa: ARG002 - what is here already needs no folder
+        """Return where a file lies."""
+        return self._root / key
+
+    def remove(self, key: str) -> None:
+        """Remove a file, if there is one."""
+        with as_publish_error(self.uri(key)):
+            (self._root / key).unlink(missing_ok=True)
+
+
+class _Scratch:
+    """Files in a scratch folder, to be renamed."""
+
+    def __init__(self, folder: Path, target: FileTarget) -> None:
+        self._folder, self._target = folder, target
+        self._waiting: list[tuple[Path, FileToPut]] = []
+
+    def put(self, file: FileToPut) -> None:
+        """Copy a file here."""
+        here = self._folder / f"{len(self._waiting)}-{file.path.name}"
+        with as_publish_error(self._target.uri(file.key)):
+            _copy(file.path, here)
+        self._waiting.append((here, file))
+
+    def settle(self) -> None:
+        """Rename all files to their keys."""
+        for here, file in self._waiting:
+            self._target.take(here, file.key, file.sha256)
+        self._waiting.clear()
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content, as far as the file system knows."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _copy(path: Path, to: Path) -> None:
@@ -107,97 +186,83 @@ def _beside(root: Path) -> Iterator[Path]:
     Where ``root`` is a file system of its own, or its parent may not be written to, it must lie inside.
     """
     inside = root.stat().st_dev != root.parent.stat().st_dev or not os.access(root.parent, os.W_OK)
-    with tempfile.TemporaryDirectory(prefix=".alos-mosaic-", dir=root if inside else root.parent) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=".alos-mosaic-", dir=root if inside else root.parent, ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
 
 
-def open_target(uri: str, client: S3Client | None) -> Target:
-    """Return the target behind an ``s3://`` or ``file://`` URI; ``client`` may be None for a folder."""
+def open_target(uri: str, client: S3Client | None, staging: tuple[str, str] | None = None) -> Target:
+    """Return the target behind an ``s3://`` or ``file://`` URI; ``client`` may be None for a folder.
+
+    ``staging`` is a bucket and a prefix in it, with its closing slash, where objects wait that are to take the places
+    of others; without it that is in the target's own bucket, below ``.staging/``.
+    """
     parts = split_uri(uri)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FileTarget(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc and client is not None:
         from alos_mosaic.processing.s3_target import S3Target  # noqa: PLC0415 - boto3 takes a third of a second
 
-        return S3Target(client, parts.netloc, parts.path)
+        return S3Target(client, parts.netloc, parts.path, staging)
     raise InvalidRequestError(f"{shown_uri(uri)} is no target; one looks like s3://bucket/folder or file:///folder")
 
 
 class Uploads:
-    """Files on their way to a target, one at a time, while others are made. The context ends with all of them."""
+    """A tile's files on their way to a target, one at a time, while others are made; its item comes last.
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    Where there is no item yet they go straight to their places: nobody reads them without it. The context ends with all
+    of them, and with what still waits.
+    """
+
+    def __init__(self, target: Target, standing: Standing) -> None:
+        self._target, self._standing = target, standing
+        self._context = ExitStack()
+        self._staging: Staging | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
         self._begun: list[Future[None]] = []
+        self._names: set[str] = set()
 
     def __enter__(self) -> Self:
+        if self._standing.has_item:
+            self._staging = self._context.enter_context(self._target.staging())
+        self._context.callback(self._pool.shutdown, cancel_futures=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._context.close()
 
-    def start(self, path: Path, key: str, media_type: str, sha256: str) -> None:
-        """Store a file under a key as :meth:`Target.put` does, once those before it are there."""
-        self._begun.append(self._pool.submit(self._target.put, path, key, media_type, sha256))
+    def start(self, file: FileToPut) -> None:
+        """Store a file as :meth:`Target.put` does, once those before it are there."""
+        self._names.add(PurePosixPath(file.key).name)
+        self._begun.append(self._pool.submit((self._staging or self._target).put, file))
 
-    def wait(self) -> None:
-        """Wait until all is there; raises :class:`PublishError` for the first that could not be put."""
+    def finish(self, item: FileToPut, content: Mapping[str, Any], expected: Expected) -> None:
+        """Wait for all files, put them in their places, the item after them, and remove what only the old item named.
+
+        Raises :class:`PublishError` for the first that could not be put, and if in the end something else stands there:
+        another worker was at the same tile. Whichever of two looks last sees what both have left.
+        """
         for upload in self._begun:
             upload.result()
+        if self._staging is not None:
+            self._staging.settle()
+        self._target.put(item)
+        self._remove_superseded(asset_names(content) | self._names | {PurePosixPath(item.key).name})
+        if not look(self._target, item.key).is_whole(self._target, replace(expected, accept_partial=True)):
+            uri = self._target.uri(item.key)
+            raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
 
-
-@dataclass(frozen=True)
-class Expected:
-    """What the item of a tile says if it is that tile's: anything else was not published by us, or not as asked now."""
-
-    item_id: str
-    shape: tuple[int, int]
-    """Rows and columns of the rasters."""
-    file_stems: Mapping[str, str]
-    """By asset: what its file is called up to the archive's suffix."""
-    required: frozenset[str]
-    """Assets that every tile has."""
-    accept_partial: bool = False
-    """Whether it may lack cells that JAXA has and that could not be read."""
-
-
-def is_published(target: Target, item_key: str, expected: Expected) -> bool:
-    """Tell whether the expected item and every asset it names is there, with the sizes and checksums it says.
-
-    The folder is listed first, since S3 may answer 403 for a file that is missing, which can't be told from a refusal.
-    """
-    folder = PurePosixPath(item_key).parent
-    names = target.names(str(folder))
-    content = target.read(item_key) if PurePosixPath(item_key).name in names else None
-    if content is None:
-        return False
-    try:
-        promised = _promised_files(json.loads(content), expected)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        logger.warning("Item is not as asked, which counts as unpublished", extra={"key": item_key})
-        return False
-    return promised.keys() <= names and all(
-        target.stat(str(folder / name)) == stored for name, stored in promised.items()
-    )
-
-
-def _promised_files(item: dict[str, Any], expected: Expected) -> dict[str, StoredFile]:
-    """Return the files that an item names, by name; ValueError if it is not the expected one."""
-    assets = item["assets"]
-    if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
-        raise ValueError("another item")
-    if not expected.required <= assets.keys() <= expected.file_stems.keys():
-        raise ValueError("other assets")
-    if item["properties"].get("alos_mosaic:cells_defective") and not expected.accept_partial:
-        raise ValueError("a partial tile")
-    files = {}
-    for measurement, asset in assets.items():
-        name = asset["href"].removeprefix("./")
-        if not name.startswith(expected.file_stems[measurement]) or "/" in name:
-            raise ValueError("another file")
-        files[name] = StoredFile(asset["file:size"], from_multihash(asset["file:checksum"]))
-    return files
+    def _remove_superseded(self, names: AbstractSet[str]) -> None:
+        """Remove files of the old item's that are not among these; what can't be removed stays, and does no harm."""
+        stem = PurePosixPath(self._standing.item_key).name.partition(".")[0]
+        left = asset_names(self._standing.item) & self._standing.names - names
+        for name in sorted(name for name in left if name.startswith((f"{stem}_", f"{stem}."))):
+            key = f"{self._standing.folder}/{name}"
+            try:
+                self._target.remove(key)
+            except PublishError as error:
+                logger.warning("File of the old item stays", extra={"key": key, "cause": str(error)})
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import logging
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,32 +14,64 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from alos_mosaic.processing.publish import StoredFile, as_publish_error
+from alos_mosaic.errors import PublishError
+from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error
+from alos_mosaic.processing.standing import StoredFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+logger = logging.getLogger(__name__)
+
 _MEGABYTE: Final = 1 << 20
 _TRANSFER: Final = TransferConfig(multipart_threshold=64 * _MEGABYTE, multipart_chunksize=64 * _MEGABYTE)
 _SHA256_METADATA: Final = "sha256"
+_STAGING_FOLDER: Final = ".staging/"
+_COPIES_AT_ONCE: Final = 8
+"""All of a tile's files, so that old and new lie side by side for as short as can be."""
 
 
 class S3Target:
     """A bucket, or a prefix in one. The checksum of a file stands in its object's metadata."""
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, prefix: str, staging: tuple[str, str] | None = None) -> None:
         self._client, self._bucket = client, bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._staging = staging or (bucket, self._prefix + _STAGING_FOLDER)
 
     def uri(self, key: str) -> str:
         """Return the full URI of a key."""
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
-    def put(self, path: Path, key: str, media_type: str, sha256: str) -> None:
-        """Store a file under a key; S3 shows an object only when it is whole."""
-        extra = {"ContentType": media_type, "Metadata": {_SHA256_METADATA: sha256}}
+    def put(self, file: FileToPut) -> None:
+        """Store a file under its key; S3 shows an object only when it is whole."""
+        self.upload(file, self._bucket, self._prefix + file.key)
+
+    @contextmanager
+    def staging(self) -> Iterator[Staging]:
+        """Open a prefix of its own, where objects wait to be copied; they are deleted with the context.
+
+        What a worker that died left there is for a lifecycle rule to delete.
+        """
+        bucket, prefix = self._staging
+        waiting = _Waiting(self, bucket, f"{prefix}{uuid.uuid4().hex}/")
+        try:
+            yield waiting
+        finally:
+            waiting.discard()
+
+    def upload(self, file: FileToPut, bucket: str, key: str) -> None:
+        """Store a file in a bucket under a full key."""
+        extra = {"ContentType": file.media_type, "Metadata": {_SHA256_METADATA: file.sha256}}
+        with self._as_publish_error(file.key):
+            self._client.upload_file(str(file.path), bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+
+    def copy(self, bucket: str, full_key: str, key: str) -> None:
+        """Copy an object to a key with its type and metadata: one request as long as it has less than 5 GB."""
         with self._as_publish_error(key):
-            self._client.upload_file(str(path), self._bucket, self._prefix + key, ExtraArgs=extra, Config=_TRANSFER)
+            self._client.copy_object(
+                Bucket=self._bucket, Key=self._prefix + key, CopySource={"Bucket": bucket, "Key": full_key}
+            )
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the objects directly below a prefix, one page of S3's: a tile's folder has few."""
@@ -66,5 +102,51 @@ class S3Target:
                 raise
         return StoredFile(head["ContentLength"], head["Metadata"].get(_SHA256_METADATA))
 
+    def fetch(self, key: str, folder: Path) -> Path:
+        """Download an object into a folder and return where it lies."""
+        path = folder / key.rpartition("/")[2]
+        with self._as_publish_error(key):
+            self._client.download_file(self._bucket, self._prefix + key, str(path), Config=_TRANSFER)
+        return path
+
+    def remove(self, key: str) -> None:
+        """Delete an object; S3 does not mind if there is none."""
+        self.delete(self._bucket, self._prefix + key)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object of a bucket by its full key."""
+        with as_publish_error(f"s3://{bucket}/{key}", ClientError, BotoCoreError):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
     def _as_publish_error(self, key: str) -> AbstractContextManager[None]:
         return as_publish_error(self.uri(key), ClientError, BotoCoreError, Boto3Error)
+
+
+class _Waiting:
+    """Objects below a prefix that nobody else uses, to be copied."""
+
+    def __init__(self, target: S3Target, bucket: str, prefix: str) -> None:
+        self._target, self._bucket, self._prefix = target, bucket, prefix
+        self._keys: dict[str, str] = {}
+        """Where objects wait, by the key that they are to have."""
+
+    def put(self, file: FileToPut) -> None:
+        """Upload a file here."""
+        full_key = f"{self._prefix}{file.key.rpartition('/')[2]}"
+        self._keys[file.key] = full_key
+        self._target.upload(file, self._bucket, full_key)
+
+    def settle(self) -> None:
+        """Copy all objects at once."""
+        with ThreadPoolExecutor(_COPIES_AT_ONCE, thread_name_prefix="copy") as threads:
+            begun = [threads.submit(self._target.copy, self._bucket, *each[::-1]) for each in self._keys.items()]
+        for copy in begun:
+            copy.result()
+
+    def discard(self) -> None:
+        """Delete what waits here; what can't be deleted costs no more than its storage until it expires."""
+        for full_key in self._keys.values():
+            try:
+                self._target.delete(self._bucket, full_key)
+            except PublishError as error:
+                logger.warning("Staged object stays", extra={"key": full_key, "cause": str(error)})

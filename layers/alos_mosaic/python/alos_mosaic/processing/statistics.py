@@ -33,8 +33,8 @@ class TileStatistics:
     """Valid pixels by the date band's day number (days since the mission's epoch)."""
     pixels_by_class: dict[int, int] = field(default_factory=dict)
     """Every pixel of the forest map by its class; empty for a mosaic."""
-    values_under_nodata: int = 0
-    """Values under mask 0 that are neither 0 nor the file's nodata tag, all bands together."""
+    values_under_nodata: int | None = 0
+    """Values under mask 0 that are neither 0 nor the file's nodata tag, all bands together; None if nobody knows."""
     range_by_band: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Least and greatest valid value by band code; a band without a valid pixel is not in it."""
 
@@ -93,7 +93,7 @@ def _counted(block: Pixels, least: int, greatest: int) -> dict[int, int]:
     return {least + int(value): int(bins[value]) for value in np.flatnonzero(bins)}
 
 
-def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_under_nodata: int) -> TileStatistics:
+def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_under_nodata: int | None) -> TileStatistics:
     """Put the bands' counts together; ``cell_pixels`` is how many pixels the cells that exist have in all."""
     by_value = {
         code: of_band.pixels_by_value(None if code == _DATE else cell_pixels) for code, of_band in counts.items()

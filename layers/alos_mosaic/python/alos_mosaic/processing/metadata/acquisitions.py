@@ -15,6 +15,7 @@ from typing import Any, Final
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell
 from alos_mosaic.missions import Mission
+from alos_mosaic.processing.metadata.carried import SIDECAR_WARNING
 from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.sidecar import Acquisition, Sidecar, read_sidecar, values_of
 
@@ -99,16 +100,16 @@ def acquisition_properties(sidecars: Sidecars) -> dict[str, Any]:
 
 def sidecar_warnings(sidecars: Sidecars, mission: Mission) -> list[str]:
     """Return what is wrong with the sidecars: unreadable ones, and those that contradict the mission table."""
-    warnings = [f"the sidecar of cell {cell} is unreadable: {reason}" for cell, reason in sidecars.unreadable.items()]
+    warnings = [f"the {SIDECAR_WARNING} {cell} is unreadable: {reason}" for cell, reason in sidecars.unreadable.items()]
     for cell, sidecar in sidecars.read.items():
         if sidecar.date_epoch not in (None, mission.date_epoch):
             warnings.append(
-                f"the sidecar of cell {cell} counts days from {sidecar.date_epoch}, not {mission.date_epoch}"
+                f"the {SIDECAR_WARNING} {cell} counts days from {sidecar.date_epoch}, not {mission.date_epoch}"
             )
         factor = sidecar.calibration_factor_db
         expected = mission.calibration_factor_db
         if factor is not None and abs(factor - expected) > _TOLERANCE_DB:
-            warnings.append(f"the sidecar of cell {cell} has a calibration factor of {factor} dB, not {expected}")
+            warnings.append(f"the {SIDECAR_WARNING} {cell} has a calibration factor of {factor} dB, not {expected}")
     return warnings
 
 

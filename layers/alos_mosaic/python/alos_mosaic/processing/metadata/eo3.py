@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alos_mosaic.grid import EPSG, Tile
+from alos_mosaic.messages import format_time
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata.assets import GSD_METERS
 from alos_mosaic.processing.metadata.extensions import PREFIX
@@ -57,7 +58,7 @@ def eo3_document(product: TileProduct, item_name: str) -> dict[str, Any]:
 
 def _properties(product: TileProduct) -> dict[str, Any]:
     year = product.tile_year.year
-    return {
+    properties = {
         "datetime": f"{year}-07-01T00:00:00Z",
         "dtr:start_datetime": f"{year}-01-01T00:00:00Z",
         "dtr:end_datetime": f"{year}-12-31T23:59:59Z",
@@ -65,7 +66,8 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "eo:instrument": product.mission.instrument,
         "eo:platform": product.mission.platform.lower(),  # as EO3 spells platforms
         "odc:file_format": "GeoTIFF",
-        "odc:processing_datetime": product.created.isoformat().replace("+00:00", "Z"),
+        "odc:processing_datetime": format_time(product.updated),
         "odc:region_code": product.tile_year.tile.name,
         f"{PREFIX}:source_release": product.source_release,
     }
+    return {name: value for name, value in properties.items() if value is not None}

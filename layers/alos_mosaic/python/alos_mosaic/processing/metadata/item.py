@@ -9,6 +9,7 @@ import pystac
 
 from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import EPSG
+from alos_mosaic.messages import format_time
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata import extensions, terms
 from alos_mosaic.processing.metadata.acquisitions import (
@@ -18,6 +19,7 @@ from alos_mosaic.processing.metadata.acquisitions import (
     sidecar_warnings,
 )
 from alos_mosaic.processing.metadata.assets import GSD_METERS, band_asset, quicklook_asset
+from alos_mosaic.processing.metadata.carried import SIDECAR_WARNING
 from alos_mosaic.processing.metadata.collection import COLLECTION_FILE_NAME, COLLECTION_MEDIA_TYPE
 from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import bounding_box, footprint
@@ -63,12 +65,12 @@ def describe(product: TileProduct, self_href: str, eo3_name: str | None = None) 
 
 def _properties(product: TileProduct) -> dict[str, Any]:
     mission, tile = product.mission, product.tile_year.tile
-    created = product.created.isoformat().replace("+00:00", "Z")
+    carried = product.carried
     sidecars = read_sidecars(product.sidecars)
     properties = {
         "title": f"{product.described.title}: {tile.name}, {product.tile_year.year}",
-        "created": created,
-        "updated": created,
+        "created": format_time(product.created or product.updated),
+        "updated": format_time(product.updated),
         "license": terms.LICENSE,
         "providers": terms.PROVIDERS,
         f"{PREFIX}:attribution": terms.ATTRIBUTION,
@@ -82,7 +84,7 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "proj:transform": list(product.grid.transform(tile)),
         **_cells(product),
         **_measured(product, sidecars),
-        **provenance_properties(product),
+        **(provenance_properties(product) if carried is None else carried.properties),
     }
     warnings = _warnings(product, sidecars)
     if warnings:
@@ -137,9 +139,9 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
         warnings += class_warnings(product.statistics, product.classes)
     if product.polarizations:
         left_out = sorted(product.sidecar_problems.items())
-        warnings += [f"a sidecar of cell {cell} is left out: {reason}" for cell, reason in left_out]
+        warnings += [f"a {SIDECAR_WARNING} {cell} is left out: {reason}" for cell, reason in left_out]
         warnings += sidecar_warnings(sidecars, product.mission)
-    return warnings
+    return warnings if product.carried is None else [*warnings, *product.carried.warnings]
 
 
 def _extensions(item: pystac.Item) -> list[str]:

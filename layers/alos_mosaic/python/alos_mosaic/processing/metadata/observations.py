@@ -34,7 +34,8 @@ def mask_properties(statistics: TileStatistics, tile_pixels: int) -> dict[str, A
     properties = {f"{PREFIX}:valid_percent": _percent(valid, tile_pixels)}
     for name, values in _SHARES.items():
         properties[f"{PREFIX}:{name}"] = _percent(sum(counts.get(value, 0) for value in values), valid)
-    properties[f"{PREFIX}:values_under_nodata"] = statistics.values_under_nodata
+    if statistics.values_under_nodata is not None:
+        properties[f"{PREFIX}:values_under_nodata"] = statistics.values_under_nodata
     return properties
 
 
@@ -80,7 +81,7 @@ def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
     warnings = []
     hidden_pixels = statistics.pixels_by_mask_value.get(NODATA, 0)
     hidden, possible = statistics.values_under_nodata, hidden_pixels * value_bands
-    if possible and hidden > HIDDEN_VALUES_LIMIT * possible:
+    if possible and hidden is not None and hidden > HIDDEN_VALUES_LIMIT * possible:
         warnings.append(f"{hidden} of {possible} values under mask 0 are neither 0 nor the file's nodata tag")
     unknown = _unknown(statistics.pixels_by_mask_value)
     if unknown:

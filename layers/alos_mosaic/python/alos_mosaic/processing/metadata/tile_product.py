@@ -16,6 +16,7 @@ from alos_mosaic.missions import Mission, mission_of
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.cog import Cog
 from alos_mosaic.processing.download import Archive
+from alos_mosaic.processing.metadata.carried import Carried
 from alos_mosaic.processing.metadata.described import Described, described
 from alos_mosaic.processing.metadata.provenance import code_version, software_versions
 from alos_mosaic.processing.statistics import TileStatistics
@@ -71,8 +72,12 @@ class TileProduct:
     code_version: str = field(default_factory=code_version)
     """What ran."""
     software: Mapping[str, str] = field(default_factory=software_versions)
-    created: datetime = field(default_factory=_now)
+    updated: datetime = field(default_factory=_now)
     """UTC, whole seconds; the same in all documents of the tile."""
+    created: datetime | None = None
+    """When a tile was first published in this place; None if that is now."""
+    carried: Carried | None = None
+    """What is known by an earlier item only, of a tile that is described without its source."""
 
     @property
     def mission(self) -> Mission:
@@ -85,8 +90,13 @@ class TileProduct:
         return described(self.product_name or self.mission.product)
 
     @property
-    def source_release(self) -> str:
-        """JAXA's generation of processing, by the layout that served: ``v1`` or ``v2``; all archives are of one."""
+    def source_release(self) -> str | None:
+        """JAXA's generation of processing, by the layout that served: ``v1`` or ``v2``; all archives are of one.
+
+        None where no archive is known.
+        """
+        if self.carried is not None:
+            return self.carried.source_release
         archive = self.archive or self.cell_archives[0]
         return f"v{archive.layout.release}"
 
