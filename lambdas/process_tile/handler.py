@@ -33,6 +33,8 @@ from alos_mosaic.settings import TileSettings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_ALONE: Final = "alone"
+"""Stands for the run's name where a tile is processed without one."""
 _LAST_WORDS_SECONDS: Final = 15.0
 """Ahead of Lambda's own end: time to record a failure and to tell of it."""
 
@@ -63,7 +65,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     staging = _staging(request, settings)
     try:
         with _fresh_work_folder() as work:
-            place = _workplace(settings, work, staging)
+            place = _workplace(request, settings, work, staging)
             result = run_within(seconds, lambda: _process(request, place))
     except Exception as error:
         name, cause = type(error).__name__, str(error)
@@ -95,8 +97,13 @@ def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:
     """Return where a transfer is left for another invocation; None where there is none to come, without a run."""
     if request.run is None:
         return None
-    where = f"{request.tile_year.year}/{request.tile_year.tile}/{request.product or 'mosaic'}/"
-    return Staging(_s3(), settings.runs_bucket, staging_prefix(request.run) + where)
+    return Staging(_s3(), settings.runs_bucket, f"{_unfinished(request)}/archives/")
+
+
+def _unfinished(request: TileRequest) -> str:
+    """Return the folder below which what is not finished of a tile lies in the bucket of runs."""
+    tile = request.tile_year
+    return f"{staging_prefix(request.run or _ALONE)}{tile.year}/{tile.tile}/{request.product or 'mosaic'}"
 
 
 def _clear(staging: Staging) -> None:
@@ -126,10 +133,10 @@ def _record_if_possible(failure: TileResult, request: TileRequest, settings: Til
         logger.exception("Failure not recorded")
 
 
-def _workplace(settings: TileSettings, work: Path, staging: Staging | None) -> Workplace:
+def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging: Staging | None) -> Workplace:
     return Workplace(
         source_url=settings.source_uri,
-        target=open_target(settings.output_uri, _s3()),
+        target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, f"{_unfinished(request)}/files/")),
         work=work,
         access=_access(settings),
         relay=None if staging is None else Relay(staging, settings.transfer_limit_seconds),

@@ -143,13 +143,34 @@ def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
             rounds += 1
             assert answer["transfer"]["rounds"] == rounds
             assert s3.list_objects_v2(Bucket="runs", Prefix="runs/")["KeyCount"] == 0
-            staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/")["Contents"]
+            staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/archives/")["Contents"]
             assert sum(entry["Size"] for entry in staged) == answer["transfer"]["received_bytes"]
             asked = event(year=2017, transfer=answer["transfer"])
     assert answer["state"] == "published"
     assert rounds >= 2
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
     assert read(s3, "runs/a-run/results/2017/N25W165.json") == answer
+
+
+@pytest.mark.parametrize("run", ["a-run", None])
+def test_what_takes_the_place_of_a_published_tile_waits_in_the_bucket_of_runs(
+    s3: S3Client, mirror: Path, monkeypatch: pytest.MonkeyPatch, run: str | None
+) -> None:
+    """The worker may write below its products in the output bucket, and nowhere else there."""
+    put: list[tuple[str, str]] = []
+    process_tile.lambda_handler(event(), CONTEXT)
+    client = process_tile._s3()
+    client.meta.events.register(
+        "before-parameter-build.s3.*", lambda params, **_: put.append((params["Bucket"], params.get("Key", "")))
+    )
+    asked = event(mode="overwrite")
+    if run is None:
+        del asked["run"]
+    assert process_tile.lambda_handler(asked, CONTEXT)["state"] == "published"
+    staged = {key for bucket, key in put if bucket == "runs" and key.startswith("staging/")}
+    assert any(key.startswith(f"staging/{run or 'alone'}/2020/N25W165/mosaic/files/") for key in staged)
+    assert all(key.startswith("mosaics/alos_palsar_mosaic/") for bucket, key in put if bucket == "out" and key)
+    assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
 
 
 def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
