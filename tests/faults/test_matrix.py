@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
@@ -18,16 +17,25 @@ from tests.faults.matrix import CASES, DOCUMENT, Case, with_table
 from tests.faults.world import TILE, YEAR, World
 
 
-@pytest.fixture
-def world(tmp_path: Path, grid: Grid) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def _cloud() -> Iterator[None]:
+    """One emulator and one client for all cases: making them takes longer than a tile."""
     with mock_aws():
-        s3 = boto3.client("s3")
-        for bucket in ("runs", "out"):
-            s3.create_bucket(Bucket=bucket)
-        made = World(tmp_path, s3, grid)
-        with made.contexts:
-            yield made
+        yield
     handler._s3.cache_clear()
+
+
+@pytest.fixture
+def world(_cloud: None, tmp_path: Path, grid: Grid) -> Iterator[World]:
+    s3 = handler._s3()
+    for bucket in ("runs", "out"):
+        s3.create_bucket(Bucket=bucket)
+    made = World(tmp_path, s3, grid)
+    with made.contexts:
+        yield made
+    for bucket in ("runs", "out"):
+        for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            s3.delete_object(Bucket=bucket, Key=entry["Key"])
 
 
 def check_failure(world: World, case: Case, raised: MosaicError) -> None:

@@ -60,6 +60,7 @@ class World:
 
     folder: Path
     s3: S3Client
+    """The worker's own."""
     grid: Grid
     protocol: str = "ftp"
     """Or ``http``, or ``file``."""
@@ -115,10 +116,8 @@ class World:
             url = stack.enter_context(self._served())
             for name, value in self._settings(url).to_env().items():
                 patch.setenv(name, value)
-            handler._s3.cache_clear()
-            events = handler._s3().meta.events
             for refusal in self.refusals:
-                events.register(f"before-call.s3.{refusal.operation}", _refusing(refusal))
+                stack.enter_context(_refused(self.s3, refusal))
             return handler.lambda_handler(event, CONTEXT)
 
     def _settings(self, url: str) -> TileSettings:
@@ -179,6 +178,16 @@ def _environment() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         yield patch
+
+
+@contextmanager
+def _refused(s3: S3Client, refusal: Refusal) -> Iterator[None]:
+    name, refuse = f"before-call.s3.{refusal.operation}", _refusing(refusal)
+    s3.meta.events.register(name, refuse)
+    try:
+        yield
+    finally:
+        s3.meta.events.unregister(name, refuse)
 
 
 def _refusing(refusal: Refusal) -> Any:
