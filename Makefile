@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 BENCH_CELLS ?= 1 4 25
 BENCH_FORMS ?= envi geotiff
 BENCH_REPEATS ?= 3
+FUZZ_INPUTS ?= 20000
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -32,6 +33,10 @@ demo: setup ## Run the whole system on this machine (SAMPLES=folder adds a real 
 .PHONY: test
 test: lint setup ## Run linters, type checks, import rules and all tests but the clients'
 	$(BIN)/python -m pytest
+
+.PHONY: fuzz
+fuzz: setup ## Change good inputs at random and see that only documented errors come out (FUZZ_INPUTS=20000 SEED=1)
+	$(BIN)/python -m tests.faults.fuzz --inputs $(FUZZ_INPUTS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: setup

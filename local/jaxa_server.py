@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
+import socket
+import struct
 import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +27,13 @@ with warnings.catch_warnings():
     from pyftpdlib.ioloop import IOLoop
     from pyftpdlib.servers import FTPServer
 
+_logger: Final = logging.getLogger("pyftpdlib")
 _READ_ONLY: Final = "elr"
 _POLL_SECONDS: Final = 0.05
+_BUSY: Final = "421"
+"""The one answer after which a server hangs up by itself (RFC 959)."""
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing sends a reset, and what is still on its way is lost."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,31 @@ class Command:
     """As sent; a path for ``RETR`` and its like, relative or absolute, as the client wrote it."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with a command: it is answered so, or its transfer ends at a byte of the file."""
+
+    command: str
+    """In capitals: ``USER``, ``SIZE``, ``RETR``."""
+    reply: str = ""
+    """Said instead of carrying the command out; in a transfer, at the byte where it ends. 421 also hangs up."""
+    at_byte: int | None = None
+    """Where in the file a transfer ends: by ``reply``, by silence, or else by a reset."""
+    is_silent: bool = False
+    """Whether it just stops sending there."""
+    ending: str = ""
+    """What the command's argument ends with."""
+    times: int = sys.maxsize
+    """How many of these commands it happens to; what comes later is as it should be."""
+    meanwhile: Callable[[], object] | None = None
+    """Called as it happens, in the server's thread."""
+
+    def strike(self) -> None:
+        """Let happen what happens meanwhile."""
+        if self.meanwhile is not None:
+            self.meanwhile()
+
+
 class JaxaServer:
     """A read-only FTP server in a thread of its own, for a ``with`` block or :meth:`start` and :meth:`stop`.
 
@@ -55,7 +87,8 @@ class JaxaServer:
     (a PEM file that holds its key, too) it is an FTPS server: nothing goes without TLS, and there is no throttle.
     ``lacks`` names commands, in capitals, that it does not understand. ``breaks`` are bytes after which it hangs up,
     one for each transfer of a file from the first on; those that are longer than a transfer do nothing. With
-    ``keeps_quiet`` it never says that a transfer is complete: it hangs up instead.
+    ``keeps_quiet`` it never says that a transfer is complete: it hangs up instead. ``faults`` go wrong in their order:
+    of those of a command, the first that has not happened often enough.
     """
 
     def __init__(
@@ -70,6 +103,7 @@ class JaxaServer:
         lacks: Collection[str] = (),
         breaks: Iterable[int] = (),
         keeps_quiet: bool = False,
+        faults: Iterable[Fault] = (),
     ) -> None:
         self.commands: list[Command] = []
         """Every command since the start, in the order of arrival."""
@@ -81,6 +115,9 @@ class JaxaServer:
         self._lacks = frozenset(lacks)
         self._breaks = iter(breaks)
         self._keeps_quiet = keeps_quiet
+        self._faults = [fault for fault in faults if fault.times > 0]
+        self._happened: dict[int, int] = {}
+        """How often each fault happened, by its place in the list."""
         self._transfers: weakref.WeakSet[DTPHandler] = weakref.WeakSet()
         self._stopping = threading.Event()
         self._server: FTPServer | None = None
@@ -146,21 +183,45 @@ class JaxaServer:
 
     def _handler(self) -> type[FTPHandler]:
         """Return a handler class of this server's own: pyftpdlib keeps settings on classes."""
-        commands = self.commands
+        commands, next_fault = self.commands, self._next_fault
 
         class Handler(FTPHandler):  # type: ignore[misc]
             authorizer = self._authorizer
             dtp_handler = _data_handler(self._bytes_per_second, self._breaks, self._keeps_quiet, self._transfers)
             use_sendfile = False  # what is sent is counted
             auth_failed_timeout = 0
+            begin = 0
+            """Where the next transfer begins."""
+            fault: Fault | None = None
+            """What goes wrong with the next transfer."""
 
             def pre_process_command(self, line: str, cmd: str, arg: str) -> Any:
                 commands.append(Command(cmd, "***" if cmd == "PASS" else arg))
-                return super().pre_process_command(line, cmd, arg)
+                if cmd == "REST":
+                    self.begin = int(arg)
+                fault = next_fault(Command(cmd, arg))
+                if fault is None or fault.at_byte is not None:
+                    self.fault = fault
+                    return super().pre_process_command(line, cmd, arg)
+                self.begin = 0
+                fault.strike()
+                self.respond(fault.reply)
+                if fault.reply.startswith(_BUSY):
+                    self.close_when_done()
+                return None
 
         handler = Handler if self._certificate is None else self._encrypted(Handler)
         handler.proto_cmds = {name: use for name, use in handler.proto_cmds.items() if name not in self._lacks}
         return handler
+
+    def _next_fault(self, command: Command) -> Fault | None:
+        for place, fault in enumerate(self._faults):
+            happened = self._happened.get(place, 0)
+            is_meant = fault.command == command.name and command.argument.endswith(fault.ending)
+            if is_meant and happened < fault.times:
+                self._happened[place] = happened + 1
+                return fault
+        return None
 
     def _encrypted(self, handler: type[FTPHandler]) -> type[FTPHandler]:
         from pyftpdlib.handlers import TLS_FTPHandler  # noqa: PLC0415 - it needs pyOpenSSL, which nothing else does
@@ -188,6 +249,7 @@ def _data_handler(
     class DataHandler(ThrottledDTPHandler if bytes_per_second else DTPHandler):  # type: ignore[misc]
         write_limit = bytes_per_second
         left: int | None = None
+        fault: Fault | None = None
 
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
@@ -197,12 +259,31 @@ def _data_handler(
             if self.file_obj is None:  # a listing
                 return int(super().send(data))
             if self.left is None:
+                self.fault, begin = self.cmd_channel.fault, self.cmd_channel.begin
+                self.cmd_channel.fault, self.cmd_channel.begin = None, 0
                 self.left = next(breaks, sys.maxsize)
+                if self.fault is not None and self.fault.at_byte is not None:
+                    self.left = max(self.fault.at_byte - begin, 0)
             sent = int(super().send(data[: self.left]))
             self.left -= sent
             if not self.left:
-                self.cmd_channel.close()  # and this connection with it
+                self._break()
             return sent
+
+        def _break(self) -> None:
+            fault = self.fault
+            if fault is None:
+                self.cmd_channel.close()  # and this connection with it
+                return
+            fault.strike()
+            if fault.is_silent:
+                self.del_channel()  # the loop sends nothing more
+            elif fault.reply:
+                self._resp = (fault.reply, _logger.debug)
+                self.close()
+            else:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                self.cmd_channel.close()
 
         def close(self) -> None:
             is_file = self.file_obj is not None
@@ -217,10 +298,9 @@ def _data_handler(
 
 def _quieten() -> None:
     """Keep pyftpdlib from setting up logging to stderr by itself and from telling of every client."""
-    logger = logging.getLogger("pyftpdlib")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    logger.setLevel(logging.ERROR)
+    if not _logger.handlers:
+        _logger.addHandler(logging.NullHandler())
+    _logger.setLevel(logging.ERROR)
 
 
 def main() -> None:

@@ -41,6 +41,8 @@ class Answer:
     """How long to wait before hanging up (ends early when the server stops)."""
     method: str | None = None
     """The only method that is answered so; all unless told."""
+    is_once: bool = False
+    """Whether only the first such request is answered so."""
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -110,6 +112,8 @@ def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
             answer = server.answers.get(self.path)
             if answer is None or answer.method not in (None, self.command):
                 answer = _file_answer(server, self.path, self.headers.get("Range"), self.headers.get("Authorization"))
+            elif answer.is_once:
+                del server.answers[self.path]
             self.send_response(answer.status)
             for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                 self.send_header(name, value)

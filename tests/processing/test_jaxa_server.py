@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.jaxa_server import Account, Command, JaxaServer
+from local.jaxa_server import Account, Command, Fault, JaxaServer
 
 ARCHIVE = "pub/ALOS/ext1/PALSAR_MSC/25m_MSC/2009/N10E010_09_MOS.tar.gz"
 CONTENT = bytes(range(256)) * 800
@@ -119,6 +119,24 @@ def test_servers_do_not_share_what_they_saw(mirror: Path) -> None:
     with JaxaServer(mirror) as one, JaxaServer(mirror) as other, client_of(one):
         assert other.commands == []
         assert one.names()[:2] == ["USER", "PASS"]
+
+
+def test_faults_happen_in_their_order_and_as_often_as_told(mirror: Path) -> None:
+    faults = [
+        Fault("SIZE", "450 Busy", times=1),
+        Fault("SIZE", "213 7", ending=".tar.gz", times=1),
+        Fault("RETR", at_byte=100, reply="426 Gone", times=1),
+    ]
+    with JaxaServer(mirror, faults=faults) as server, client_of(server) as client:
+        with pytest.raises(ftplib.error_temp, match="450 Busy"):
+            client.size(ARCHIVE)
+        client.voidcmd("TYPE I")
+        assert [client.size(ARCHIVE) for _ in range(2)] == [7, len(CONTENT)]
+        blocks: list[bytes] = []
+        with pytest.raises(ftplib.error_temp, match="426 Gone"):
+            client.retrbinary(f"RETR {ARCHIVE}", blocks.append, rest=30)
+        assert b"".join(blocks) == CONTENT[30:100]
+        assert download(client, ARCHIVE) == CONTENT
 
 
 def test_a_forgotten_server_does_not_keep_python_alive(mirror: Path) -> None:

@@ -102,6 +102,8 @@ def test_a_sidecar_that_is_not_there_is_a_typed_error(tmp_path: Path) -> None:
         ("33.687", "nan", "near_incidence_deg"),
         ("33.687", "1e9", "near_incidence_deg"),
         ("T10:44:12.406Z", " at noon", "start"),
+        ("T10:44:12.406Z", "T25:44:12.406Z", "start"),
+        ("T10:44:12.406Z", "T1\u0660:44:12.406Z", "start"),
         ("F2-6", "F" * 5000, "beam"),
         ("F2-6", "N/A", "beam"),
     ],

@@ -242,11 +242,14 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Return the instant that a text in ISO 8601 names; ValueError if it names none, or none in particular."""
+    """Return the instant, in UTC, that a text in ISO 8601 names; ValueError if it names none, or none in particular."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no time zone")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is before or after all years in UTC") from error
 
 
 def parse_year(value: object, current_year: int | None = None) -> int:

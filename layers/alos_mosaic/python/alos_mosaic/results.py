@@ -103,7 +103,7 @@ class TileFailure:
             raise InvalidRequestError(f"a dead letter is a JSON object, not {shown(given)}")
         raised = _raised_facts(given.get("cause", ""))
         return cls(
-            year=int(given["year"]),
+            year=int(str(given["year"])),  # of Infinity, which json reads, int() makes an OverflowError
             tile=str(given["tile"]),
             error=given.get("error", UNKNOWN),
             cause=str(raised.get("cause", given.get("cause", UNKNOWN))),

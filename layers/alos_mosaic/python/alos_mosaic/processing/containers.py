@@ -46,6 +46,8 @@ _ENCRYPTED: Final = 0x1 | 0x40
 """Flag bits 0 and 6 of a zip's member: encryption, strong encryption (APPNOTE 4.4.4)."""
 _ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Python's bzip2 and lzma readers don't bound what a few bytes may grow to in memory."""
+_DIRECTORY_LIMIT_BYTES: Final = 1 << 20
+"""An entry has some 100 bytes and a tile's archive some hundred entries; Python makes an object of each at once."""
 _ARCHIVE: Final = re.compile(r".*\.(tar\.gz|tgz|zip)", re.IGNORECASE)
 _SCRATCH_PREFIX: Final = ".nested-"
 
@@ -249,6 +251,8 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 
 def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
+    with _as_corrupt("zip"):
+        _check_directory(archive)
     with _as_corrupt("zip"), zipfile.ZipFile(archive) as directory:
         members = directory.infolist()
         if min((info.header_offset for info in members), default=0):
@@ -256,11 +260,17 @@ def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
             raise CorruptArchiveError("bytes stand before the first member")
         for info in members:
             allowance.take(info.filename, info.file_size)
-            if info.is_dir():
+            if info.filename.endswith("/"):  # Python's is_dir() fails for a name of no characters
                 continue
             _check(info)
             with ExitStack() as stack:
                 yield Entry(_bare(info.filename), info.file_size, _ZipFile(directory, info, stack))
+
+
+def _check_directory(archive: IO[bytes]) -> None:
+    end = zipfile._EndRecData(archive)  # type: ignore[attr-defined]
+    if end and end[zipfile._ECD_SIZE] > _DIRECTORY_LIMIT_BYTES:  # type: ignore[attr-defined]
+        raise CorruptArchiveError(f"its directory has {end[zipfile._ECD_SIZE]} bytes")  # type: ignore[attr-defined]
 
 
 def _check(info: zipfile.ZipInfo) -> None:

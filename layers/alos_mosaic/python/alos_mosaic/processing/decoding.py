@@ -30,6 +30,8 @@ Where = npt.NDArray[np.bool_]
 _WGS84: Final = ({"init": "epsg:4326"}, {"proj": "longlat", "datum": "WGS84", "no_defs": True})
 """As GDAL reads it from a GeoTIFF, and from an ENVI header, which knows no EPSG code."""
 _SEEN_OF_RAW_BYTES: Final = 4096
+_BLOCK_LIMIT_PIXELS: Final = 1 << 20
+"""GDAL reads whole blocks: one that is larger than this and than the cell is there to fill the memory."""
 _SNAP_PIXELS: Final = 0.1
 """Bounds carry float noise; a member further off than this is not the cell its name says."""
 
@@ -117,11 +119,14 @@ def _check(dataset: DatasetReader, member: Member, band: Band, cell: Cell, grid:
         raise CorruptArchiveError(f"{name} holds {dataset.count} band of {dataset.dtypes[0]}, not 1 of {band.dtype}")
     if dataset.shape != (grid.cell_pixels, grid.cell_pixels):
         raise CorruptArchiveError(f"{name} has {dataset.shape} pixels, not {grid.cell_pixels} a side")
+    rows, columns = dataset.block_shapes[0]
+    if rows * columns > max(_BLOCK_LIMIT_PIXELS, grid.cell_pixels**2):
+        raise CorruptArchiveError(f"{name} has blocks of {rows} x {columns} pixels, and the cell is smaller")
     if dataset.crs is None or dataset.crs.to_dict() not in _WGS84:
         raise CorruptArchiveError(f"{name} is not in geographic coordinates of WGS 84")
     # All six coefficients, so that no member lies rotated or mirrored in the right place.
     expected = grid.transform(cell)
     tolerances = (_SNAP_PIXELS / grid.cell_pixels**2,) * 2 + (_SNAP_PIXELS / grid.cell_pixels,)
     pairs = zip(tuple(dataset.transform)[:6], expected, tolerances * 2, strict=True)
-    if any(abs(found - named) > tolerance for found, named, tolerance in pairs):
+    if not all(abs(found - named) <= tolerance for found, named, tolerance in pairs):  # nor is NaN near anything
         raise CorruptArchiveError(f"{name} lies at {tuple(dataset.transform)[:6]}, not where its name says")

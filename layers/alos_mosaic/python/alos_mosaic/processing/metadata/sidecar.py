@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -23,8 +23,8 @@ SIZE_LIMIT_BYTES: Final = 1 << 20
 _TEXT_LIMIT_CHARACTERS: Final = 200
 _ACQUISITIONS_LIMIT: Final = 200
 
-_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _OFFSET: Final = re.compile(r"log10\(DN\^2\)\s*([+-]\s*\d+(?:\.\d+)?)")
 _NOTHING: Final = frozenset({"", "N/A", "NA", "TBC", "TBD"})
 
@@ -155,7 +155,7 @@ def _text(source: Element, path: str) -> str | None:
 
 def _matched(source: Element, path: str, pattern: re.Pattern[str]) -> str | None:
     text = _text(source, path)
-    return text if text and pattern.fullmatch(text) and _as_date(text[:10]) else None
+    return text if text and pattern.fullmatch(text) and _exists(text) else None
 
 
 def _one_of(source: Element, path: str, *allowed: str) -> str | None:
@@ -163,11 +163,17 @@ def _one_of(source: Element, path: str, *allowed: str) -> str | None:
     return text if text in allowed else None
 
 
-def _as_date(text: str | None) -> date | None:
+def _exists(moment: str) -> bool:
+    """Tell whether a date or time of the right form is one, as the 30th of February and 25 o'clock are not."""
     try:
-        return date.fromisoformat(text) if text else None
+        datetime.fromisoformat(moment)
     except ValueError:
-        return None
+        return False
+    return True
+
+
+def _as_date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
 
 
 def values_of(acquisitions: Iterable[Acquisition], name: str) -> list[Any]:
