@@ -279,7 +279,7 @@ def _data_handler(
             if fault.is_silent:
                 self.del_channel()  # the loop sends nothing more
             elif fault.reply:
-                self._resp = (fault.reply, _logger.debug)
+                self._resp: tuple[Any, ...] = (fault.reply, _logger.debug)
                 self.close()
             else:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
