@@ -60,8 +60,6 @@ class Case:
     told: str = ""
     """What the error's text has in it."""
     mode: str = "skip"
-    bug: str = ""
-    """What is known to be wrong with the outcome today."""
 
     @property
     def name(self) -> str:
@@ -114,7 +112,6 @@ def _replace_meanwhile(world: World) -> None:
 
 
 _ALWAYS: Final = 1_000_000
-_PRIVATE_ERROR: Final = "download._OtherFileError leaves the worker under its own name, which no Retry matches"
 
 
 def _ftp_cases() -> Iterator[Case]:
@@ -181,7 +178,6 @@ def _ftp_cases() -> Iterator[Case]:
             SourceUnavailableError,
             _on_ftp(Fault("SIZE", f"213 {wrong}", ending=archive_name())),
             archive_name(),
-            bug=_PRIVATE_ERROR if wrong == 100 else "",
         )
     yield Case(
         "missing 226", Stage.TRANSFER, "the server hangs up after the last byte", None, _with_options(keeps_quiet=True)
@@ -193,7 +189,6 @@ def _ftp_cases() -> Iterator[Case]:
         SourceUnavailableError,
         _replace_meanwhile,
         "has changed while it was fetched",
-        bug=_PRIVATE_ERROR,
     )
     yield Case("nobody listens", Stage.FIND, "the server is down", SourceUnavailableError, _go_down, "refused")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -48,13 +47,7 @@ def check_failure(world: World, case: Case, raised: MosaicError) -> None:
     assert (record["state"], record["error"], record["cause"]) == ("failed", type(raised).__name__, told["cause"])
 
 
-def marked(case: Case) -> Any:
-    """Return a case as a test's parameter; one whose outcome is known to be wrong has to fail."""
-    marks = [pytest.mark.xfail(strict=True, reason=case.bug)] if case.bug else []
-    return pytest.param(case, id=case.name, marks=marks)
-
-
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_fault_ends_typed_and_its_tile_is_whole_after_it(world: World, scratch: Path, case: Case) -> None:
     if case.mode == "overwrite":
         world.run()

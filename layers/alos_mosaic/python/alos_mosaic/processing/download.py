@@ -120,6 +120,9 @@ class Download:
         except _StoppedError:
             self._failure = SourceUnavailableError(f"{self.url}: the transfer was given up")
             return True
+        except _OtherFileError as error:
+            self._failure = SourceUnavailableError(str(error))  # by the name that retries know
+            return True
         except Exception as error:  # noqa: BLE001 - it is raised where the archive is read
             self._failure = error
             return True
