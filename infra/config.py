@@ -60,6 +60,8 @@ class StackConfig:
     """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
     ephemeral_storage_mib: int = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
+    source_timeout_seconds: float = 60.0
+    """No byte from the source for so long is SourceUnavailableError."""
     transfer_limit_seconds: float = TRANSFER_LIMIT_SECONDS
     """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
     cell_pixels: int = 4500
@@ -166,6 +168,7 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "memory_mib": _between(128, 10_240),
     "architecture": (lambda name: name in tuple(Architecture), " or ".join(Architecture)),
     "ephemeral_storage_mib": _between(512, 10_240),
+    "source_timeout_seconds": _between(1, 300),
     "transfer_limit_seconds": _between(1, 800),
     "cell_pixels": _between(1, 4500),
     "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),

@@ -123,6 +123,12 @@ class Functions(Construct):
         # Without leave to list, S3 answers 403 for what is missing, too.
         allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
         patterns = self._storage.product_patterns
+        allow(
+            role,
+            ["s3:GetObject"],
+            [output.arn_for_objects(f"{pattern}{naming.ITEM_ENDING}") for pattern in patterns],
+            because="The item of any tile of any year tells since when it is published.",
+        )
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
     def _process_tile(self) -> lambda_.Function:
@@ -132,6 +138,7 @@ class Functions(Construct):
             runs_bucket=storage.runs.bucket_name,
             source_uri=config.source_uri,
             source_secret_name=config.source_secret_name,
+            source_timeout_seconds=config.source_timeout_seconds,
             transfer_limit_seconds=config.transfer_limit_seconds,
             cell_pixels=config.cell_pixels,
             codec=config.codec,

@@ -16,7 +16,14 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.bands import backscatter_resampling
-from alos_mosaic.errors import InvalidRequestError, MosaicError, PublishError, SourceUnavailableError, error_message
+from alos_mosaic.errors import (
+    CorruptArchiveError,
+    InvalidRequestError,
+    MosaicError,
+    PublishError,
+    SourceUnavailableError,
+    error_message,
+)
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
@@ -67,11 +74,15 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         with _fresh_work_folder() as work:
             place = _workplace(request, settings, work, staging)
             result = run_within(seconds, lambda: _process(request, place))
+        if isinstance(result, TileResult):
+            _record(result, request, settings)
     except Exception as error:
         name, cause = type(error).__name__, str(error)
         logger.exception("Tile failed", extra=facts)
         failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
         _record_if_possible(failure, request, settings)
+        if staging is not None and isinstance(error, CorruptArchiveError):
+            _clear(staging)  # what was spoilt on its way here is not to be taken up again
         if isinstance(error, MosaicError):
             raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
         raise
@@ -79,7 +90,6 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         logger.info("Transfer goes on in another invocation", extra={**facts, **result.to_dict()})
         return {"schema_version": SCHEMA_VERSION, "state": TRANSFERRING, "transfer": result.to_dict()}
     logger.info("Tile ended", extra={**facts, "state": result.state})
-    _record(result, request, settings)
     if staging is not None:
         _clear(staging)
     return result.to_dict()
@@ -90,7 +100,7 @@ def _process(request: TileRequest, place: Workplace) -> TileResult | Transfer:
     try:
         return process_tile(request, place)
     except TransferPausedError as pause:
-        return request.transfer.next(pause.received_bytes)
+        return request.transfer.next(pause.received_bytes, pause.restored_bytes)
 
 
 def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:

@@ -152,8 +152,10 @@ def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthes
     if function == "RedriveTiles":
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"):
             assert grants.pop(f"sqs:{action}") == {"${QueuesDeadLetters.Arn}"}
+    names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
+    items = {f"${{StorageOutput.Arn}}/{name}/*.stac-item.json" for name in names}
     assert grants == {
-        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
+        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/manifest.json"} | items,
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
         "s3:ListBucket": {"${StorageRuns.Arn}", "${StorageOutput.Arn}"},
         "states:ListExecutions": {"${WorkflowRun}"},

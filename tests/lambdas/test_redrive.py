@@ -69,9 +69,10 @@ class Desk:
         found: list[dict[str, Any]] = json.loads(body)
         return found
 
-    def publish(self, tile: str, year: int = 2020) -> None:
-        key = f"mosaics/alos_palsar_mosaic/{year}/{tile}/{tile}_{year % 100:02d}.stac-item.json"
-        self.s3.put_object(Bucket="out", Key=key, Body=b"{}")
+    def publish(self, tile: str, **properties: Any) -> None:
+        key = f"mosaics/alos_palsar_mosaic/2020/{tile}/{tile}_20.stac-item.json"
+        item = {"properties": {"updated": datetime.now(UTC).isoformat(), **properties}}
+        self.s3.put_object(Bucket="out", Key=key, Body=json.dumps(item).encode())
 
 
 @pytest.fixture
@@ -173,11 +174,11 @@ def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> No
 
 def test_a_tile_is_listed_once_however_often_it_failed(desk: Desk) -> None:
     desk.fail("N10E010", time="2026-11-23T20:00:00Z")
-    desk.fail("N10E010", time="2026-11-23T22:00:00Z", run="second", mode="overwrite")
+    desk.fail("N10E010", time="2026-11-23T22:00:00Z", run="second")
     desk.fail("N10E010", time="2026-11-23T21:00:00Z", run="third")
     assert desk.redrive()["count"] == 1
     (line,) = desk.manifest()
-    assert (line["since"], line["first_run"], line["mode"]) == ("2026-11-23T22:00:00Z", "second", "overwrite")
+    assert (line["since"], line["first_run"]) == ("2026-11-23T22:00:00Z", "second")
     assert desk.letters() == 0
 
 
@@ -190,6 +191,46 @@ def test_what_was_published_since_is_left_out_and_its_letter_goes(desk: Desk) ->
     assert names(desk.manifest()) == ["2020/N15E010"], "that one failed after it was published"
     assert seed["redrive"]["published_since"] == 1
     assert desk.letters() == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "published", "is_done"),
+    [
+        ({}, {}, True),
+        ({"mode": "overwrite"}, {}, True),
+        ({"mode": "overwrite"}, {"alos_mosaic:pixels_made": "2026-11-23T19:00:00Z"}, False),
+        ({"mode": "metadata-only"}, {"alos_mosaic:pixels_made": "2026-11-23T19:00:00Z"}, True),
+        ({}, {"alos_mosaic:cells_defective": ["N10E010"]}, False),
+        ({"accept_partial": True}, {"alos_mosaic:cells_defective": ["N10E010"]}, True),
+        ({}, {"updated": "yesterday"}, False),
+    ],
+)
+def test_only_what_was_asked_for_counts_as_published_since(
+    desk: Desk, asked: dict[str, Any], published: dict[str, Any], is_done: bool
+) -> None:
+    desk.fail("N10E010", **asked)
+    desk.publish("N10E010", **published)
+    assert desk.redrive()["count"] == (0 if is_done else 1)
+    assert desk.letters() == 0
+
+
+def test_a_letter_that_asks_for_the_same_tile_in_another_way_waits_for_the_next_redrive(desk: Desk) -> None:
+    desk.fail("N10E010", mode="overwrite")
+    desk.fail("N10E010", mode="skip", time="2026-11-23T22:00:00Z")
+    assert desk.redrive()["count"] == 1
+    assert desk.in_sight() == 1
+    assert desk.redrive("and-again")["count"] == 1
+    modes = [line["mode"] for run in ("again", "and-again") for line in desk.manifest(run)]
+    assert sorted(modes) == ["overwrite", "skip"]
+    assert desk.letters() == 0
+
+
+def test_a_redrive_takes_no_more_letters_than_its_run_may_have_tiles(desk: Desk) -> None:
+    for south in range(5, 30, 5):
+        desk.fail(f"N{south:02d}E010")
+    given = {"redrive": {}, "max_tiles": 2}
+    assert redrive_tiles.lambda_handler(desk.event("again", given), CONTEXT)["count"] == 2
+    assert desk.letters() == 3
 
 
 def test_nothing_to_redrive_is_nothing_to_do(desk: Desk) -> None:

@@ -322,6 +322,44 @@ def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(
 
 
 @pytest.mark.parametrize("own", [None, b"", b"no archive"])
+@pytest.mark.parametrize("others", [2, 0])
+def test_a_tiles_corner_cell_is_mended_over_a_network_though_its_archive_is_called_as_the_tiles(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], others: int
+) -> None:
+    corner = made[0]
+    assert corner.cell.name == TILE.name
+    files = [file for pixels in made[: 1 + others] for file in members(pixels, YEAR)]
+    is_corners = [name.startswith(corner.cell.name) for name, _ in files]
+    spoilt = [
+        (name, content.replace(b"samples = 30", b"samples = 31") if is_corner else content)
+        for (name, content), is_corner in zip(files, is_corners, strict=True)
+    ]
+    write_archive(place_archive(mirror, TILE, YEAR, grid, cells=[]), [], YEAR, extra_members=spoilt)
+    place_cell_archive(mirror, corner, YEAR)
+    with JaxaServer(mirror) as server:
+        here = place()
+        result = process(replace(here, source_url=server.url))
+    assert (result.state, len(result.cells)) == (State.PUBLISHED, 1 + others)
+    assert_published(published, made[: 1 + others], grid)
+    assert_nothing_left(here)
+
+
+def test_values_that_are_not_there_where_the_mask_says_data_are_counted_and_warned_of(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels]
+) -> None:
+    """A raster that was not written to its end is 0 from there on, which is no error to any reader."""
+    files = dict(file for pixels in made for file in members(pixels, YEAR))
+    name = f"{made[1].cell}_17_sl_HH_F02DAR"
+    half = len(files[name]) // 2
+    files[name] = files[name][:half] + bytes(len(files[name]) - half)
+    write_archive(place_archive(mirror, TILE, YEAR, grid, cells=[]), [], YEAR, extra_members=list(files.items()))
+    assert process(place()).state is State.PUBLISHED
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    lost = int(np.count_nonzero(made[1].arrays["mask"][grid.cell_pixels // 2 :]))
+    assert properties["alos_mosaic:values_missing"] == lost > 0
+    assert any(f"{lost} of " in text and "not there" in text for text in properties["alos_mosaic:warnings"])
+
+
 def test_accepted_partial_a_tile_says_what_it_lacks(
     place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], own: bytes | None
 ) -> None:

@@ -86,12 +86,14 @@ def test_an_archive_arrives_in_several_invocations_and_no_byte_of_it_twice(
     server: JaxaServer, archive: Path, s3: S3Client, staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "PART_BYTES", 64 << 10)
-    transfer, rounds = Transfer(), 0
+    transfer, rounds, before = Transfer(), 0, 0
     while True:
         try:
             result = invoke(server, tmp_path, Relay(staging, 1.0))
         except TransferPausedError as pause:
-            transfer, rounds = transfer.next(pause.received_bytes), rounds + 1
+            transfer, rounds = transfer.next(pause.received_bytes, pause.restored_bytes), rounds + 1
+            assert pause.restored_bytes == before
+            before = pause.received_bytes
             assert sum(sizes(s3)) == pause.received_bytes
             assert not (tmp_path / "out").exists()
         else:
@@ -200,8 +202,8 @@ def test_parts_with_a_gap_or_of_nothing_are_taken_up_as_far_as_they_go(s3: S3Cli
     for offset, size in ((0, 40), (40, 20), (70, 30)):
         staging.write(remote, offset, b"x" * size)
     assert [(part.offset, part.size_bytes) for part in staging.parts(remote)] == [(0, 40), (40, 20)]
-    s3.put_object(Bucket="runs", Key=f"{PREFIX}archive.zip/100-20261124T000000Z/junk", Body=b"")
-    s3.put_object(Bucket="runs", Key=f"{PREFIX}archive.zip/100-20261124T000000Z/{60:015d}", Body=b"")
+    s3.put_object(Bucket="runs", Key=f"{PREFIX}pub/a/archive.zip/100-20261124T000000Z/junk", Body=b"")
+    s3.put_object(Bucket="runs", Key=f"{PREFIX}pub/a/archive.zip/100-20261124T000000Z/{60:015d}", Body=b"")
     assert sum(part.size_bytes for part in staging.parts(remote)) == 60
     staging.write(remote, 60, b"x" * 1000)
     assert staging.parts(remote) == [], "more than the file has is not its"
@@ -220,12 +222,13 @@ def test_a_bucket_that_refuses_parts_is_a_publish_error(s3: S3Client) -> None:
 def test_a_transfer_goes_on_only_while_bytes_come_and_only_so_often() -> None:
     transfer = Transfer()
     for number in range(1, 20):
-        transfer = transfer.next(number * 1000)
+        transfer = transfer.next(number * 1000, number * 1000 - 1)
     assert transfer == Transfer(19, 19_000)
     with pytest.raises(SourceUnavailableError, match="only 20000 bytes came in 20 invocations"):
-        transfer.next(20_000)
+        transfer.next(20_000, 0)
     with pytest.raises(SourceUnavailableError, match="no byte came behind the first 5"):
-        Transfer(1, 5).next(5)
+        Transfer(1, 5).next(5, 5)
+    assert Transfer(1, 1000).next(10, 0) == Transfer(2, 10), "a file that was replaced begins anew"
 
 
 def test_time_left_is_measured_from_the_start(staging: Staging) -> None:

@@ -124,10 +124,14 @@ class Transfer:
         """Return what the state machine hands on."""
         return asdict(self)
 
-    def next(self, received_bytes: int) -> Transfer:
-        """Return how far it is after one more; :class:`SourceUnavailableError` if it leads nowhere."""
-        if received_bytes <= self.received_bytes:
-            raise SourceUnavailableError(f"no byte came behind the first {self.received_bytes} in a whole invocation")
+    def next(self, received_bytes: int, restored_bytes: int) -> Transfer:
+        """Return how far it is after one more; :class:`SourceUnavailableError` if it leads nowhere.
+
+        ``restored_bytes`` are those of them that earlier invocations left. They may be fewer than those had, where a
+        file was replaced on the server.
+        """
+        if received_bytes <= restored_bytes:
+            raise SourceUnavailableError(f"no byte came behind the first {restored_bytes} in a whole invocation")
         if self.rounds + 1 >= MOST_ROUNDS:
             raise SourceUnavailableError(f"only {received_bytes} bytes came in {MOST_ROUNDS} invocations")
         return Transfer(self.rounds + 1, received_bytes)
@@ -162,6 +166,10 @@ class TileRequest:
     """A tile that was published after this is skipped whatever the mode, so that one in two manifests is made once.
     Tiles of a run that goes on with another's have it: when they failed there, or when that run was seeded."""
     transfer: Transfer = Transfer()
+
+    def asks_as(self, other: TileRequest) -> bool:
+        """Tell whether another request wants the same done to its tile."""
+        return (self.mode, self.accept_partial) == (other.mode, other.accept_partial)
 
     def to_line(self) -> dict[str, Any]:
         """Return the manifest's form. The state machine takes every field of it, so every field is there."""

@@ -29,6 +29,8 @@ _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 STAGING_FOLDER: Final = "staging/"
 """Prefix in the runs bucket of all that is not finished: what a dead worker leaves there expires."""
 
+ITEM_ENDING: Final = ".stac-item.json"
+"""What the file name of every STAC item ends with."""
 THUMBNAIL: Final = "thumbnail"
 """Key of the quicklook's asset."""
 
@@ -123,7 +125,7 @@ def quicklook_file_name(tile: Tile, year: int) -> str:
 
 def item_file_name(tile: Tile, year: int) -> str:
     """Return the STAC item's file name."""
-    return f"{tile.name}_{year % 100:02d}.stac-item.json"
+    return f"{tile.name}_{year % 100:02d}{ITEM_ENDING}"
 
 
 def item_key(product: Product, year: int, tile: Tile) -> str:

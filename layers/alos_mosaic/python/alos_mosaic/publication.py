@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.messages import TileRequest
+from alos_mosaic.messages import Mode, TileRequest, parse_time
 from alos_mosaic.naming import item_key
 from alos_mosaic.products import product_of
 
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 READERS: Final = 32
 """Items looked for in S3 at once; the client wants as many connections."""
+PIXELS_MADE: Final = "alos_mosaic:pixels_made"
+"""When a tile's pixels were made whose documents are younger (``updated``), having been rebuilt without them."""
+
+
+def done_at(properties: Mapping[str, Any], mode: Mode) -> datetime | None:
+    """Return when that was done which a mode asks for, by an item's properties; None if they do not tell.
+
+    >>> rebuilt = {"updated": "2026-11-24T06:00:00Z", "alos_mosaic:pixels_made": "2026-11-20T06:00:00Z"}
+    >>> done_at(rebuilt, Mode.OVERWRITE).day, done_at(rebuilt, Mode.METADATA_ONLY).day
+    (20, 24)
+    """
+    updated = properties.get("updated")
+    try:
+        return parse_time(str(updated if mode is Mode.METADATA_ONLY else properties.get(PIXELS_MADE, updated)))
+    except ValueError:
+        return None
 
 
 class Publications:
@@ -26,14 +43,23 @@ class Publications:
         self._s3, self._bucket, self._prefix = s3, bucket, f"{prefix}/" if prefix else ""
 
     def time_of(self, request: TileRequest) -> datetime | None:
-        """Return when a tile's item was written last, by S3's clock; None if there is none.
+        """Return when a tile was published as it is asked for, None if it was not.
 
-        The key is listed, not asked for: without leave to list, S3 answers 403 for what is missing.
+        Whoever only rebuilt its documents did not make its pixels, and a partial tile is not whole. The key is listed
+        first: without leave to list, S3 answers 403 for what is missing.
         """
         year = request.tile_year.year
         key = self._prefix + item_key(product_of(year, request.product), year, request.tile_year.tile)
         found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1).get("Contents", ())
-        return next((entry["LastModified"] for entry in found if entry["Key"] == key), None)
+        if key not in [entry["Key"] for entry in found]:
+            return None
+        try:
+            properties = json.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())["properties"]
+            if properties.get("alos_mosaic:cells_defective") and not request.accept_partial:
+                return None
+            return done_at(properties, request.mode)
+        except (self._s3.exceptions.NoSuchKey, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
 
     def missing(self, requests: Iterable[TileRequest]) -> tuple[TileRequest, ...]:
         """Return those of the requests that were not published since the time each of them names, in their order."""

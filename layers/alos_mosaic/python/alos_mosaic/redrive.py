@@ -107,7 +107,7 @@ class _Letters:
     """Dead letters that were received, each with what becomes of it; letters by their receipt handles."""
 
     chosen: dict[tuple[int, Tile, str | None], _Chosen] = field(default_factory=dict)
-    """By year, tile and product."""
+    """By year, tile and product; a letter that asks for one of them in another way waits for the next redrive."""
     errors: Counter[str] = field(default_factory=Counter)
     passed_over: list[str] = field(default_factory=list)
     """Not wanted, or not readable: they stay in the queue."""
@@ -162,7 +162,7 @@ class Redrive:
         """Read the queue until it is empty, the limit is reached, or the time is half over."""
         letters = _Letters()
         enough = seconds_left() / 2
-        limit = request.limit or self._settings.max_tiles_ceiling
+        limit = min(each for each in (request.limit, request.max_tiles, self._settings.max_tiles_ceiling) if each)
         while len(letters.chosen) < limit and seconds_left() > enough and (batch := self._batch()):
             for message in batch:
                 self._sort(message, request, letters, limit)
@@ -179,7 +179,9 @@ class Redrive:
             letters.passed_over.append(handle)
             return
         key = (again.tile_year.year, again.tile_year.tile, again.product)
-        if not request.wants(failure) or (key not in letters.chosen and len(letters.chosen) >= limit):
+        known = letters.chosen.get(key)
+        is_other = known is not None and not known.request.asks_as(again)
+        if not request.wants(failure) or is_other or (known is None and len(letters.chosen) >= limit):
             letters.passed_over.append(handle)
             return
         letters.errors[failure.error] += 1

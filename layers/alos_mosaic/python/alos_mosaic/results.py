@@ -105,7 +105,7 @@ class TileFailure:
         return cls(
             year=int(str(given["year"])),  # of Infinity, which json reads, int() makes an OverflowError
             tile=str(given["tile"]),
-            error=given.get("error", UNKNOWN),
+            error=str(given.get("error", UNKNOWN)),
             cause=str(raised.get("cause", given.get("cause", UNKNOWN))),
             attempt=raised.get("attempt", UNKNOWN),
             run=given.get("run", UNKNOWN),

@@ -23,7 +23,7 @@ from alos_mosaic.errors import OutputError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
-from alos_mosaic.processing.relay import Leg, Relay, TransferPausedError
+from alos_mosaic.processing.relay import Leg, Relay
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Sink, Source
 
@@ -68,11 +68,12 @@ class Download:
         self.found, self.url = found, f"{source_url}/{found.remote.path}"
         self.name = found.remote.path.rpartition("/")[2]
         self._leg = leg
-        self.path = folder / self.name
+        self.path = folder / _local_name(found)
         """Where it is read. An archive that lies on this machine stays where it is."""
         self.seconds = 0.0
         """How long the transfer took."""
-        self.received = 0
+        self.received = self.restored = 0
+        """Bytes that are here, and those of them that earlier invocations left."""
         self._checksum = hashlib.sha256()
         self._changed = threading.Condition()
         self._is_over = self._is_fetched = False
@@ -162,7 +163,9 @@ class Download:
                 return self._read_to_the_end(source, sink, stop, is_broken)
             leg = self._leg
             leg.restore(sink)
-            leg.advance(self.received)
+            self.restored = self.received
+            if self.received < remote.size_bytes:
+                leg.advance(self.received)
 
             def advancing_sink(chunk: bytes) -> None:
                 sink(chunk)
@@ -190,6 +193,8 @@ class Download:
                 # A connection that is idle while its data flows may be dropped on the way, and its last word with it.
                 if self.received == self.found.remote.size_bytes:
                     return is_broken
+                if self._leg is not None and self._is_fetched:
+                    self._leg.check_time(self.received)
                 fruitless = 0 if self.received > before else fruitless + 1
                 if fruitless == _FRUITLESS_LIMIT or stop.wait(_pause_seconds(fruitless)):
                     raise
@@ -211,6 +216,12 @@ class Download:
             raise _OtherFileError(f"{self.url} has changed while it was fetched")
 
 
+def _local_name(found: Found) -> str:
+    """Return what an archive is called here: a tile's and its north-western cell's have one name on the server."""
+    name = found.remote.path.rpartition("/")[2]
+    return name if found.cell is None else f"cell-{name}"
+
+
 def _pause_seconds(fruitless: int) -> float:
     return random.uniform(0, _PAUSE_SECONDS * 2**fruitless)  # noqa: S311 - it scatters workers, it hides nothing
 
@@ -218,8 +229,7 @@ def _pause_seconds(fruitless: int) -> float:
 class Downloads:
     """Archives fetched one after the other, over one connection, in a thread that ends with the context.
 
-    With a relay they may take more than one invocation: reading raises :class:`TransferPausedError` then. What came is
-    staged when the context is left with it, or with the source's failure.
+    With a relay they may take more than one invocation: reading raises :class:`TransferPausedError` then.
     """
 
     def __init__(self, source: Source, found: Sequence[Found], folder: Path, relay: Relay | None = None) -> None:
@@ -228,8 +238,7 @@ class Downloads:
         following = sum(each.remote.size_bytes for each in found)
         for each in found:
             following -= each.remote.size_bytes
-            name = each.remote.path.rpartition("/")[2]
-            leg = None if relay is None else relay.leg(each.remote, folder / name, following)
+            leg = None if relay is None else relay.leg(each.remote, folder / _local_name(each), following)
             self._downloads.append(Download(each, source.url, folder, leg))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="download")
@@ -238,12 +247,9 @@ class Downloads:
         self._thread.start()
         return self
 
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        if isinstance(error, TransferPausedError | SourceUnavailableError):
-            for download in self._downloads:
-                download.stage_rest()
 
     def __iter__(self) -> Iterator[Download]:
         return iter(self._downloads)

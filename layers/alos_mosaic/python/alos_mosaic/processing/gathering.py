@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alos_mosaic.bands import possible_codes
-from alos_mosaic.errors import CorruptArchiveError
+from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileRequest
@@ -84,7 +84,17 @@ class Gathering:
         try:
             return self._run()
         except TransferPausedError:
-            raise TransferPausedError(sum(download.received for download in self._downloads)) from None
+            self._stage_rest()
+            received = sum(download.received for download in self._downloads)
+            raise TransferPausedError(received, sum(download.restored for download in self._downloads)) from None
+        except SourceUnavailableError:
+            self._stage_rest()
+            raise
+
+    def _stage_rest(self) -> None:
+        """Leave for the next invocation what came in this one, of all archives."""
+        for download in self._downloads:
+            download.stage_rest()
 
     def _run(self) -> Gathered:
         with open_source(self._place.source_url, self._place.access) as source:

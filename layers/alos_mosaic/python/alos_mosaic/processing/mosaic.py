@@ -93,7 +93,8 @@ class Mosaic:
         self._recipe, self._folder, self._buffers = recipe, folder, buffers or Buffers()
         self._cells: dict[Cell, _MergedCell] = {}
         self._pyramids: dict[str, Pyramid] = {}
-        self._values_under_nodata = 0
+        self._values_under_nodata = self._values_missing = 0
+        self._measured = {band.code for band in recipe.required if band.role == "amplitude"}
         threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="merge")
         self._room = threading.Semaphore(threads + _TASKS_AHEAD)
@@ -139,6 +140,8 @@ class Mosaic:
             running = tuple(self._running)
         wait(running)
         self._raise_failure()
+        for task in running:  # one that failed last may not have told of it yet
+            task.result()
         self._buffers.drop()
         for name, cell in sorted(self._cells.items()):
             missing = [band.code for band in self._recipe.required if band.code not in cell.codes]
@@ -152,7 +155,8 @@ class Mosaic:
         pyramids = tuple(self._pyramids[band.code] for band in bands)
         counts = {pyramid.band.code: pyramid.counts for pyramid in pyramids}
         pixels = len(self._cells) * self._recipe.grid.cell_pixels**2
-        return Merged(pyramids, tuple(sorted(self._cells)), tile_statistics(counts, pixels, self._values_under_nodata))
+        statistics = tile_statistics(counts, pixels, self._values_under_nodata, self._values_missing)
+        return Merged(pyramids, tuple(sorted(self._cells)), statistics)
 
     def _submit(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> Future[T]:
         self._room.acquire()
@@ -197,6 +201,8 @@ class Mosaic:
             masked = np.unpackbits(bits, count=decoded.pixels.size).view(bool).reshape(decoded.pixels.shape)
             self._count_hidden(decoded, masked)
         clear_nodata(decoded, BANDS[member.name.band_code], masked)
+        if packed is not None and member.name.band_code in self._measured:
+            self._count_missing(decoded, masked)
         self._add(member, decoded)
 
     def _decoded(self, member: Member) -> Decoded | None:
@@ -217,6 +223,12 @@ class Mosaic:
             hidden &= values != decoded.nodata
         with self._lock:
             self._values_under_nodata += int(np.count_nonzero(hidden))
+
+    def _count_missing(self, decoded: Decoded, masked: Where | None) -> None:
+        """Count what a file does not hold though its mask says so: one that was not written to its end, say."""
+        valid = decoded.pixels.size - (0 if masked is None else int(np.count_nonzero(masked)))
+        with self._lock:
+            self._values_missing += valid - int(np.count_nonzero(decoded.pixels))
 
     def _add(self, member: Member, decoded: Decoded) -> None:
         if self.defects:  # nothing will come of this tile as it is

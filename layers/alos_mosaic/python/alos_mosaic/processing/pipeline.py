@@ -42,6 +42,7 @@ from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.processing.standing import Expected, Standing, look
 from alos_mosaic.products import Product, product_of
+from alos_mosaic.publication import done_at
 from alos_mosaic.results import State, TileResult
 
 logger = logging.getLogger(__name__)
@@ -143,8 +144,9 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
 
 def _is_done(request: TileRequest, product: Product, place: Workplace, standing: Standing, expected: Expected) -> bool:
     """Tell whether what is published of a tile is what is asked for; to overwrite, that need not even be looked at."""
-    updated = standing.time("updated")
-    is_later = request.since is not None and updated is not None and updated > request.since
+    properties = standing.item.get("properties")
+    done = done_at(properties, request.mode) if isinstance(properties, dict) else None
+    is_later = request.since is not None and done is not None and done > request.since
     if not is_later and request.mode not in (Mode.SKIP, Mode.REFRESH):
         return False
     if not standing.is_whole(place.target, expected):

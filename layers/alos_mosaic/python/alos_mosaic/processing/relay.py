@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import PublishError, raised_as
 from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink
@@ -39,9 +40,9 @@ class TransferPausedError(Exception):
     Never leaves a worker; it ends as the result ``transferring``.
     """
 
-    def __init__(self, received_bytes: int) -> None:
-        super().__init__(f"{received_bytes} bytes are here")
-        self.received_bytes = received_bytes
+    def __init__(self, received_bytes: int, restored_bytes: int = 0) -> None:
+        super().__init__(f"{received_bytes} bytes are here, {restored_bytes} were before")
+        self.received_bytes, self.restored_bytes = received_bytes, restored_bytes
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Staging:
     def _prefix_of(self, remote: RemoteFile) -> str:
         when = "unknown" if remote.modified is None else f"{remote.modified:%Y%m%dT%H%M%SZ}"
         mark = "" if remote.etag is None else f"-{hashlib.sha256(remote.etag.encode()).hexdigest()[:12]}"
-        return f"{self._prefix}{remote.path.rpartition('/')[2]}/{remote.size_bytes}-{when}{mark}/"
+        return f"{self._prefix}{remote.path}/{remote.size_bytes}-{when}{mark}/"
 
     def _keys(self, prefix: str) -> Iterable[tuple[str, int]]:
         with self._as_publish_error():
@@ -105,7 +106,7 @@ class Staging:
             return [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", ())]
 
     def _as_publish_error(self) -> AbstractContextManager[None]:
-        return raised_as(PublishError, ClientError, BotoCoreError)
+        return raised_as(PublishError, ClientError, BotoCoreError, HTTPError)
 
 
 @dataclass
@@ -151,11 +152,15 @@ class Leg:
 
     def advance(self, received: int) -> None:
         """Stage what is ready for it; :class:`TransferPausedError` when the time is over."""
-        if self._relay.seconds_left <= 0:
-            raise TransferPausedError(received)
+        self.check_time(received)
         self._is_needed = self._is_needed or self._is_too_slow(received)
         while self._is_needed and received - self._staged >= PART_BYTES:
             self._stage(PART_BYTES)
+
+    def check_time(self, received: int) -> None:
+        """Raise :class:`TransferPausedError` when the time is over."""
+        if self._relay.seconds_left <= 0:
+            raise TransferPausedError(received)
 
     def stage_rest(self, received: int) -> None:
         """Stage all that came."""

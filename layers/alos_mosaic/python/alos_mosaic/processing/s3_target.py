@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import PublishError
 from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error
@@ -119,7 +120,7 @@ class S3Target:
             self._client.delete_object(Bucket=bucket, Key=key)
 
     def _as_publish_error(self, key: str) -> AbstractContextManager[None]:
-        return as_publish_error(self.uri(key), ClientError, BotoCoreError, Boto3Error)
+        return as_publish_error(self.uri(key), ClientError, BotoCoreError, Boto3Error, HTTPError)
 
 
 class _Waiting:

@@ -35,6 +35,8 @@ class TileStatistics:
     """Every pixel of the forest map by its class; empty for a mosaic."""
     values_under_nodata: int | None = 0
     """Values under mask 0 that are neither 0 nor the file's nodata tag, all bands together; None if nobody knows."""
+    values_missing: int | None = 0
+    """Backscatter that is nodata where the mask says data, in bands that every cell has; None if nobody knows."""
     range_by_band: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Least and greatest valid value by band code; a band without a valid pixel is not in it."""
 
@@ -93,7 +95,12 @@ def _counted(block: Pixels, least: int, greatest: int) -> dict[int, int]:
     return {least + int(value): int(bins[value]) for value in np.flatnonzero(bins)}
 
 
-def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_under_nodata: int | None) -> TileStatistics:
+def tile_statistics(
+    counts: dict[str, BandCounts],
+    cell_pixels: int,
+    values_under_nodata: int | None,
+    values_missing: int | None = None,
+) -> TileStatistics:
     """Put the bands' counts together; ``cell_pixels`` is how many pixels the cells that exist have in all."""
     by_value = {
         code: of_band.pixels_by_value(None if code == _DATE else cell_pixels) for code, of_band in counts.items()
@@ -104,5 +111,6 @@ def tile_statistics(counts: dict[str, BandCounts], cell_pixels: int, values_unde
         by_value.get(_DATE, {}),
         by_value.get(_CLASSES, {}),
         values_under_nodata,
+        values_missing,
         {code: found for code, found in ranges.items() if found is not None},
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from alos_mosaic.processing.metadata.extensions import PREFIX
+from alos_mosaic.publication import PIXELS_MADE
 
 PROVENANCE: Final = f"{PREFIX}:provenance"
 UNKNOWN: Final = "unknown"
@@ -18,6 +19,7 @@ SIDECAR_WARNING: Final = "sidecar of cell"
 _NAMES: Final = frozenset(
     {
         PROVENANCE,
+        PIXELS_MADE,
         SOURCE_RELEASE,
         "processing:software",
         "processing:lineage",
@@ -30,6 +32,7 @@ _NAMES: Final = frozenset(
         *(
             f"{PREFIX}:{name}"
             for name in (
+                "values_missing",
                 "archive",
                 "cell_archives",
                 "parameters",
@@ -60,6 +63,8 @@ class Carried:
     def of(cls, properties: Mapping[str, Any]) -> Self:
         """Take over what an item's properties tell."""
         known = {name: value for name, value in properties.items() if name in _NAMES}
+        if "updated" in properties:
+            known.setdefault(PIXELS_MADE, properties["updated"])
         warnings = properties.get(f"{PREFIX}:warnings") or ()
         return cls(known, tuple(text for text in warnings if SIDECAR_WARNING in text))
 

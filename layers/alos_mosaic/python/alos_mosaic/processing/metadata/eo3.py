@@ -69,5 +69,6 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "odc:processing_datetime": format_time(product.updated),
         "odc:region_code": product.tile_year.tile.name,
         f"{PREFIX}:source_release": product.source_release,
+        f"{PREFIX}:cells_defective": [cell.name for cell in product.defective_cells] or None,
     }
     return {name: value for name, value in properties.items() if value is not None}

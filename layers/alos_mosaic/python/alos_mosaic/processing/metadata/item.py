@@ -134,7 +134,9 @@ def _warnings(product: TileProduct, sidecars: Sidecars) -> list[str]:
         names = ", ".join(cell.name for cell in product.lacking_cells)
         warnings.append(f"JAXA's listing of {product.listing.date} has cells that this archive lacks: {names}")
     if product.statistics is not None:
-        warnings += pixel_warnings(product.statistics, len(bands_of(product.mission)) - 1)
+        bands = bands_of(product.mission)
+        measured = sum(band.role == "amplitude" for band in bands)
+        warnings += pixel_warnings(product.statistics, len(bands) - 1, measured)
     if product.statistics is not None and product.classes is not None:
         warnings += class_warnings(product.statistics, product.classes)
     if product.polarizations:

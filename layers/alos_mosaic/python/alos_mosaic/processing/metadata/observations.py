@@ -36,6 +36,8 @@ def mask_properties(statistics: TileStatistics, tile_pixels: int) -> dict[str, A
         properties[f"{PREFIX}:{name}"] = _percent(sum(counts.get(value, 0) for value in values), valid)
     if statistics.values_under_nodata is not None:
         properties[f"{PREFIX}:values_under_nodata"] = statistics.values_under_nodata
+    if statistics.values_missing:
+        properties[f"{PREFIX}:values_missing"] = statistics.values_missing
     return properties
 
 
@@ -73,8 +75,10 @@ def date_properties(statistics: TileStatistics, mission: Mission, year: int) -> 
     }
 
 
-def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
+def pixel_warnings(statistics: TileStatistics, value_bands: int, measured_bands: int) -> list[str]:
     """Return what is odd about the pixels; ``value_bands`` is the number of bands that every cell has beside the mask.
+
+    ``measured_bands`` are those of them that hold backscatter.
 
     The bands that only some cells have (VH, VV) are not among the possible values: where they are is not counted.
     """
@@ -83,6 +87,9 @@ def pixel_warnings(statistics: TileStatistics, value_bands: int) -> list[str]:
     hidden, possible = statistics.values_under_nodata, hidden_pixels * value_bands
     if possible and hidden is not None and hidden > HIDDEN_VALUES_LIMIT * possible:
         warnings.append(f"{hidden} of {possible} values under mask 0 are neither 0 nor the file's nodata tag")
+    missing, expected = statistics.values_missing or 0, _valid_pixels(statistics) * measured_bands
+    if missing > HIDDEN_VALUES_LIMIT * expected:
+        warnings.append(f"{missing} of {expected} values of backscatter are not there, where the mask says data")
     unknown = _unknown(statistics.pixels_by_mask_value)
     if unknown:
         warnings.append(f"the mask holds values of no known meaning: {', '.join(map(str, unknown))}")

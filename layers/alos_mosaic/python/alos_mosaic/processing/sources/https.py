@@ -7,7 +7,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
@@ -168,8 +168,9 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 def _modified(answer: urllib3.BaseHTTPResponse) -> datetime | None:
     try:
-        return parsedate_to_datetime(answer.headers.get("Last-Modified", ""))
-    except ValueError:
+        moment = parsedate_to_datetime(answer.headers.get("Last-Modified", ""))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

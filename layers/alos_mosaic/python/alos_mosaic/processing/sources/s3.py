@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
 from alos_mosaic.processing.sources.failures import as_unavailable
@@ -82,7 +83,7 @@ class S3Source:
         """Do nothing: the client connects as it needs to."""
 
     def _as_unavailable(self, path: str) -> AbstractContextManager[None]:
-        return as_unavailable(f"{self.url}/{path}", (BotoCoreError, ClientError, OSError))
+        return as_unavailable(f"{self.url}/{path}", (BotoCoreError, ClientError, HTTPError, OSError))
 
 
 def _keys(page: ListObjectsV2OutputTypeDef) -> list[str]:
