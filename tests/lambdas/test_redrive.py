@@ -345,16 +345,10 @@ def test_of_two_runs_that_begin_together_the_first_goes_on(desk: Desk) -> None:
 
 def test_a_run_is_resumed_with_what_it_did_not_publish(desk: Desk) -> None:
     given = {"years": [2020], "tiles": ["N10E010", "N15E010", "N20E010"], "mode": "overwrite"}
-    desk.publish("N15E010")
-    old = desk.s3.head_object(Bucket="out", Key="mosaics/alos_palsar_mosaic/2020/N15E010/N15E010_20.stac-item.json")[
-        "LastModified"
-    ]
+    desk.publish("N15E010", updated=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
     seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
     seeded_at = desk.s3.head_object(Bucket="runs", Key="runs/first/manifest.json")["LastModified"]
-    assert old <= seeded_at
-    while datetime.now(UTC) < seeded_at + timedelta(seconds=1.1):
-        pass
-    desk.publish("N10E010")
+    desk.publish("N10E010", updated=(datetime.now(UTC) + timedelta(seconds=2)).isoformat())
     seed = seed_tiles.lambda_handler(desk.event("again", {"resume": {"run": "first"}}), CONTEXT)
     assert seed["count"] == 2
     assert names(desk.manifest()) == ["2020/N15E010", "2020/N20E010"]

@@ -321,7 +321,6 @@ def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(
     assert not published.exists()
 
 
-@pytest.mark.parametrize("own", [None, b"", b"no archive"])
 @pytest.mark.parametrize("others", [2, 0])
 def test_a_tiles_corner_cell_is_mended_over_a_network_though_its_archive_is_called_as_the_tiles(
     place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], others: int
@@ -360,6 +359,7 @@ def test_values_that_are_not_there_where_the_mask_says_data_are_counted_and_warn
     assert any(f"{lost} of " in text and "not there" in text for text in properties["alos_mosaic:warnings"])
 
 
+@pytest.mark.parametrize("own", [None, b"", b"no archive"])
 def test_accepted_partial_a_tile_says_what_it_lacks(
     place: MakePlace, mirror: Path, published: Path, grid: Grid, made: list[CellPixels], own: bytes | None
 ) -> None:
