@@ -20,6 +20,7 @@ ENGINE = Engine(
     archive_bytes=100_000_000,
     output_bytes=75_000_000,
     arm64_factor=1.5,
+    memory_mib=1200,
 )
 WORKER = Worker(5e6, 2048, engine=ENGINE)
 

@@ -32,8 +32,9 @@ _PART_BYTES: Final = 64 << 20
 """Large files go to S3 in parts of this size."""
 _OTHER_PUTS: Final = 25
 """Per tile: begin and end of five multipart uploads and their last parts, small files, the result, listings."""
-_MEMORY_MARGIN: Final = 1.2
-"""How much more than what was measured a worker is given: Lambda ends one that takes more."""
+_MEMORY_MARGIN: Final = 1.5
+"""How much more than what was measured a worker is given: archives whose masks come late make 512 MiB wait, and Lambda
+ends a worker that takes more than it has."""
 _OTHER_GETS: Final = 10
 
 
@@ -89,27 +90,27 @@ class Engine:
     streams: bool
     """Whether the archive is worked on while it comes."""
 
+    cpu_seconds: float
+    """Work on members, behind the transfer where the archive streams."""
+    archive_bytes: int
+    """Of a cell in an archive, where bytes come down to 55 %; smooth cells have fewer."""
+    memory_mib: int
+    """The most that a full tile took."""
     start_seconds: float = 3.0
     """Of an invocation that finds no warm environment: an assumption, for there was no AWS to measure it on."""
-    cpu_seconds: float = 1.85
-    """Work that hides behind the transfer, as far as it is the longer."""
     serial_seconds: float = 0.45
     """The part of it that no second core shortens: decompressing the archive."""
-    trailing_cpu_seconds: float = 0.2
+    trailing_cpu_seconds: float = 0.15
     """Work when the last byte is there: overviews of the last blocks, COGs, documents."""
-    archive_bytes: int = 85_000_000
-    """Of a cell in an archive, where bytes come down to 55 %; smooth cells have fewer."""
     output_bytes: int = 94_000_000
     """Of a cell in the COGs, overviews included."""
-    memory_mib: int = 1200
-    """The most that a full tile needs."""
     arm64_factor: float = 1.0
     """How much longer arm64 takes: an estimate, there was none to measure it on."""
 
 
-TAR: Final = Engine(streams=True)
+TAR: Final = Engine(streams=True, cpu_seconds=1.45, archive_bytes=85_000_000, memory_mib=1030)
 """A tar.gz of ENVI members: what JAXA served up to 2022."""
-ZIP: Final = Engine(streams=False)
+ZIP: Final = Engine(streams=False, cpu_seconds=2.3, archive_bytes=88_500_000, memory_mib=1240)
 """A zip of GeoTIFFs: what JAXA has served since, for more and more years."""
 
 
@@ -217,7 +218,7 @@ class Cost:
         )
 
 
-MEMORIES_MIB: Final = (1024, 1536, 2048, 3072, 4096, 6144, 8192, 10_240)
+MEMORIES_MIB: Final = (2048, 3072, 4096, 6144, 8192, 10_240)
 """What is weighed."""
 TYPICAL_BYTES_PER_SECOND: Final = 5e6
 """Of one connection to JAXA's server from another continent: an assumption until ``doctor`` has measured yours."""

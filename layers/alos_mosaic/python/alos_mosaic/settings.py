@@ -21,7 +21,7 @@ _TRUTH: Final = {"true": True, "false": False}
 _PLAIN_SCHEMES: Final = ("ftp", "http")
 
 CODECS: Final = ("deflate", "zstd")
-"""How COGs may be compressed: what every reader of TIFF knows, first, and what is faster."""
+"""How COGs may be compressed: what every reader of TIFF knows, first, and what writes a little less."""
 DEFAULT_SOURCE_URI: Final = "ftp://ftp.eorc.jaxa.jp"
 DEFAULT_REGION: Final = "global"
 DEFAULT_MAX_CONCURRENCY: Final = 2

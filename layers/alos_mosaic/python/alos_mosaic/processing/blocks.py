@@ -2,7 +2,7 @@
 
 Speckle has no repeats, only unevenly frequent values: effort spent on matching is wasted, and ISA-L's level 1 comes
 within 1 % of zlib's level 9 at a fraction of the time. What it writes is plain DEFLATE, which every reader of TIFF
-knows; Zstandard is faster yet, for those whose readers know it (GDAL from 2.3 on, where it was built with it).
+knows; Zstandard writes a little less, for those whose readers know it (GDAL from 2.3 on, where it was built with it).
 """
 
 from __future__ import annotations
