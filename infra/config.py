@@ -67,7 +67,7 @@ class StackConfig:
     cell_pixels: int = 4500
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
     codec: str = settings.CODECS[0]
-    """How COGs are compressed: deflate, which every reader of TIFF knows, or zstd, which writes a little less and needs more memory."""
+    """How COGs are compressed: deflate, which all readers of TIFF know, or zstd: a little less, and more memory."""
     backscatter_overviews: str = BACKSCATTER_OVERVIEWS[0]
     """How overviews of HH and HV are made: rms (mean of backscatter) or average (the ancestors' mean of amplitudes)."""
     extra_layouts: str | None = None
