@@ -35,10 +35,10 @@ class TileStatistics:
     """Every pixel of the forest map by its class; empty for a mosaic."""
     values_under_nodata: int | None = 0
     """Values under mask 0 that are neither 0 nor the file's nodata tag, all bands together; None if nobody knows."""
-    values_missing: int | None = 0
-    """Backscatter that is nodata where the mask says data, in bands that every cell has; None if nobody knows."""
     range_by_band: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Least and greatest valid value by band code; a band without a valid pixel is not in it."""
+    values_missing: int | None = 0
+    """Backscatter that is nodata where the mask says data, in bands that every cell has; None if nobody knows."""
 
 
 class BandCounts:
@@ -111,6 +111,6 @@ def tile_statistics(
         by_value.get(_DATE, {}),
         by_value.get(_CLASSES, {}),
         values_under_nodata,
-        values_missing,
         {code: found for code, found in ranges.items() if found is not None},
+        values_missing,
     )

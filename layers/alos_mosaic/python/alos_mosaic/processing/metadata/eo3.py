@@ -8,7 +8,6 @@ from alos_mosaic.grid import EPSG, Tile
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata.assets import GSD_METERS
-from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import footprint
 from alos_mosaic.processing.metadata.tile_product import TileProduct
 from alos_mosaic.processing.metadata.yaml_text import to_yaml
@@ -68,7 +67,7 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "odc:file_format": "GeoTIFF",
         "odc:processing_datetime": format_time(product.updated),
         "odc:region_code": product.tile_year.tile.name,
-        f"{PREFIX}:source_release": product.source_release,
-        f"{PREFIX}:cells_defective": [cell.name for cell in product.defective_cells] or None,
+        # The name that EO3's tools know for it.
+        "odc:dataset_version": (product.source_release or "").removeprefix("v") or None,
     }
     return {name: value for name, value in properties.items() if value is not None}
