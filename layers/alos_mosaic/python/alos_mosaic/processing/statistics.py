@@ -99,7 +99,7 @@ def tile_statistics(
     counts: dict[str, BandCounts],
     cell_pixels: int,
     values_under_nodata: int | None,
-    values_missing: int | None = None,
+    values_missing: int | None = 0,
 ) -> TileStatistics:
     """Put the bands' counts together; ``cell_pixels`` is how many pixels the cells that exist have in all."""
     by_value = {
