@@ -7,6 +7,7 @@ while it is little; more of it lies on disk meanwhile.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -115,3 +116,14 @@ class Buffers:
         if position != parked.size_bytes:
             raise OutputError(f"{parked.path.name} has lost bytes behind {position}")
         return content
+
+
+def release_memory() -> None:
+    """Give free memory back to the system, where the C library knows how (glibc's ``malloc_trim``).
+
+    Each tile has threads of its own, and glibc keeps free memory for each of them: a warm process would hold more from
+    tile to tile, until all of what it keeps is in use.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -30,6 +30,7 @@ from alos_mosaic.naming import (
     tile_prefix,
 )
 from alos_mosaic.processing.blocks import DEFLATE, Codec
+from alos_mosaic.processing.buffers import release_memory
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.freshness import is_fresh
 from alos_mosaic.processing.gathering import Gathered, Gathering
@@ -87,6 +88,13 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
     that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
     """
+    try:
+        return _processed(request, place)
+    finally:
+        release_memory()
+
+
+def _processed(request: TileRequest, place: Workplace) -> TileResult:
     stopwatch, peak = Stopwatch(), Peak(place.work)
     year, tile = request.tile_year.year, request.tile_year.tile
     product = product_of(year, request.product)
