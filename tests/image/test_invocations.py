@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,7 +91,9 @@ def result_here(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    context = type("Context", (), {"log_group_name": "/group", "log_stream_name": "stream"})
+    context = SimpleNamespace(
+        log_group_name="/group", log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000
+    )
     yield handler.lambda_handler(EVENT | {"run": "another-run"}, context)
     handler._s3().close()
     handler._s3.cache_clear()
