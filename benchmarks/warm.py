@@ -50,7 +50,7 @@ def main() -> None:
         sizes = ["--cells", str(options.cells), "--tiles", str(options.tiles)]
         done = subprocess.run([*command, *sizes], cwd=_REPOSITORY, stdout=subprocess.PIPE, check=True)
         found = json.loads(done.stdout)
-        early = statistics.median(found["rss_bytes"][_EARLY : 2 * _EARLY])
+        early = statistics.median(found["rss_bytes"][_EARLY : 2 * _EARLY] or found["rss_bytes"])
         late = statistics.median(found["rss_bytes"][-_EARLY:])
         report[form] = {**found, "early_bytes": early, "late_bytes": late}
         console.print(

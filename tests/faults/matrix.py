@@ -415,12 +415,14 @@ def _s3_cases() -> Iterator[Case]:
                 _refused(refusal),
                 "s3://out/",
             )
-    for where, ending in (("the last COG", ".tif"), ("the item", ".stac-item.json")):
-        refusal = Refusal("PutObject", "AccessDenied", 403, ending, let_through=4 if ending == ".tif" else 0)
+    for where, refusal in (
+        ("the copy of the last COG", Refusal("CopyObject", "AccessDenied", 403, ".tif", let_through=4)),
+        ("the item", Refusal("PutObject", "AccessDenied", 403, ".stac-item.json")),
+    ):
         yield Case(
             f"S3 AccessDenied, on {where} of a published tile",
             Stage.PUBLISH,
-            "as above, in mode overwrite",
+            f"the answer to {refusal.operation}, in mode overwrite",
             PublishError,
             _refused(refusal),
             "s3://out/",

@@ -51,7 +51,7 @@ def test_a_long_transfer_takes_several_invocations_with_a_start_each() -> None:
     times = replace(WORKER, source_bytes_per_second=1e6).times(10)
     assert times.invocations == 2
     assert times.total_seconds == 1000 + 10 + 2 * 3
-    assert replace(WORKER, source_bytes_per_second=1e6).cost(10).transitions == pytest.approx((4 + 2) * 0.000025)
+    assert replace(WORKER, source_bytes_per_second=1e6).cost(10).transitions == pytest.approx((5 + 3) * 0.000025)
 
 
 def test_a_zip_is_worked_on_when_all_of_it_is_there() -> None:
@@ -64,10 +64,10 @@ def test_the_bill_is_what_it_is_by_hand() -> None:
     assert cost.lambda_memory == pytest.approx(213 * 2 * 0.0000166667)
     assert cost.lambda_tmp == pytest.approx(213 * 9.5 * 0.0000000309)
     assert cost.lambda_requests == pytest.approx(0.2 / 1e6)
-    assert cost.transitions == pytest.approx(4 * 0.000025)
+    assert cost.transitions == pytest.approx(5 * 0.000025)
     assert cost.s3 == pytest.approx((12 + 25) * 0.000005 + 10 * 0.0000004)  # 750e6 / 2**26 = 11.2
     assert cost.sqs == pytest.approx(0.01 * 0.4 / 1e6)
-    assert cost.total == pytest.approx(0.0074514, rel=1e-4)
+    assert cost.total == pytest.approx(0.0074764, rel=1e-4)
 
 
 def test_a_run_costs_what_its_tiles_cost() -> None:
@@ -80,7 +80,7 @@ def test_a_run_costs_what_its_tiles_cost() -> None:
 
 def test_prices_can_be_others() -> None:
     dear = replace(US_EAST_1, region="elsewhere", transition=1.0)
-    assert replace(WORKER, prices=dear).cost(10).transitions == 4
+    assert replace(WORKER, prices=dear).cost(10).transitions == 5
 
 
 def test_more_memory_pays_only_where_the_processor_is_what_is_waited_for() -> None:
