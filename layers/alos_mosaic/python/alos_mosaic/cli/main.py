@@ -16,7 +16,11 @@ from rich.table import Table
 import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
+from alos_mosaic.cli.console import Commands
 from alos_mosaic.cli.doctor import doctor
+from alos_mosaic.cli.failures import failures, logs
+from alos_mosaic.cli.plan import plan
+from alos_mosaic.cli.run import redrive, resume, run
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
     RequesterPaysOption,
@@ -25,6 +29,7 @@ from alos_mosaic.cli.source import (
     s3_client,
     source_access,
 )
+from alos_mosaic.cli.status import runs, status
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
@@ -44,12 +49,15 @@ _MODES: Final = (
 )
 
 app = typer.Typer(
+    cls=Commands,
     help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(inventory.app, name="inventory")
 app.command()(doctor)
+for command in (plan, run, status, runs, failures, redrive, resume, logs):
+    app.command()(command)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -65,6 +73,7 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data."""
 
