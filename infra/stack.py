@@ -27,4 +27,5 @@ class AlosMosaicStack(cdk.Stack):
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)
         cdk.CfnOutput(self, "DeadLetterQueueUrl", value=queues.dead_letters.queue_url)
+        cdk.CfnOutput(self, "SeedTilesFunctionName", value=functions.seed_tiles.function_name)
         cdk.CfnOutput(self, "ProcessTileFunctionName", value=functions.process_tile.function_name)

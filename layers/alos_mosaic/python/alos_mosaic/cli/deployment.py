@@ -31,7 +31,12 @@ StackOption = Annotated[
 ]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="A profile of the AWS CLI.")]
 AwsRegionOption = Annotated[
-    str | None, typer.Option("--aws-region", help="The stack's AWS region; by default the profile's.")
+    str | None,
+    typer.Option(
+        "--aws-region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="The stack's AWS region; by default the profile's.",
+    ),
 ]
 _OPTIONS: Final = {"stack": StackOption, "profile": ProfileOption, "aws_region": AwsRegionOption}
 

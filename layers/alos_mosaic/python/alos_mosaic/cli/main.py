@@ -20,6 +20,8 @@ from alos_mosaic.cli.console import Commands
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.failures import failures, logs
 from alos_mosaic.cli.plan import plan
+from alos_mosaic.cli.published import catalogue, show, validate
+from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.run import redrive, resume, run
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
@@ -56,7 +58,7 @@ app = typer.Typer(
 )
 app.add_typer(inventory.app, name="inventory")
 app.command()(doctor)
-for command in (plan, run, status, runs, failures, redrive, resume, logs):
+for command in (plan, run, status, runs, failures, redrive, resume, logs, reconcile, validate, show, catalogue):
     app.command()(command)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
