@@ -126,6 +126,15 @@ class TileFailure:
         return TileRequest.from_event({**event, "mode": self.mode, "since": since})
 
 
+def said(cause: str) -> str:
+    """Return what a Lambda raised as a person reads it, out of the cause that the state machine passes on.
+
+    >>> said('{"errorMessage": "no run is called so", "errorType": "InvalidRequestError"}')
+    'no run is called so'
+    """
+    return str(_raised_facts(cause).get("cause", cause))
+
+
 def _raised_facts(cause: str) -> dict[str, Any]:
     """Take a cause apart: Lambda's envelope, and in it what the worker raised, JSON or plain text."""
     envelope = _json_object(cause)

@@ -6,13 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import manifest_key, results_prefix, summary_key
-from alos_mosaic.results import State, TileResult
+from alos_mosaic.results import State, TileResult, said
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,6 +37,8 @@ class Run:
     """Its input; empty where only a list of runs was asked for."""
     error: str = ""
     cause: str = ""
+    output: Mapping[str, Any] = field(default_factory=dict)
+    """What it put out, once it has succeeded."""
 
     @property
     def is_running(self) -> bool:
@@ -59,6 +61,7 @@ class Run:
             "input": dict(self.given),
             "error": self.error,
             "cause": self.cause,
+            "output": dict(self.output),
         }
         return {key: value for key, value in plain.items() if value not in (None, {}, "")}
 
@@ -92,13 +95,14 @@ def find_run(states: SFNClient, state_machine: str, name: str | None) -> Run:
         found.get("stopDate"),
         _object(found.get("input", "{}")),
         found.get("error", ""),
-        found.get("cause", ""),
+        said(found.get("cause", "")),
+        _object(found.get("output", "{}")),
     )
 
 
 def _object(text: str) -> dict[str, Any]:
     read = json.loads(text)
-    return read if isinstance(read, dict) else {"input": read}
+    return read if isinstance(read, dict) else {"value": read}
 
 
 @dataclass(frozen=True)

@@ -150,16 +150,16 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
     states, records = deployment.client("stepfunctions"), RunRecords(deployment.client("s3"), deployment.runs_bucket)
     console = out()
     is_watched = console.is_terminal and not as_json
-    said = -1
+    said = (-1, -1)
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while (found := find_run(states, deployment.state_machine_arn, name)).is_running:
                 progress = records.progress(name)
                 if is_watched:
                     live.update(view(found, progress), refresh=True)
-                elif not as_json and len(progress.results) != said:
-                    said = len(progress.results)
-                    typer.echo(f"{said} of {progress.seeded} tiles ended, {progress.counts['failed']} failed")
+                elif not as_json and progress.seeded and (len(progress.results), progress.seeded) != said:
+                    said = (len(progress.results), progress.seeded)
+                    typer.echo(f"{said[0]} of {said[1]} tiles ended, {progress.counts['failed']} failed")
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         errors.print(f"{name} goes on without you; alos-mosaic status {name} shows how far it is", style="yellow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -88,6 +89,9 @@ def view(run: Run, progress: Progress) -> Group:
     ]
     if run.cause:
         lines.append(Text(f"{run.error}: {run.cause}" if run.error else run.cause))
+    redriven = run.output.get("seed", {}).get("redrive")
+    if redriven:
+        lines.append(Text(_redriven(redriven)))
     if progress.seeded:
         lines += ["", _bar(progress), _counts(progress)]
         lines += [_pace(run, progress)] if run.is_running else []
@@ -98,6 +102,20 @@ def view(run: Run, progress: Progress) -> Group:
         if not run.is_running:
             lines.append(Text(f"\nMore: alos-mosaic failures {run.name}", style="dim"))
     return Group(*lines)
+
+
+def _redriven(told: Mapping[str, Any]) -> str:
+    """Say what a redrive found in the queue."""
+    names, count = list(told["first_tiles"]), told["tiles"]
+    verb = "would be sent again" if told["dry_run"] else "were sent again"
+    which = f": {' '.join(names)}{' ...' if count > len(names) else ''}" if names else ""
+    rest = {
+        "published since they failed": told["published_since"],
+        "left in the queue": told["left_in_queue"],
+        "not readable": told["unreadable"],
+    }
+    others = "".join(f"; {number} {what}" for what, number in rest.items() if number)
+    return f"{count} tiles {verb}{which}{others}"
 
 
 def _status(run: Run) -> Text:
