@@ -348,7 +348,7 @@ class Functions(Construct):
             "role": role,
             "log_group": log_group,
             "logging_format": lambda_.LoggingFormat.JSON,
-            "tracing": lambda_.Tracing.ACTIVE if self._config.tracing else lambda_.Tracing.PASS_THROUGH,
+            "tracing": lambda_.Tracing.ACTIVE if self._config.tracing else lambda_.Tracing.DISABLED,
             # A run that is under way goes on with the version it started with, also when the next one is deployed.
             "current_version_options": lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN),
         }
