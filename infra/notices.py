@@ -54,7 +54,7 @@ class Notices(Construct):
     def let_publish(self, service: str, *, on_topic: Mapping[str, Any], on_key: Mapping[str, Any] | None) -> None:
         """Let an AWS service publish to the people's topic and use its key, under these conditions.
 
-        The policy of a key that was given is not ours to change: docs/operations.md has the statement.
+        The policy of a key that was given is not the stack's to change: docs/configuration.md has the statement.
         """
         principals: list[iam.IPrincipal] = [iam.ServicePrincipal(service)]
         self.people.add_to_resource_policy(

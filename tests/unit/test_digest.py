@@ -88,6 +88,14 @@ def test_known_tiles_that_are_absent_send_one_to_the_source() -> None:
     assert "start-execution" not in digest.to_text()
 
 
+def test_a_year_that_is_absent_as_a_whole_sends_one_to_the_source_too() -> None:
+    """JAXA's listings do not know it, so none of its tiles is a known one."""
+    absent = (result(f"2021/N{north:02d}E{east:03d}", State.ABSENT) for north in (10, 15) for east in range(10, 35, 5))
+    digest = summed_up(*absent)
+    assert digest.word == "incomplete"
+    assert "alos-mosaic doctor" in digest.to_text()
+
+
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 def test_a_run_that_was_broken_off_is_summed_up_as_far_as_it_came(status: str) -> None:
     execution = replace(EXECUTION, status=status, error="ServiceError", cause="S3 is down")

@@ -177,8 +177,8 @@ class Digest:
         if summary["failed"]:
             yield "Once the causes are mended, try the failed tiles again:"
             yield self._command("redriven", {"redrive": {"run": end.execution.run}})
-        if not summary["complete"] and summary.get("known_absent"):
-            yield "Tiles that JAXA is known to publish came out absent. Ask the source where they are now:"
+        if not summary["complete"] and (summary["known_absent"] or not summary["failed"]):
+            yield "Tiles that should be there came out absent. Ask the source where they are now:"
             yield f"alos-mosaic doctor; {section(IncompleteRunError.__name__, self.settings.runbook_url)}"
 
     def _command(self, suffix: str, given: dict[str, Any]) -> str:
