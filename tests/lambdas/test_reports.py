@@ -190,7 +190,6 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 def test_each_line_names_the_tile_and_none_the_password(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -214,9 +214,19 @@ def test_what_ended_long_ago_is_left_alone(desk: Desk) -> None:
     assert list(run_ends.ended_executions(desk.states, desk.machine, later)) == []
 
 
-def test_a_run_that_ended_before_it_listed_tiles_is_told_of_and_old_records_of_its_name_are_not_its_own(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_of_an_earlier_run_of_the_name_are_not_its_own(desk: Desk) -> None:
+    execution = run_ends.describe(desk.states, desk.stop("r1"))
+    summarise_run("r1", SummarySettings("runs"), desk.s3, desk.sqs)
+    found = run_ends.read_run_end(execution, desk.s3, "runs")
+    assert found is not None
+    assert found.summary is not None
+    later = replace(execution, started=execution.started + timedelta(days=90))
+    found = run_ends.read_run_end(later, desk.s3, "runs")
+    assert found is not None
+    assert (found.summary, found.requests) == (None, ())
+
+
+def test_a_run_that_ended_before_it_listed_tiles_is_told_of(desk: Desk) -> None:
     arn = desk.stop("r1", tiles=False)
     assert ask(news(arn)) == 1
     assert desk.told() == ["alos-mosaic r1: aborted before a tile ended, no tile was listed"]

@@ -35,7 +35,6 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root.handlers[:] = before
     for each, formatter in zip(before, formatters, strict=True):
         each.setFormatter(formatter)
-    logging.captureWarnings(capture=False)
 
 
 def lines_of(stream: io.StringIO) -> list[dict[str, object]]:
@@ -51,7 +50,6 @@ def test_each_line_names_the_work_whoever_writes_it(written: io.StringIO) -> Non
         thread.join()
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            logging.captureWarnings(capture=True)
             warnings.warn("a library's", stacklevel=1)
     told = lines_of(written)
     assert [(line["logger"], line["run"], line["tile"], line["year"], line["attempt"]) for line in told] == [

@@ -42,6 +42,7 @@ def lines_about(**facts: Any) -> Iterator[None]:
     finally:
         _facts.clear()
         _facts.update(before)
+        logging.captureWarnings(capture=bool(before))
 
 
 def conceal(username: str, password: str) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LOOKED_BACK: Final = timedelta(days=3)
 """How long after its end a run without a digest is still looked for."""
+_CLOCKS: Final = timedelta(minutes=5)
+"""How far S3's clock may be behind Step Functions'; a name does not come again for 90 days."""
 _MOST_EXECUTIONS: Final = 1000
 _RUNNING: Final = "RUNNING"
 _SUCCEEDED: Final = "SUCCEEDED"
@@ -98,7 +100,7 @@ def read_run_end(execution: Execution, s3: S3Client, bucket: str) -> RunEnd | No
 
     The summary and the manifest count only if they are of this execution, not of an earlier one of its name.
     """
-    run, since = execution.run, execution.started.replace(microsecond=0)  # S3 tells times by the second
+    run, since = execution.run, execution.started - _CLOCKS
     manifest = read_manifest(s3, bucket, run)
     if manifest is None or manifest.written < since:
         return None if execution.status in (_RUNNING, _SUCCEEDED) else RunEnd(execution)
