@@ -13,7 +13,7 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from alos_mosaic.grid import Grid
-from alos_mosaic.processing import download, publish
+from alos_mosaic.processing import download
 from alos_mosaic.processing.pipeline import Workplace
 from alos_mosaic.processing.publish import FileTarget
 from tests.processing.outputs import BUCKET, RUNS_BUCKET, STAGING, Output
@@ -21,9 +21,8 @@ from tests.processing.outputs import BUCKET, RUNS_BUCKET, STAGING, Output
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try broken transfers again at once, and let two workers at one tile not wait for each other."""
+    """Try broken transfers again at once."""
     monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
-    monkeypatch.setattr(publish, "_PAUSES_SECONDS", (0, 0, 0))
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PAUSES_SECONDS: Final = (1.0, 2.0, 4.0)
-"""Where another worker is at the same tile, each is cut short at random, so that one of the two is done before."""
+_PATIENCE: Final = (2, 4, 8)
+"""Where another worker is at the same tile: how long each pause is at most, by the time that it takes to put the tile
+there. Each is cut short at random, so that sooner or later one of the two is done before the other begins."""
 
 
 class FileToPut(NamedTuple):
@@ -253,26 +254,29 @@ class Uploads:
         for upload in self._begun:
             upload.result()
         names = {PurePosixPath(file.key).name for file in (*self._files, item)} | asset_names(content)
-        self._settle(item, names)
-        for pause_seconds in _PAUSES_SECONDS:
+        took_seconds = self._settle(item, names)
+        for patience in _PATIENCE:
             if self._is_whole(expected):
                 return
             logger.warning("Another worker is at the same tile", extra={"key": item.key})
-            time.sleep(random.uniform(0, pause_seconds))  # noqa: S311 - nobody is to be kept from guessing it
+            time.sleep(random.uniform(0, patience * took_seconds))  # noqa: S311 - anybody may guess it
             if self._is_whole(expected):
                 return
             for file in self._files:
                 (self._staging or self._target).put(file)
-            self._settle(item, names)
+            took_seconds = self._settle(item, names)
         if not self._is_whole(expected):
             uri = self._target.uri(item.key)
             raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
 
-    def _settle(self, item: FileToPut, names: AbstractSet[str]) -> None:
+    def _settle(self, item: FileToPut, names: AbstractSet[str]) -> float:
+        """Put all that waits in its place, and the item after it; return how long that took."""
+        began = time.monotonic()
         if self._staging is not None:
             self._staging.settle()
         self._target.put(item)
         self._remove_superseded(names)
+        return time.monotonic() - began
 
     def _is_whole(self, expected: Expected) -> bool:
         """Look whether what stands there is a whole tile; whose item it is, it tells what may have to be removed."""
