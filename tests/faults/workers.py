@@ -110,10 +110,10 @@ def _work(pipe: Connection) -> None:
     job: Job = pipe.recv()
     os.environ.update(job.environment)
     tempfile.tempdir = None
-    download._PAUSE_SECONDS = 0  # type: ignore[misc]
+    download._PAUSE_SECONDS = 0
     if job.part_bytes is not None:
-        relay.PART_BYTES = job.part_bytes  # type: ignore[misc]
-        relay.Leg._is_too_slow = lambda *_: True  # type: ignore[method-assign,assignment]
+        relay.PART_BYTES = job.part_bytes
+        relay.Leg._is_too_slow = lambda *_: True
     if job.held_at is not None:
         _hold(job.held_at, pipe)
     signal.signal(signal.SIGUSR1, _time_out)
