@@ -138,14 +138,14 @@ def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
     place_archive(mirror, TILE, 2017, large)
     with JaxaServer(mirror, bytes_per_second=150_000) as server:
         use(monkeypatch, replace(settings_for(mirror, large), source_uri=server.url, transfer_limit_seconds=1.0))
-        asked, rounds = event(year=2017), 0
+        asked, rounds = event(year=2017, retries=0), 0
         while (answer := process_tile.lambda_handler(asked, CONTEXT))["state"] == "transferring":
             rounds += 1
-            assert answer["transfer"]["rounds"] == rounds
+            assert answer["transfer"]["invocations"] == rounds
             assert s3.list_objects_v2(Bucket="runs", Prefix="runs/")["KeyCount"] == 0
             staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/archives/")["Contents"]
             assert sum(entry["Size"] for entry in staged) == answer["transfer"]["received_bytes"]
-            asked = event(year=2017, transfer=answer["transfer"])
+            asked = event(year=2017, transfer=answer["transfer"], retries=0)
     assert answer["state"] == "published"
     assert rounds >= 2
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
@@ -180,8 +180,21 @@ def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
     with JaxaServer(mirror, bytes_per_second=100_000) as server:
         use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url, transfer_limit_seconds=0.5))
         with pytest.raises(SourceUnavailableError, match="in 20 invocations"):
-            process_tile.lambda_handler(event(year=2017, transfer={"rounds": 19, "received_bytes": 1}), CONTEXT)
+            given = {"invocations": 19, "received_bytes": 1}
+            process_tile.lambda_handler(event(year=2017, transfer=given, retries=0), CONTEXT)
     assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "SourceUnavailableError"
+
+
+def test_a_tile_that_had_all_its_invocations_asks_the_source_no_more(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JaxaServer(mirror) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        given = {"invocations": 15, "received_bytes": 1000}
+        with pytest.raises(SourceUnavailableError, match="its 20 invocations are used up, 1000 bytes came in them"):
+            process_tile.lambda_handler(event(transfer=given, retries=5), CONTEXT)
+        assert not server.commands
+        assert process_tile.lambda_handler(event(transfer=given, retries=4), CONTEXT)["attempt"] == 20
 
 
 def test_a_worker_that_is_not_done_in_its_time_says_so_itself(
