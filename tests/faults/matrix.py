@@ -28,6 +28,7 @@ from alos_mosaic.processing import s3_target
 from local.archives import Packing
 from local.jaxa_server import Fault
 from local.web_server import Answer
+from tests.faults.run_cases import BREAKS, RUN_CASES
 from tests.faults.world import CELL, Refusal, World, archive_name
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -439,27 +440,30 @@ def _s3_cases() -> Iterator[Case]:
 
 
 CASES: Final = (*_ftp_cases(), *_http_cases(), *_archive_cases(), *_disk_cases(), *_s3_cases())
+COUNT: Final = len(CASES) + len(RUN_CASES) + len(BREAKS)
+"""With those that happen to a run, not to a tile."""
 
 
 def table() -> str:
     """Return the cases as a Markdown table."""
-    lines = ["| stage | fault | injected as | the worker ends with |", "|---|---|---|---|"]
+    lines = ["| stage | fault | injected as | the worker ends with, or what comes of the run |", "|---|---|---|---|"]
     for case in sorted(CASES, key=lambda case: list(Stage).index(case.stage)):
         outcome = "published" if case.outcome is None else f"`{case.outcome.__name__}`"
         lines.append(f"| {case.stage.value} | {case.fault} | {case.how} | {outcome} |")
+    lines += [f"| {case.stage} | {case.fault} | {case.how} | {case.ending} |" for case in (*RUN_CASES, *BREAKS)]
     return "\n".join(lines)
 
 
 def with_table(document: str) -> str:
     """Return the document with the table of today in its place."""
     before, _, rest = document.partition(BEGIN)
-    return f"{before}{BEGIN}\n{len(CASES)} cases:\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{COUNT} cases:\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
     """Write the table into the document."""
     DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"{len(CASES)} cases in {DOCUMENT.name}")  # noqa: T201
+    print(f"{COUNT} cases in {DOCUMENT.name}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -83,6 +84,11 @@ class Desk:
                 QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
             )
         return [json.loads(message["Body"]) for message in found]
+
+    def wait_for_letters(self) -> None:
+        """Wait until all messages are in sight again."""
+        while self.in_sight() < self.letters():
+            time.sleep(0.05)
 
     def redriven(self, named: str = "again", **which: Any) -> list[dict[str, Any]]:
         """Begin a redrive and return its manifest."""
