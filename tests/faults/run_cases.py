@@ -46,6 +46,7 @@ def _seed_is_retried(town: Town, name: str) -> None:
     town.plan(_kill("SeedTiles", "PutObject", key="manifest.json$", is_after=True))
     assert town.run_tiles(name, tiles)["published"] == 3
     assert town.manifest(name) == tiles
+    town.assert_struck()
 
 
 def _name_is_taken(town: Town, name: str) -> None:
@@ -65,6 +66,7 @@ def _summary_is_retried(town: Town, name: str) -> None:
     tiles = town.tiles(2)
     town.plan(_kill("SummariseRun", "PutObject"))
     assert town.run_tiles(name, tiles)["published"] == 2
+    town.assert_struck()
 
 
 def _is_aborted(town: Town, name: str) -> None:
@@ -74,7 +76,7 @@ def _is_aborted(town: Town, name: str) -> None:
     town.mend(tiles[:1])
     ended = town.states(name)
     published = [tile for tile in tiles if ended.get(tile) == "published"]
-    assert 2 <= len(published) < _MANY
+    assert 1 <= len(published) < _MANY
     resumed = town.run(f"{name}-resumed", {"resume": {"run": name}})
     assert resumed["status"] == "SUCCEEDED", resumed
     assert town.manifest(f"{name}-resumed") == [tile for tile in tiles if tile not in published]
@@ -116,6 +118,7 @@ def _no_manifest(town: Town, name: str) -> None:
     town.wait_for_letters(2)
     if first["status"] == "SUCCEEDED":  # the second try came while the letters were out of sight, and found none
         assert json.loads(first["output"])["seed"]["count"] == 0
+    town.assert_struck()
     town.plan()
     assert town.run(f"{name}-2", {"redrive": {}})["status"] == "SUCCEEDED"
     assert town.counts(f"{name}-2")["published"] == 2
@@ -133,6 +136,7 @@ def _two_manifests(town: Town, name: str) -> None:
     first = town.run(f"{name}-1", {"redrive": {}})
     assert (first["status"], first["error"]) == ("FAILED", "Runtime.ExitError")
     town.wait_for_letters(2)
+    town.assert_struck()
     town.plan()
     assert town.run(f"{name}-2", {"redrive": {}})["status"] == "SUCCEEDED"
     assert sorted(town.manifest(f"{name}-1")) == sorted(town.manifest(f"{name}-2")) == sorted(tiles)
@@ -149,6 +153,7 @@ def _between_deletes(town: Town, name: str) -> None:
     assert town.run(f"{name}-1", {"redrive": {}})["status"] == "SUCCEEDED"
     assert sorted(town.manifest(f"{name}-1")) == sorted(tiles)
     assert town.counts(f"{name}-1")["published"] == _MANY
+    town.assert_struck()
     town.wait_for_letters(_MANY - 10)
     second = json.loads(town.run(f"{name}-2", {"redrive": {}})["output"])["seed"]
     assert (second["count"], second["redrive"]["published_since"]) == (0, _MANY - 10)
@@ -164,6 +169,7 @@ def _given_up_between_deletes(town: Town, name: str) -> None:
         _kill("RedriveTiles", "GetObject", key="manifest.json$"),
     )
     assert town.run(f"{name}-1", {"redrive": {}})["error"] == "Runtime.ExitError"
+    town.assert_struck()
     town.plan()
     resumed = town.run(f"{name}-resumed", {"resume": {"run": f"{name}-1"}})
     assert resumed["status"] == "SUCCEEDED", resumed

@@ -44,9 +44,9 @@ def plan(hooks: Path, faults: list[dict[str, Any]]) -> None:
     partial.replace(hooks / "plan.json")
 
 
-def happened(hooks: Path) -> int:
-    """Return how many calls of the plan went wrong or were spared."""
-    return len(list((hooks / "happened").iterdir()))
+def happened(hooks: Path) -> set[int]:
+    """Return which faults of the plan met a call, by their places in it."""
+    return {int(mark.name.partition("-")[0]) for mark in (hooks / "happened").iterdir()}
 
 
 def _wrong(operation: str, given: dict[str, Any], *, is_after: bool) -> dict[str, Any] | None:

@@ -19,11 +19,16 @@ from local.jaxa_server import JaxaServer
 from tests.faults import sabotage
 
 YEAR: Final = 2020
-_LIMIT_SECONDS: Final = 120
+_LIMIT_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.02
 _ATTRIBUTES: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-SEEN_AGAIN_SOON: Final = {"function": "RedriveTiles", "operation": "ReceiveMessage", "change": {"VisibilityTimeout": 1}}
-"""In the plan of :mod:`tests.faults.sabotage`: a letter that was received comes into sight again after a second."""
+SEEN_AGAIN_SOON: Final = {
+    "function": "RedriveTiles",
+    "operation": "ReceiveMessage",
+    "change": {"VisibilityTimeout": 4, "WaitTimeSeconds": 0},
+}
+"""In the plan of :mod:`tests.faults.sabotage`: letters that were received come into sight again after seconds; so the
+queue has to be read faster than that."""
 
 
 class Town:
@@ -50,6 +55,11 @@ class Town:
     def plan(self, *faults: dict[str, Any]) -> None:
         """Let these go wrong from now on, and nothing else."""
         sabotage.plan(self._hooks, list(faults))
+
+    def assert_struck(self) -> None:
+        """Check that each fault of the plan has met a call."""
+        planned = json.loads((self._hooks / "plan.json").read_text())
+        assert sabotage.happened(self._hooks) == set(range(len(planned)))
 
     def tiles(self, count: int) -> list[str]:
         """Put so many more archives on the server; return their tiles' names."""
