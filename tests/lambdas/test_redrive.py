@@ -312,10 +312,11 @@ def test_of_two_runs_that_take_over_the_lock_at_once_one_goes_on(desk: Desk) -> 
 
 @pytest.mark.usefixtures("lagging_list")
 @pytest.mark.parametrize(("age", "is_free"), [(timedelta(hours=1), False), (timedelta(days=2), True)])
+@pytest.mark.parametrize("machine", ["runs", "replaced"])
 def test_an_execution_that_nobody_knows_holds_the_lock_for_a_day(
-    desk: Desk, age: timedelta, is_free: bool, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, age: timedelta, is_free: bool, machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = json.dumps({"execution": desk.event("forgotten", {})["execution"]})
+    lock = json.dumps({"execution": desk.event("forgotten", {})["execution"].replace(":runs:", f":{machine}:")})
     desk.s3.put_object(Bucket="runs", Key="runs/.running", Body=lock)
     now = SimpleNamespace(now=lambda zone: datetime.now(zone) + age)
     monkeypatch.setattr(parallel, "datetime", now)

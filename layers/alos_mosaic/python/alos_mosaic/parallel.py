@@ -9,6 +9,7 @@ back; it is free once its holder has ended, however it ended.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,7 @@ def _take_lock(s3: S3Client, states: SFNClient, bucket: str, execution: str) -> 
         holder = str(json.loads(lock["Body"].read())["execution"])
         if holder == execution:
             return
-        if _is_going_on(states, holder, lock["LastModified"]):
+        if _is_going_on(states, holder, execution, lock["LastModified"]):
             raise _refusal(holder.rpartition(":")[2], lock["LastModified"])
         if _is_written(s3, Bucket=bucket, Key=RUN_LOCK_KEY, Body=body, IfMatch=lock["ETag"]):
             return
@@ -69,11 +70,12 @@ def _is_written(s3: S3Client, **request: Any) -> bool:
     return True
 
 
-def _is_going_on(states: SFNClient, execution: str, locked: datetime) -> bool:
-    try:
-        return states.describe_execution(executionArn=execution)["status"] == "RUNNING"
-    except states.exceptions.ExecutionDoesNotExist:
-        return datetime.now(UTC) - locked < _FORGOTTEN_AFTER
+def _is_going_on(states: SFNClient, holder: str, execution: str, locked: datetime) -> bool:
+    """Tell whether the lock's holder is going on; of another state machine, replaced since, we may not ask."""
+    if holder.rpartition(":")[0] == execution.rpartition(":")[0]:
+        with suppress(states.exceptions.ExecutionDoesNotExist):
+            return states.describe_execution(executionArn=holder)["status"] == "RUNNING"
+    return datetime.now(UTC) - locked < _FORGOTTEN_AFTER
 
 
 def _refusal(run: str, since: datetime) -> InvalidRequestError:
