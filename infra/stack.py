@@ -22,7 +22,7 @@ class AlosMosaicStack(cdk.Stack):
         queues = Queues(self, "Queues")
         functions = Functions(self, "Functions", config=config, storage=storage, queues=queues)
         workflow = Workflow(self, "Workflow", config=config, storage=storage, queues=queues, functions=functions)
-        functions.allow_listing_runs(workflow.state_machine)
+        functions.allow_following_runs(workflow.state_machine)
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)

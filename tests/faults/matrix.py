@@ -28,6 +28,7 @@ from local.archives import Packing
 from local.jaxa_server import Fault
 from local.web_server import Answer
 from tests.faults.pairs import PAIRS
+from tests.faults.run_cases import BREAKS, RUN_CASES
 from tests.faults.stages import Stage
 from tests.faults.stops import STOPS
 from tests.faults.world import CELL, Refusal, World, archive_name
@@ -436,17 +437,20 @@ def _s3_cases() -> Iterator[Case]:
 
 
 CASES: Final = (*_ftp_cases(), *_http_cases(), *_archive_cases(), *_disk_cases(), *_s3_cases())
-
-
-ROWS: Final = (*CASES, *STOPS, *PAIRS)
+TILE_ROWS: Final = (*CASES, *STOPS, *PAIRS)
+"""What happens to a tile."""
+RUN_ROWS: Final = (*RUN_CASES, *BREAKS)
+"""What happens to a run."""
+ROWS: Final = (*TILE_ROWS, *RUN_ROWS)
 """All that the table tells of."""
 
 
 def table() -> str:
     """Return the cases as a Markdown table."""
-    lines = ["| stage | fault | injected as | the worker ends with |", "|---|---|---|---|"]
-    for row in sorted(ROWS, key=lambda row: list(Stage).index(row.stage)):
-        lines.append(f"| {row.stage.value} | {row.fault} | {row.how} | {row.ending} |")
+    lines = ["| stage | fault | injected as | the worker ends with, or what comes of the run |", "|---|---|---|---|"]
+    of_tiles = sorted(TILE_ROWS, key=lambda row: list(Stage).index(row.stage))
+    lines += [f"| {row.stage.value} | {row.fault} | {row.how} | {row.ending} |" for row in of_tiles]
+    lines += [f"| {row.stage} | {row.fault} | {row.how} | {row.ending} |" for row in RUN_ROWS]
     return "\n".join(lines)
 
 
