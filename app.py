@@ -6,15 +6,18 @@ import argparse
 from pathlib import Path
 
 from infra.application import synthesize
-from infra.config import ConfigError
+from infra.fields import ConfigError
+from infra.stages import DEV
 
 
 def main() -> None:
     """Synthesize the stack; settings that make no sense end it with one sentence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("cdk.out"), help="folder to write (default: %(default)s)")
+    parser.add_argument("--stage", default=DEV, help="where CDK context names none (default: %(default)s)")
+    given = parser.parse_args()
     try:
-        synthesize(parser.parse_args().output)
+        synthesize(given.output, stage=given.stage)
     except ConfigError as error:
         raise SystemExit(f"alos-mosaic: {error}") from error
 

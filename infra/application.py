@@ -11,30 +11,31 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra import assets
-from infra.config import StackConfig
 from infra.stack import AlosMosaicStack
+from infra.stages import LOCAL, read_deployment, stack_name
 
-STACK_NAME: Final = "AlosMosaic"
+STACK_NAME: Final = stack_name(LOCAL)
+"""The stack of the demo and the tests, which name no stage."""
 
 
-def build_app(outdir: Path, context: Mapping[str, Any] | None = None) -> cdk.App:
-    """Return the whole app, ready to be synthesized into ``outdir``.
+def build_app(outdir: Path, context: Mapping[str, Any] | None = None, stage: str = LOCAL) -> cdk.App:
+    """Return the whole app, ready to be synthesized into ``outdir``; ``stage`` counts where the context names none.
 
-    ``context`` overrides cdk.json; what the CDK CLI passes (``cdk synth -c alos-mosaic:memory_mib=8192``) overrides
-    both. Raises :class:`~infra.config.ConfigError` for settings that make no sense.
+    ``context`` overrides cdk.json; what the CDK CLI passes (``cdk synth -c alos-mosaic:stage=prod``) overrides both.
+    Raises :class:`~infra.fields.ConfigError` for settings that make no sense.
     """
     # Only the CDK CLI reads cdk.json; reading it here makes `python app.py` and the tests build the very same template.
     defaults = json.loads(assets.CDK_JSON.read_text())["context"]
     app = cdk.App(outdir=str(outdir), context={**defaults, **(context or {})}, analytics_reporting=False)
-    config = StackConfig.from_context(app.node.get_all_context())
-    AlosMosaicStack(app, STACK_NAME, config=config)
+    deployment = read_deployment(app.node.get_all_context(), stage)
+    AlosMosaicStack(app, deployment.stack_name, config=deployment.config)
     # The reasons for accepted findings go into the template, where a security review reads them.
     rules = AwsSolutionsChecks(app, verbose=True, write_suppressions_to_cloud_formation=True)
     cdk.Validations.of(app).add_plugins(rules)
     return app
 
 
-def synthesize(outdir: Path, context: Mapping[str, Any] | None = None) -> Path:
+def synthesize(outdir: Path, context: Mapping[str, Any] | None = None, stage: str = LOCAL) -> Path:
     """Write the cloud assembly below ``outdir`` and return the template's path; raise if a rule is broken."""
-    assembly = build_app(outdir, context).synth()
-    return Path(assembly.get_stack_by_name(STACK_NAME).template_full_path)
+    (stack,) = build_app(outdir, context, stage).synth().stacks
+    return Path(stack.template_full_path)

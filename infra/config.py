@@ -1,15 +1,16 @@
 """What a deployment can choose: typed, checked, each with a default that is safe to deploy.
 
-A setting is given as CDK context under our namespace, in cdk.json or on the command line:
-``cdk deploy -c alos-mosaic:output_bucket_name=my-bucket -c alos-mosaic:max_concurrency_ceiling=4``.
+A setting is a field of :class:`StackConfig`: its type, its rule and its docstring are all there is to say about it.
+``infra/stages.py`` reads them from a stage's file and from CDK context; ``docs/configuration.md`` is made from here,
+with the comments between the fields as its headings (``make docs``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
@@ -17,8 +18,8 @@ from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
-
-NAMESPACE: Final = "alos-mosaic:"
+from infra.fields import ConfigError, fields_of
+from infra.rules import Between, Matching, OneOf, Passing
 
 STATE_LIMIT_BYTES: Final = 256 * 1024
 """Step Functions' limit for what passes between states (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
@@ -28,129 +29,14 @@ CHILD_OUTPUT: Final = "{},"
 
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
+
+NO_KEY: Final = "none"
+NEW_KEY: Final = "new"
+
 _CHEAPEST: Final = cheapest(CELLS_PER_TILE)
 """What makes a full tile for the least money (docs/cost.md)."""
-
-
-class ConfigError(ValueError):
-    """A setting of the deployment makes no sense; the text is a sentence for the person who deploys."""
-
-
-@dataclass(frozen=True)
-class StackConfig:
-    """The settings of one deployment."""
-
-    output_bucket_name: str | None = None
-    """An existing bucket to publish into; without one the stack creates a bucket and keeps it when it is destroyed."""
-    output_prefix: str = ""
-    """Folder in the output bucket below which the products lie; none by default."""
-    output_versioning: bool = False
-    """Whether the bucket that the stack creates keeps what is replaced or removed, until a rule of yours deletes it."""
-    source_uri: str = settings.DEFAULT_SOURCE_URI
-    """Where archives come from."""
-    source_secret_name: str | None = None
-    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous."""
-    allow_plain_login: bool = False
-    """Whether that password may travel unencrypted, as it does over ftp://."""
-    requester_pays: bool = False
-    """Whether this account pays for what is read from an s3:// source."""
-    memory_mib: int = _CHEAPEST.memory_mib
-    """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
-    architecture: str = _CHEAPEST.architecture.value
-    """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
-    ephemeral_storage_mib: int = 10_240
-    """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
-    source_timeout_seconds: float = 60.0
-    """No byte from the source for so long is SourceUnavailableError."""
-    transfer_limit_seconds: float = TRANSFER_LIMIT_SECONDS
-    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
-    cell_pixels: int = 4500
-    """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
-    codec: str = settings.CODECS[0]
-    """How COGs are compressed: deflate, which all readers of TIFF know, or zstd: a little less, and more memory."""
-    backscatter_overviews: str = BACKSCATTER_OVERVIEWS[0]
-    """How overviews of HH and HV are made: rms (mean of backscatter) or average (the ancestors' mean of amplitudes)."""
-    extra_layouts: str | None = None
-    """Rows tried ahead of the layout table's, as JSON, for archives that JAXA has moved or renamed."""
-    default_region: str = settings.DEFAULT_REGION
-    """What a run covers whose input names no place."""
-    default_max_concurrency: int = settings.DEFAULT_MAX_CONCURRENCY
-    """Tiles processed at once where a run's input does not say."""
-    max_concurrency_ceiling: int = settings.MAX_CONCURRENCY_CEILING
-    """Tiles processed at once that no run's input can exceed."""
-    max_tiles_ceiling: int = settings.MAX_TILES_CEILING
-    """Tiles of one run that no run's input can exceed."""
-    failure_limit_percent: float = settings.FAILURE_LIMIT_PERCENT
-    """A run with more failed tiles than this ends as failed."""
-    absent_limit_percent: float = settings.ABSENT_LIMIT_PERCENT
-    """A run ends as failed if more of the tiles that JAXA is known to publish are absent: have its folders moved?"""
-    runs_expiry_days: int = 90
-    """Manifests, results and summaries of runs are deleted after so many days."""
-    staging_expiry_days: int = 7
-    """What workers that died left unfinished is deleted after so many days."""
-    log_retention_days: int = 90
-    """Logs are deleted after so many days; above the 14 that a dead letter lives, so that its log can be read."""
-    removal: str = "destroy"
-    """What becomes of logs and run records with the stack: destroy or retain. The output bucket always stays."""
-
-    def __post_init__(self) -> None:
-        """Check every value, and those that depend on one another."""
-        for name, check in _CHECKS.items():
-            _check(name, getattr(self, name), check)
-        if self.default_max_concurrency > self.max_concurrency_ceiling:
-            raise ConfigError(
-                f"default_max_concurrency is {self.default_max_concurrency}, "
-                f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
-            )
-        try:
-            settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
-            layouts_from_json(self.extra_layouts)
-        except InvalidRequestError as error:
-            raise ConfigError(str(error)) from error
-
-    @classmethod
-    def from_context(cls, context: Mapping[str, Any]) -> Self:
-        """Read the keys of our namespace; :class:`ConfigError` names an unknown key or a bad value."""
-        given = {key.removeprefix(NAMESPACE): value for key, value in context.items() if key.startswith(NAMESPACE)}
-        known = get_type_hints(cls)
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            keys = ", ".join(NAMESPACE + key for key in unknown)
-            raise ConfigError(f"unknown settings {keys}; known are {', '.join(known)}")
-        return cls(**{name: _parse(name, value, known[name]) for name, value in given.items()})
-
-
-def _parse(name: str, value: object, kind: object) -> Any:
-    """Read a value that came as JSON from cdk.json or as text from the command line."""
-    if kind is bool:
-        if str(value).lower() not in ("true", "false"):
-            raise ConfigError(f"{name} is {value!r}; expected is true or false")
-        return str(value).lower() == "true"
-    if kind in (int, float):
-        try:
-            return kind(str(value))
-        except ValueError as error:
-            words = "whole number" if kind is int else "number"
-            raise ConfigError(f"{name} is {value!r}; expected is a {words}") from error
-    if value in (None, "") and kind is not str:
-        return None
-    if not isinstance(value, str):
-        raise ConfigError(f"{name} is {value!r}; expected is text")
-    return value
-
-
-def _check(name: str, value: Any, check: tuple[Callable[[Any], bool], str]) -> None:
-    is_good, expected = check
-    if not is_good(value):
-        raise ConfigError(f"{name} is {value!r}; expected is {expected}")
-
-
-def _between(low: float, high: float) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: low <= value <= high, f"a number from {low} to {high}"
-
-
-def _matches(pattern: str, expected: str) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value is None or re.fullmatch(pattern, value) is not None, expected
+_MOST_TAGS: Final = 40
+"""AWS allows 50 on a resource; CloudFormation and the CDK add some."""
 
 
 def _is_region(name: str) -> bool:
@@ -160,30 +46,169 @@ def _is_region(name: str) -> bool:
         return False
 
 
-_CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "output_bucket_name": _matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket"),
-    "output_prefix": _matches(r"|[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder without slash at its ends"),
-    "source_uri": _matches(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password"),
-    "source_secret_name": _matches(r"[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN"),
-    "memory_mib": _between(128, 10_240),
-    "architecture": (lambda name: name in tuple(Architecture), " or ".join(Architecture)),
-    "ephemeral_storage_mib": _between(512, 10_240),
-    "source_timeout_seconds": _between(1, 300),
-    "transfer_limit_seconds": _between(1, 800),
-    "cell_pixels": _between(1, 4500),
-    "codec": (lambda name: name in settings.CODECS, " or ".join(settings.CODECS)),
-    "backscatter_overviews": (
-        lambda name: name in BACKSCATTER_OVERVIEWS,
-        " or ".join(BACKSCATTER_OVERVIEWS),
-    ),
-    "default_region": (_is_region, "a region that the grid knows"),
-    "default_max_concurrency": _between(1, 1000),
-    "max_concurrency_ceiling": _between(1, 1000),
-    "max_tiles_ceiling": _between(1, STATE_LIMIT_BYTES // len(CHILD_OUTPUT) - 1),
-    "failure_limit_percent": _between(0, 100),
-    "absent_limit_percent": _between(0, 100),
-    "runs_expiry_days": _between(15, 3650),
-    "staging_expiry_days": _between(1, 3650),
-    "log_retention_days": (lambda days: days in LOG_RETENTIONS, "30, 90, 180 or 365, which CloudWatch Logs offers"),
-    "removal": (lambda word: word in ("destroy", "retain"), "destroy or retain"),
-}
+def _are_tags(tags: Mapping[str, str]) -> bool:
+    return len(tags) <= _MOST_TAGS and all(
+        re.fullmatch(r"(?!aws:)[\w\s.:/=+@-]{1,128}", key) and re.fullmatch(r"[\w\s.:/=+@-]{0,256}", value)
+        for key, value in tags.items()
+    )
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """The settings of one deployment."""
+
+    # Account
+    account: Annotated[str | None, Matching("[0-9]{12}", "the 12 digits of an AWS account")] = None
+    """The account to deploy into; without one it is the account of whoever deploys. Deploying elsewhere is refused."""
+    region: Annotated[str | None, Matching("[a-z]{2}(-[a-z]+)+-[0-9]", "a region like eu-west-1")] = None
+    """The region to deploy into; without one it is the region of whoever deploys."""
+    tags: Annotated[
+        Mapping[str, str], Passing(_are_tags, f"a table of at most {_MOST_TAGS} tags as AWS allows them, none aws:")
+    ] = field(default_factory=dict)
+    """Tags of everything that can have tags."""
+    permissions_boundary: Annotated[
+        str | None,
+        Matching(r"[\w+=,.@-]{1,128}|arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+", "a managed policy's name or ARN"),
+    ] = None
+    """Managed policy that bounds what every role of the stack can do, whatever its own policies say."""
+
+    # Output
+    output_bucket_name: Annotated[
+        str | None, Matching("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket")
+    ] = None
+    """An existing bucket to publish into; without one the stack creates a bucket, which outlives the stack."""
+    output_prefix: Annotated[
+        str, Matching("|[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder without slash at its ends")
+    ] = ""
+    """Folder in the output bucket below which the products lie; none by default."""
+    output_versioning: bool = False
+    """Whether the bucket that the stack creates keeps what is replaced or removed."""
+    output_versions_expiry_days: Annotated[int | None, Between(1, 3650)] = None
+    """With `output_versioning`: what was replaced or removed is deleted after so many days; without it never."""
+    kms_key: Annotated[
+        str,
+        Matching(
+            f"{NO_KEY}|{NEW_KEY}|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{{12}}:key/[A-Za-z0-9-]+",
+            f"{NO_KEY}, {NEW_KEY} or the ARN of a KMS key (not of an alias)",
+        ),
+    ] = NO_KEY
+    """What encrypts buckets, queue and topic: `none` (keys that S3 and SQS manage), `new` (the stack creates a key
+    that is rotated every year and outlives it with the output bucket), or the ARN of a key of yours, which must be that
+    of `output_bucket_name` if that bucket has one."""
+
+    # Source
+    source_uri: Annotated[
+        str, Matching(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password")
+    ] = settings.DEFAULT_SOURCE_URI
+    """Where archives come from."""
+    source_secret_name: Annotated[
+        str | None, Matching("[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN")
+    ] = None
+    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous. The
+    secret's key is AWS's own for secrets, or `kms_key`."""
+    allow_plain_login: bool = False
+    """Whether that password may travel unencrypted, as it does over ftp://."""
+    requester_pays: bool = False
+    """Whether this account pays for what is read from an s3:// source."""
+    extra_layouts: str | None = None
+    """Rows tried ahead of the layout table's, as JSON, for archives that JAXA has moved or renamed."""
+
+    # Tile Lambda
+    memory_mib: Annotated[int, Between(128, 10_240)] = _CHEAPEST.memory_mib
+    """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
+    architecture: Annotated[str, OneOf(tuple(map(str, Architecture)))] = _CHEAPEST.architecture.value
+    """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
+    ephemeral_storage_mib: Annotated[int, Between(512, 10_240)] = 10_240
+    """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
+    source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
+    """No byte from the source for so long is SourceUnavailableError."""
+    transfer_limit_seconds: Annotated[float, Between(1, 800)] = TRANSFER_LIMIT_SECONDS
+    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
+    cell_pixels: Annotated[int, Between(1, 4500)] = 4500
+    """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
+    codec: Annotated[str, OneOf(settings.CODECS)] = settings.CODECS[0]
+    """How COGs are compressed: deflate, which all readers of TIFF know, or zstd: a little less, and more memory."""
+    backscatter_overviews: Annotated[str, OneOf(BACKSCATTER_OVERVIEWS)] = BACKSCATTER_OVERVIEWS[0]
+    """How overviews of HH and HV are made: rms (mean of backscatter) or average (the ancestors' mean of amplitudes)."""
+
+    # Network
+    vpc_id: Annotated[str | None, Matching("vpc-[0-9a-f]{8,17}", "the id of a VPC")] = None
+    """An existing VPC for the tile Lambda; without one it reaches the source and AWS through Lambda's own network."""
+    vpc_subnet_ids: Annotated[tuple[str, ...], Matching("subnet-[0-9a-f]{8,17}", "the id of a subnet")] = ()
+    """Private subnets of that VPC, with a route to the source (FTP and HTTPS need a NAT) and to AWS."""
+    vpc_security_group_ids: Annotated[tuple[str, ...], Matching("sg-[0-9a-f]{8,17}", "the id of a security group")] = ()
+    """Security groups of the tile Lambda there; without any the stack makes one: everything out, nothing in."""
+
+    # Runs and their bounds
+    default_region: Annotated[str, Passing(_is_region, "a region that the grid knows")] = settings.DEFAULT_REGION
+    """What a run covers whose input names no place."""
+    default_max_concurrency: Annotated[int, Between(1, 1000)] = settings.DEFAULT_MAX_CONCURRENCY
+    """Tiles processed at once where a run's input does not say."""
+    max_concurrency_ceiling: Annotated[int, Between(1, 1000)] = settings.MAX_CONCURRENCY_CEILING
+    """Tiles processed at once that no run's input can exceed."""
+    max_tiles_ceiling: Annotated[int, Between(1, STATE_LIMIT_BYTES // len(CHILD_OUTPUT) - 1)] = (
+        settings.MAX_TILES_CEILING
+    )
+    """Tiles of one run that no run's input can exceed."""
+    failure_limit_percent: Annotated[float, Between(0, 100)] = settings.FAILURE_LIMIT_PERCENT
+    """A run with more failed tiles than this ends as failed."""
+    absent_limit_percent: Annotated[float, Between(0, 100)] = settings.ABSENT_LIMIT_PERCENT
+    """A run ends as failed if more of the tiles that JAXA is known to publish are absent: have its folders moved?"""
+
+    # Watching
+    alarm_emails: Annotated[
+        tuple[str, ...], Matching(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+", "an e-mail address like ops@example.org")
+    ] = ()
+    """Who is told of alarms; AWS asks each address once whether it wants to be."""
+
+    # Lifecycle
+    runs_expiry_days: Annotated[int, Between(15, 3650)] = 90
+    """Manifests, results and summaries of runs are deleted after so many days."""
+    staging_expiry_days: Annotated[int, Between(1, 3650)] = 7
+    """What workers that died left unfinished is deleted after so many days."""
+    log_retention_days: Annotated[int, OneOf(tuple(LOG_RETENTIONS))] = 90
+    """Logs, also those of access to the buckets, are deleted after so many days; above the 14 that a dead letter lives,
+    so that its log can be read."""
+    removal: Annotated[str, OneOf(("destroy", "retain"))] = "destroy"
+    """What becomes of the buckets of run records and access logs with the stack: destroy or retain. The output bucket
+    and the key that encrypts it always stay, function logs and dead letters always go."""
+    termination_protection: bool = False
+    """Whether CloudFormation refuses to delete the stack."""
+
+    def __post_init__(self) -> None:
+        """Check every value, and those that depend on one another."""
+        for name, setting in fields_of(type(self)).items():
+            setting.check(getattr(self, name))
+        if self.default_max_concurrency > self.max_concurrency_ceiling:
+            raise ConfigError(
+                f"default_max_concurrency is {self.default_max_concurrency}, "
+                f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
+            )
+        if self.staging_expiry_days > self.runs_expiry_days:
+            raise ConfigError(
+                f"staging_expiry_days is {self.staging_expiry_days}, "
+                f"above runs_expiry_days, which is {self.runs_expiry_days} and deletes staging, too"
+            )
+        if self.requester_pays and not self.source_uri.startswith("s3://"):
+            raise ConfigError(f"requester_pays is for a source in s3://, but source_uri is {self.source_uri!r}")
+        self._check_output()
+        self._check_network()
+        try:
+            settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
+            layouts_from_json(self.extra_layouts)
+        except InvalidRequestError as error:
+            raise ConfigError(str(error)) from error
+
+    def _check_output(self) -> None:
+        if self.output_versioning and self.output_bucket_name:
+            raise ConfigError("output_versioning is for a bucket that the stack creates, but output_bucket_name is set")
+        if self.output_versions_expiry_days is not None and not self.output_versioning:
+            raise ConfigError("output_versions_expiry_days is set, but output_versioning is not")
+        if self.kms_key.startswith("arn:") and self.region not in (None, self.kms_key.split(":")[3]):
+            raise ConfigError(f"kms_key is {self.kms_key!r}, which is not in region, {self.region}")
+
+    def _check_network(self) -> None:
+        if bool(self.vpc_id) is not bool(self.vpc_subnet_ids):
+            raise ConfigError("vpc_id and vpc_subnet_ids are only good together; one of them is not set")
+        if self.vpc_security_group_ids and not self.vpc_id:
+            raise ConfigError("vpc_security_group_ids is set, but vpc_id is not")

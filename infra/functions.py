@@ -16,6 +16,8 @@ from alos_mosaic.costs import Architecture
 from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
 from infra import assets
 from infra.config import StackConfig
+from infra.encryption import Encryption
+from infra.network import Network
 from infra.permissions import accept, accept_wildcards, allow
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
@@ -38,11 +40,20 @@ class Functions(Construct):
     """The functions of the workflow, each allowed to do only what it does."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, config: StackConfig, storage: Storage, queues: Queues
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StackConfig,
+        storage: Storage,
+        queues: Queues,
+        encryption: Encryption,
+        network: Network,
     ) -> None:
         """Create the layer and the functions."""
         super().__init__(scope, construct_id)
         self._config, self._storage, self._queues = config, storage, queues
+        self._encryption, self._network = encryption, network
         self._layer = lambda_.LayerVersion(
             self,
             "Package",
@@ -83,6 +94,7 @@ class Functions(Construct):
         self._allow_listing_tiles(role)
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
         allow(role, actions, [self._queues.dead_letters.queue_arn])
+        self._encryption.allow_reading(role, "sqs")
         return self._zip_function(
             "RedriveTiles",
             "redrive_tiles",
@@ -130,6 +142,7 @@ class Functions(Construct):
         """Let a function write manifests, read earlier ones, and see when a tile was published."""
         runs, output = self._storage.runs, self._storage.output
         manifests = naming.manifest_key("*")
+        self._encryption.allow_writing(role, "s3")
         allow(
             role,
             ["s3:PutObject", "s3:GetObject"],
@@ -168,6 +181,7 @@ class Functions(Construct):
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
         self._allow_publishing(role)
+        self._network.allow_joining(role)
         if config.source_uri.startswith("s3://"):
             self._allow_reading_mirror(role, config.source_uri)
         if config.source_secret_name:
@@ -182,6 +196,7 @@ class Functions(Construct):
             timeout=TILE_TIMEOUT,
             description="Turns one tile of one year into COGs and a published STAC item",
             environment=settings.to_env(),
+            **self._network.function_properties,
             **self._common("ProcessTile", role),
         )
 
@@ -195,6 +210,8 @@ class Functions(Construct):
         )
         role = self._role("SummariseRun")
         allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
+        self._encryption.allow_writing(role, "sqs")
+        self._encryption.allow_writing(role, "s3")
         everything = naming.run_prefix("*") + "*"
         allow(
             role,
@@ -221,6 +238,7 @@ class Functions(Construct):
         """Let the worker read and write products, stage them, and leave its result; nothing else."""
         output, patterns = self._storage.output, self._storage.product_patterns
         runs, staging = self._storage.runs, naming.staging_prefix("*") + "*"
+        self._encryption.allow_writing(role, "s3")
         allow(
             role,
             # It deletes what only the item named that it has replaced.
@@ -260,6 +278,7 @@ class Functions(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         allow(role, ["secretsmanager:GetSecretValue"], [secret])
+        self._encryption.allow_reading(role, "secretsmanager")
 
     def _zip_function(
         self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]

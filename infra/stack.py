@@ -6,7 +6,9 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.config import StackConfig
+from infra.encryption import Encryption
 from infra.functions import Functions
+from infra.network import Network
 from infra.queues import Queues
 from infra.storage import Storage
 from infra.workflow import Workflow
@@ -16,15 +18,49 @@ class AlosMosaicStack(cdk.Stack):
     """Everything one deployment consists of."""
 
     def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig) -> None:
-        """Compose the stack; it knows neither account nor region, so it deploys to any."""
-        super().__init__(scope, construct_id, description="JAXA's global 25 m radar mosaics as cloud-optimized data")
-        storage = Storage(self, "Storage", config=config)
-        queues = Queues(self, "Queues")
-        functions = Functions(self, "Functions", config=config, storage=storage, queues=queues)
-        workflow = Workflow(self, "Workflow", config=config, storage=storage, queues=queues, functions=functions)
+        """Compose the stack; unless the settings name account and region, it deploys to any."""
+        super().__init__(
+            scope,
+            construct_id,
+            description="JAXA's global 25 m radar mosaics as cloud-optimized data",
+            env=cdk.Environment(account=config.account, region=config.region),
+            termination_protection=config.termination_protection,
+            permissions_boundary=_boundary(config.permissions_boundary),
+        )
+        for key, value in config.tags.items():
+            cdk.Tags.of(self).add(key, value)
+        encryption = Encryption(self, "Encryption", config=config)
+        network = Network(self, "Network", config=config)
+        storage = Storage(self, "Storage", config=config, encryption=encryption)
+        queues = Queues(self, "Queues", encryption=encryption)
+        functions = Functions(
+            self,
+            "Functions",
+            config=config,
+            storage=storage,
+            queues=queues,
+            encryption=encryption,
+            network=network,
+        )
+        workflow = Workflow(
+            self,
+            "Workflow",
+            config=config,
+            storage=storage,
+            queues=queues,
+            functions=functions,
+            encryption=encryption,
+        )
         functions.allow_following_runs(workflow.state_machine)
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)
         cdk.CfnOutput(self, "DeadLetterQueueUrl", value=queues.dead_letters.queue_url)
         cdk.CfnOutput(self, "ProcessTileFunctionName", value=functions.process_tile.function_name)
+
+
+def _boundary(policy: str | None) -> cdk.PermissionsBoundary | None:
+    if policy is None:
+        return None
+    named = cdk.PermissionsBoundary.from_arn if policy.startswith("arn:") else cdk.PermissionsBoundary.from_name
+    return named(policy)

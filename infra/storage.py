@@ -9,14 +9,16 @@ from constructs import Construct
 from alos_mosaic import naming
 from alos_mosaic.products import PRODUCTS
 from infra.config import LOG_RETENTIONS, StackConfig
+from infra.encryption import Encryption
 
 
 class Storage(Construct):
     """The output bucket (created or given), the bucket of run records and the one of access logs."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig, encryption: Encryption) -> None:
         """Create the buckets; the output bucket outlives the stack, whatever the settings say."""
         super().__init__(scope, construct_id)
+        self._key = encryption.key
         removal = cdk.RemovalPolicy.RETAIN if config.removal == "retain" else cdk.RemovalPolicy.DESTROY
         self._prefix = f"{config.output_prefix}/" if config.output_prefix else ""
         self._access_logs = self._bucket("AccessLogs", removal, expires_after_days=config.log_retention_days)
@@ -39,7 +41,16 @@ class Storage(Construct):
     def _output_bucket(self, config: StackConfig) -> s3.IBucket:
         if config.output_bucket_name:
             return s3.Bucket.from_bucket_name(self, "Output", config.output_bucket_name)
-        return self._bucket("Output", cdk.RemovalPolicy.RETAIN, versioned=config.output_versioning)
+        bucket = self._bucket("Output", cdk.RemovalPolicy.RETAIN, versioned=config.output_versioning)
+        # Or it would lose its policy, so that it is only read over TLS, when the stack is destroyed.
+        if bucket.policy is not None:
+            bucket.policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        if config.output_versions_expiry_days is not None:
+            bucket.add_lifecycle_rule(
+                noncurrent_version_expiration=cdk.Duration.days(config.output_versions_expiry_days),
+                expired_object_delete_marker=True,
+            )
+        return bucket
 
     def _bucket(
         self,
@@ -55,10 +66,14 @@ class Storage(Construct):
             expiration=cdk.Duration.days(expires_after_days) if expires_after_days else None,
         )
         is_log = name == "AccessLogs"
+        # S3 delivers access logs only into buckets that it encrypts with keys of its own.
+        key = None if is_log else self._key
         return s3.Bucket(
             self,
             name,
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=True if key else None,  # asks KMS once a while, not once an object
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,

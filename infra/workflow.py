@@ -16,6 +16,7 @@ from alos_mosaic import errors, naming
 from alos_mosaic.messages import Transfer
 from infra import retries
 from infra.config import StackConfig
+from infra.encryption import Encryption
 from infra.functions import Functions
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
@@ -35,11 +36,12 @@ class Workflow(Construct):
         storage: Storage,
         queues: Queues,
         functions: Functions,
+        encryption: Encryption,
     ) -> None:
         """Create the states, the role and the state machine."""
         super().__init__(scope, construct_id)
         self._storage, self._queues, self._functions = storage, queues, functions
-        role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions)
+        role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions, encryption=encryption)
         log_group = logs.LogGroup(
             self,
             "Log",

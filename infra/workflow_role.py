@@ -10,6 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
+from infra.encryption import Encryption
 from infra.functions import Functions
 from infra.permissions import accept_wildcards, allow
 from infra.queues import Queues
@@ -23,7 +24,14 @@ class WorkflowRole(Construct):
     """The role of the state machine."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, storage: Storage, queues: Queues, functions: Functions
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        storage: Storage,
+        queues: Queues,
+        functions: Functions,
+        encryption: Encryption,
     ) -> None:
         """Create the role with every grant that does not name the state machine itself."""
         super().__init__(scope, construct_id)
@@ -54,6 +62,8 @@ class WorkflowRole(Construct):
             [storage.runs.arn_for_objects(naming.map_run_prefix("*") + "/*")],
             because="The Distributed Map's ResultWriter (AWS documents these four actions) writes below its run.",
         )
+        encryption.allow_writing(self.role, "s3")
+        encryption.allow_writing(self.role, "sqs")
         self._allow_logs_and_traces()
 
     def allow_distributed_map(self, state_machine: sfn.StateMachine) -> None:

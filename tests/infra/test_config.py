@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from infra.assets import REPOSITORY
-from infra.config import ConfigError, StackConfig
+from infra.config import StackConfig
+from infra.fields import ConfigError
+from infra.stages import read_deployment
 from tests.infra.conftest import as_list, flat, synthesized
 
 
@@ -25,7 +27,7 @@ def test_settings_come_as_json_or_as_text() -> None:
         "alos-mosaic:requester_pays": False,
         "@aws-cdk/aws-iam:minimizePolicies": True,
     }
-    config = StackConfig.from_context(context)
+    config = read_deployment(context, "local").config
     assert (config.memory_mib, config.max_concurrency_ceiling, config.failure_limit_percent) == (8192, 4, 2.5)
     assert config.output_bucket_name is None
     assert (config.allow_plain_login, config.requester_pays) == (True, False)
@@ -34,7 +36,7 @@ def test_settings_come_as_json_or_as_text() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("memory", 4096, "unknown settings alos-mosaic:memory; known are output_bucket_name"),
+        ("memory", 4096, "unknown settings memory; known are account, region"),
         ("memory_mib", "lots", "memory_mib is 'lots'; expected is a whole number"),
         ("memory_mib", True, "memory_mib is True; expected is a whole number"),
         ("memory_mib", 20_000, "memory_mib is 20000; expected is a number from 128 to 10240"),
@@ -60,7 +62,7 @@ def test_settings_come_as_json_or_as_text() -> None:
 )
 def test_what_makes_no_sense_ends_in_a_sentence(name: str, value: Any, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        StackConfig.from_context({f"alos-mosaic:{name}": value})
+        read_deployment({f"alos-mosaic:{name}": value}, "local")
     assert str(caught.value).startswith(sentence)
 
 
@@ -69,7 +71,7 @@ def test_the_app_says_the_sentence_and_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "app.py", "--output", str(tmp_path)]
     ended = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "alos-mosaic: removal is 'burn'; expected is destroy or retain\n"
+    assert ended.stderr == "alos-mosaic: removal is 'burn'; expected is destroy or retain (in CDK context)\n"
 
 
 def test_the_app_is_quiet_and_needs_neither_credentials_nor_node_nor_docker(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_the_app_is_quiet_and_needs_neither_credentials_nor_node_nor_docker(tmp_
     command = [sys.executable, "app.py", "--output", str(tmp_path / "cdk.out")]
     ended = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert (tmp_path / "cdk.out" / "AlosMosaic.template.json").exists()
+    assert (tmp_path / "cdk.out" / "AlosMosaic-dev.template.json").exists()
 
 
 def test_a_given_bucket_with_a_prefix_and_a_secret(tmp_path: Path) -> None:
