@@ -8,6 +8,7 @@ BENCH_CELLS ?= 1 4 25
 BENCH_FORMS ?= envi geotiff
 BENCH_REPEATS ?= 3
 FUZZ_INPUTS ?= 20000
+SOAK_TILES ?= 200
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -37,6 +38,10 @@ test: lint setup ## Run linters, type checks, import rules and all tests but the
 .PHONY: fuzz
 fuzz: setup ## Change good inputs at random and see that only documented errors come out (FUZZ_INPUTS=20000 SEED=1)
 	$(BIN)/python -m tests.faults.fuzz --inputs $(FUZZ_INPUTS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: setup ## Run 200 tiles with faults at random through the whole system, and redrive them (SOAK_TILES=200 SEED=1)
+	$(BIN)/python -m tests.faults.soak --tiles $(SOAK_TILES) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: setup

@@ -106,16 +106,32 @@ class Functions(Construct):
             environment=settings.to_env(),
         )
 
-    def allow_listing_runs(self, state_machine: sfn.StateMachine) -> None:
-        """Let the functions that begin a run see whether another one is going on.
+    def allow_following_runs(self, state_machine: sfn.StateMachine) -> None:
+        """Let the functions that begin a run see whether another one is going on, and the one that ends it how it went.
 
-        A policy of its own: the state machine is created after its functions, so their roles can't name it.
+        Policies of their own: the state machine is created after its functions, so their roles can't name it.
         """
-        roles = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
-        policy = iam.Policy(self, "ListRuns", roles=roles)
-        policy.add_statements(
-            iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn])
-        )
+        executions = self._of_states("execution", f"{state_machine.state_machine_name}:*")
+        map_runs = self._of_states("mapRun", f"{state_machine.state_machine_name}/*")
+        beginning = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
+        ending = [role for role in (self.summarise_run.role,) if role is not None]
+        for name, roles, actions in (
+            (
+                "BeginRuns",
+                beginning,
+                {"states:ListExecutions": state_machine.state_machine_arn, "states:DescribeExecution": executions},
+            ),
+            ("EndRuns", ending, {"states:ListMapRuns": executions, "states:DescribeMapRun": map_runs}),
+        ):
+            policy = iam.Policy(self, name, roles=roles)
+            for action, arn in actions.items():
+                policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
+            accept_wildcards(policy, list(actions.values()), because="Executions get their names when they start.")
+
+    def _of_states(self, resource: str, name: str) -> str:
+        stack = cdk.Stack.of(self)
+        form = cdk.ArnFormat.COLON_RESOURCE_NAME
+        return stack.format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
 
     def _limits(self) -> dict[str, int]:
         config = self._config
@@ -136,6 +152,8 @@ class Functions(Construct):
             [runs.arn_for_objects(manifests)],
             because="One manifest a run; runs are named when they start.",
         )
+        # A conditional write that compares what is there reads it, too.
+        allow(role, ["s3:PutObject", "s3:GetObject"], [runs.arn_for_objects(naming.RUN_LOCK_KEY)])
         # Without leave to list, S3 answers 403 for what is missing, too.
         allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
         patterns = self._storage.product_patterns
@@ -302,6 +320,7 @@ class Functions(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         allow(role, ["secretsmanager:GetSecretValue"], [secret])
+        self._encryption.allow_reading(role, "secretsmanager")
 
     def _zip_function(
         self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]

@@ -59,7 +59,7 @@ class AlosMosaicStack(cdk.Stack):
             functions=functions,
             encryption=encryption,
         )
-        functions.allow_listing_runs(workflow.state_machine)
+        functions.allow_following_runs(workflow.state_machine)
         machine = workflow.state_machine
         DigestTriggers(self, "Digest", state_machine=machine, send_digest=functions.send_digest)
         watched: dict[str, Any] = {"config": config, "queues": queues, "functions": functions, "state_machine": machine}

@@ -142,7 +142,7 @@ class Workflow(Construct):
         failed = sfn.Fail(
             self, "SummaryFailed", error_path="$.summary_failure.Error", cause_path="$.summary_failure.Cause"
         )
-        payload = {"run": JsonPath.execution_name}
+        payload = {"run": JsonPath.execution_name, "execution": JsonPath.execution_id}
         summarise = self._invoke(
             "SummariseRun", "summary", self._functions.summarise_run, payload, "Count how the tiles ended"
         )

@@ -113,10 +113,11 @@ def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts:
 
 def _process(request: TileRequest, place: Workplace) -> TileResult | Transfer:
     """Process a tile, or return how far its transfer came."""
+    request.check_attempt()
     try:
         return process_tile(request, place)
     except TransferPausedError as pause:
-        return request.transfer.next(pause.received_bytes, pause.restored_bytes)
+        return Transfer.after(request.attempt, pause.received_bytes, pause.restored_bytes)
 
 
 def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:

@@ -52,6 +52,7 @@ def apply(executor: Executor) -> None:
     _name_throttling(lambda_svc)
     _resolve_map_paths(stepfunctions)
     _name_child_executions(stepfunctions)
+    _stop_with_the_parent(stepfunctions)
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
@@ -128,6 +129,23 @@ def _name_child_executions(stepfunctions: Any) -> None:
         return run(states, start_at, input_data, execution, ctx)
 
     stepfunctions._run_sub_machine = run_as_child
+
+
+def _stop_with_the_parent(stepfunctions: Any) -> None:
+    """Begin no child of a Distributed Map whose execution was stopped; MiniStack runs them all.
+
+    Those that are under way run on to their end: on AWS only their invocation does.
+    """
+    run = _original(stepfunctions, "_run_sub_machine", "states", "start_at", "input_data", "execution", "ctx")
+
+    def run_unless_stopped(states: Any, start_at: str, input_data: Any, execution: dict[str, Any], ctx: Any) -> Any:
+        if "mapRunArn" in execution:
+            parent = stepfunctions._map_runs[execution["mapRunArn"]]["executionArn"]
+            if stepfunctions._executions[parent]["status"] != "RUNNING":
+                raise stepfunctions._ExecutionError("States.Aborted", "the execution was stopped")
+        return run(states, start_at, input_data, execution, ctx)
+
+    stepfunctions._run_sub_machine = run_unless_stopped
 
 
 def _refuse_missing_paths(stepfunctions: Any) -> None:

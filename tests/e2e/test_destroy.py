@@ -198,3 +198,17 @@ def test_versions_and_delete_markers_go_too(cloud: Cloud) -> None:
     assert command.empty_bucket(s3, "versioned") == 0
     assert command.empty_bucket(s3, "gone-already") == 0
     s3.delete_bucket(Bucket="versioned")
+
+
+def test_the_output_bucket_is_never_emptied_even_if_the_template_would_let_it_go() -> None:
+    bucket = command.Resource("AWS::S3::Bucket", "output", is_retained=False)
+    other = command.Resource("AWS::S3::Bucket", "runs", is_retained=False)
+    assert command.DeployedStack("id", "output", False, (bucket, other)).buckets == ["runs"]
+
+
+def test_without_credentials_or_region_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    ended = _destroy("--yes")
+    assert (ended.exit_code, ended.output) == (1, "alos-mosaic: You must specify a region.\n")

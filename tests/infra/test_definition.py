@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alos_mosaic import errors
-from alos_mosaic.messages import SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
+from alos_mosaic.messages import MOST_INVOCATIONS, SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
@@ -173,6 +173,37 @@ def test_a_worker_whose_transfer_goes_on_is_invoked_again_with_how_far_it_came(t
     assert states[choice["Default"]]["Result"] == {}
 
 
+@pytest.mark.parametrize("failures_between", [0, 1, 5, 17])
+def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_of_times(
+    definition: dict[str, Any], failures_between: int
+) -> None:
+    """The state machine's own counts begin anew with each invocation whose transfer goes on; the worker's do not."""
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    left_at_entry = sum(retry["MaxAttempts"] for retry in retries)
+    (unavailable,) = (retry for retry in retries if "SourceUnavailableError" in retry["ErrorEquals"])
+    transfer, asked, invoked, is_over = Transfer(), 0, 0, False
+    while not is_over:
+        tried, refused = 0, 0
+        while True:
+            invoked += 1
+            event = {"year": 2020, "tile": "N25W165", "transfer": transfer.to_dict(), "retries": tried}
+            request = TileRequest.from_event(event)
+            try:
+                request.check_attempt()
+                asked += 1
+                if tried == min(failures_between, left_at_entry):
+                    transfer = Transfer.after(request.attempt, 1000 * request.attempt, 1)
+                    break
+            except errors.SourceUnavailableError:
+                refused += 1
+            tried += 1
+            if refused > unavailable["MaxAttempts"] or tried > left_at_entry:
+                is_over = True
+                break
+    assert asked == MOST_INVOCATIONS == 20
+    assert invoked <= MOST_INVOCATIONS + 1 + unavailable["MaxAttempts"]
+
+
 def test_a_line_of_the_manifest_is_handed_on_whole(tile_map: dict[str, Any]) -> None:
     line = TileRequest(TileYear.from_text("2020/N25W165")).to_line()
     paths = [path for path in tile_map["ItemSelector"].values() if isinstance(path, str)]
@@ -193,15 +224,15 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
-    assert tile_map["ItemSelector"]["transfer"] == {"rounds": 0, "received_bytes": 0}
-    item["$.transfer"], known["none yet"] = "none yet", {"rounds": 3, "received_bytes": 1000}
+    assert tile_map["ItemSelector"]["transfer"] == {"invocations": 0, "received_bytes": 0}
+    item["$.transfer"], known["none yet"] = "none yet", {"invocations": 3, "received_bytes": 1000}
     context = {"$$.State.RetryCount": 2}
     event = {
         key.removesuffix(".$"): context[path] if path in context else known[item[path]] for key, path in payload.items()
     }
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
-    assert (request.attempt, request.product, request.accept_partial) == (3, "alos_palsar_fnf", True)
+    assert (request.attempt, request.product, request.accept_partial) == (6, "alos_palsar_fnf", True)
     assert request.transfer == Transfer(3, 1000)
     assert (request.mode, request.since) == (Mode.OVERWRITE, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
 

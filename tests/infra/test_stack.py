@@ -21,6 +21,7 @@ OUTPUTS = {
     "NoticesTopicArn",
 }
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
+OF_STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
 
 
 def _statements(stack: Synthesized, role: str) -> list[dict[str, Any]]:
@@ -164,11 +165,13 @@ def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthes
             assert grants.pop(f"sqs:{action}") == {"${QueuesDeadLetters.Arn}"}
     names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
     items = {f"${{StorageOutput.Arn}}/{name}/*.stac-item.json" for name in names}
+    runs = {"${StorageRuns.Arn}/runs/*/manifest.json", "${StorageRuns.Arn}/runs/.running"}
     assert grants == {
-        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/manifest.json"} | items,
-        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
+        "s3:GetObject": runs | items,
+        "s3:PutObject": runs,
         "s3:ListBucket": {"${StorageRuns.Arn}", "${StorageOutput.Arn}"},
         "states:ListExecutions": {"${WorkflowRun}"},
+        "states:DescribeExecution": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
         "logs:CreateLogStream": {f"${{Functions{function}Log.Arn}}"},
         "logs:PutLogEvents": {f"${{Functions{function}Log.Arn}}"},
         **TRACES,
@@ -216,6 +219,8 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
         "s3:ListBucket": {"${StorageRuns.Arn}"},
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json"},
         "sqs:SendMessage": {"${QueuesDeadLetters.Arn}"},
+        "states:ListMapRuns": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
+        "states:DescribeMapRun": {f"{OF_STATES}:mapRun:${{WorkflowRun.Name}}/*"},
         "logs:CreateLogStream": {"${FunctionsSummariseRunLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsSummariseRunLog.Arn}"},
         **TRACES,
@@ -231,7 +236,7 @@ def test_listing_is_limited_to_a_prefix(stack: Synthesized) -> None:
 
 def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None:
     grants = _grants(stack, "WorkflowRole")
-    executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${WorkflowRun.Name}"
+    executions = f"{OF_STATES}:execution:${{WorkflowRun.Name}}"
     assert grants.pop("states:StartExecution") == {"${WorkflowRun}"}
     for action in ("DescribeExecution", "StopExecution", "RedriveExecution"):
         assert grants.pop(f"states:{action}") == {f"{executions}:*", f"{executions}/Tiles:*"}

@@ -138,14 +138,14 @@ def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
     place_archive(mirror, TILE, 2017, large)
     with JaxaServer(mirror, bytes_per_second=150_000) as server:
         use(monkeypatch, replace(settings_for(mirror, large), source_uri=server.url, transfer_limit_seconds=1.0))
-        asked, rounds = event(year=2017), 0
+        asked, rounds = event(year=2017, retries=0), 0
         while (answer := process_tile.lambda_handler(asked, CONTEXT))["state"] == "transferring":
             rounds += 1
-            assert answer["transfer"]["rounds"] == rounds
+            assert answer["transfer"]["invocations"] == rounds
             assert s3.list_objects_v2(Bucket="runs", Prefix="runs/")["KeyCount"] == 0
             staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/archives/")["Contents"]
             assert sum(entry["Size"] for entry in staged) == answer["transfer"]["received_bytes"]
-            asked = event(year=2017, transfer=answer["transfer"])
+            asked = event(year=2017, transfer=answer["transfer"], retries=0)
     assert answer["state"] == "published"
     assert rounds >= 2
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
@@ -180,8 +180,21 @@ def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
     with JaxaServer(mirror, bytes_per_second=100_000) as server:
         use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url, transfer_limit_seconds=0.5))
         with pytest.raises(SourceUnavailableError, match="in 20 invocations"):
-            process_tile.lambda_handler(event(year=2017, transfer={"rounds": 19, "received_bytes": 1}), CONTEXT)
+            given = {"invocations": 19, "received_bytes": 1}
+            process_tile.lambda_handler(event(year=2017, transfer=given, retries=0), CONTEXT)
     assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "SourceUnavailableError"
+
+
+def test_a_tile_that_had_all_its_invocations_asks_the_source_no_more(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JaxaServer(mirror) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        given = {"invocations": 15, "received_bytes": 1000}
+        with pytest.raises(SourceUnavailableError, match="its 20 invocations are used up, 1000 bytes came in them"):
+            process_tile.lambda_handler(event(transfer=given, retries=5), CONTEXT)
+        assert not server.commands
+        assert process_tile.lambda_handler(event(transfer=given, retries=4), CONTEXT)["attempt"] == 20
 
 
 def test_a_worker_that_is_not_done_in_its_time_says_so_itself(
@@ -299,7 +312,7 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
     put_result(s3, "N30E010", "failed", error="OutputError", cause="disk full", attempt=1)
     put_result(s3, "S05E010", "published")  # nobody asked for this one
 
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
 
     assert {key: value for key, value in summary.items() if key not in ("schema_version", "run", "sentence")} == {
         "seeded": 6, "published": 2, "skipped": 1, "absent": 1, "failed": 2, "known_absent": 0, "complete": False,
@@ -317,7 +330,7 @@ def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch
     use(monkeypatch, SummarySettings("runs", limit))
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published")
-    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["complete"] is complete
+    assert summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)["complete"] is complete
 
 
 @pytest.mark.parametrize(("limit", "complete"), [(0, False), (16, False), (17, True), (100, True)])
@@ -331,7 +344,7 @@ def test_known_tiles_that_are_absent_end_a_run_as_incomplete(
     for tile in known:
         put_result(s3, tile, "absent" if tile == "N10E010" else "published")
     put_result(s3, "N35W040", "absent")
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["absent"], summary["known_absent"], summary["complete"]) == (2, 1, complete)
     moved = "; 1 of 6 known tiles came out absent: has JAXA moved its folders?"
     assert summary["sentence"].endswith(moved) is not complete
@@ -344,7 +357,7 @@ def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeyp
     seed({"years": [2021], "tiles": ["N10E010"]})
     body = json.dumps({"state": "absent", "year": 2021, "tile": "N10E010", "run": "a-run"})
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2021/N10E010.json", Body=body.encode())
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["absent"], summary["known_absent"], summary["complete"]) == (1, 0, True)
 
 
@@ -368,7 +381,7 @@ def test_a_year_that_nobody_has_listed_is_not_all_absent(
         put_result(s3, tile, "published")
         body = {"state": states[min(number, len(states) - 1)], "year": 2021, "tile": tile, "run": "a-run"}
         s3.put_object(Bucket="runs", Key=f"runs/a-run/results/2021/{tile}.json", Body=json.dumps(body).encode())
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert summary["complete"] is complete
     moved = f"; 0 of {count} known tiles came out absent, and all of 2021: has JAXA moved its folders?"
     assert summary["sentence"].endswith(moved) is not complete
@@ -392,7 +405,7 @@ def test_a_record_that_makes_no_sense_counts_as_failed(
     use(monkeypatch, SummarySettings("runs"))
     seed({"years": [2020], "tiles": ["N25W165"]})
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=body)
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["seeded"], summary["failed"]) == (1, 1)
     assert "makes no sense" in read(s3, "runs/a-run/summary.json")["tiles"][0]["cause"]
 
@@ -406,4 +419,4 @@ def test_a_record_of_another_tile_counts_as_failed(
     seed({"years": [2020], "tiles": ["N25W165"]})
     record = {"state": "published", "year": 2020, "tile": "N25W165", "run": "a-run", **change}
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=json.dumps(record).encode())
-    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["failed"] == 1
+    assert summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)["failed"] == 1

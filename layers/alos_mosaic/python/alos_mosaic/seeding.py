@@ -61,7 +61,7 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client, states
         request = RunRequest.from_input(given, settings.default_region)
         requests, first_runs = request.requests(tiles_to_seed(request)), {}
     if not request.allow_parallel:
-        refuse_second_run(states, event["state_machine"], event["execution"])
+        refuse_second_run(s3, states, bucket, event["state_machine"], event["execution"])
     write_manifest(s3, bucket, run, requests, first_runs=first_runs)
     return seeded(run, bucket, len(requests), settings, request.max_concurrency, request.max_tiles)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import ServiceError
+from alos_mosaic.errors import ServiceError, error_message
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
@@ -26,6 +27,9 @@ from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, Su
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = logging.getLogger(__name__)
 
 READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
@@ -160,34 +164,67 @@ def _key_of(run: str, request: TileRequest) -> str:
     return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
 
 
-def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:
+def children_ended_well(states: SFNClient, execution: str) -> int:
+    """Return how many children of an execution's Map came to their end: to a result, or to a letter that was sent.
+
+    None of them, where Step Functions does not tell; more than that there are never.
+    """
+    try:
+        pages = states.get_paginator("list_map_runs").paginate(executionArn=execution)
+        maps = [each["mapRunArn"] for page in pages for each in page["mapRuns"]]
+        return sum(states.describe_map_run(mapRunArn=arn)["executionCounts"]["succeeded"] for arn in maps)
+    except states.exceptions.ClientError as error:
+        logger.warning("Step Functions does not tell of the Map", extra={"cause": str(error), "execution": execution})
+        return 0
+
+
+def summarise_run(
+    event: Mapping[str, str], settings: SummarySettings, s3: S3Client, sqs: SQSClient, states: SFNClient
+) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
-    A tile without a record gets a dead letter, so that a redrive finds it also if the run was broken off before the
-    tile's turn. A worker that died has sent one already; a redrive makes one tile of the two.
+    ``event`` holds the run's name and its execution. What the summary counts as failed lies in the dead-letter queue
+    when it is over, so that a redrive finds it. The state machine has sent the letters of tiles whose failure is
+    recorded, if every child of the Map came to its end; if it was broken off (then the record may be of a try ahead of
+    a retry that never came) or a letter was lost, they are sent from here, some for the second time. So are those of
+    tiles that left no record: never begun, or with a worker that died. A redrive makes one tile of two letters.
     """
+    run = event["run"]
     manifest = manifest_of(s3, settings.runs_bucket, run).requests
-    results, left_no_trace = read_results(s3, settings.runs_bucket, run, manifest)
+    results, _ = read_results(s3, settings.runs_bucket, run, manifest)
     if settings.dead_letter_queue_url is not None:
-        _send_letters(sqs, settings.dead_letter_queue_url, run, left_no_trace)
+        failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
+        untold = [pair for pair in failed if pair[1].error == UNKNOWN]
+        if len(untold) < len(failed) and children_ended_well(states, event["execution"]) == len(manifest):
+            failed = untold
+        _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
     summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
 
 
-def _send_letters(sqs: SQSClient, queue: str, run: str, requests: Sequence[TileRequest]) -> None:
-    """Send dead letters of tiles that left no trace; :class:`ServiceError` if SQS does not take one of them."""
-    facts = {"schema_version": SCHEMA_VERSION, "run": run, "error": UNKNOWN, "cause": _DIED_CAUSE}
+def _send_letters(
+    sqs: SQSClient, queue: str, event: Mapping[str, str], failed: Sequence[tuple[TileRequest, TileResult]]
+) -> None:
+    """Send dead letters in the state machine's form; :class:`ServiceError` if SQS does not take one of them."""
+    facts = {"schema_version": SCHEMA_VERSION, "run": event["run"], "execution": event["execution"]}
     facts["time"] = format_time(datetime.now(UTC))
-    for start in range(0, len(requests), _LETTERS_AT_ONCE):
+    for start in range(0, len(failed), _LETTERS_AT_ONCE):
         entries: list[Any] = [
-            {"Id": str(number), "MessageBody": json.dumps(facts | request.to_line())}
-            for number, request in enumerate(requests[start : start + _LETTERS_AT_ONCE])
+            {"Id": str(number), "MessageBody": json.dumps(request.to_line() | facts | _raised(result))}
+            for number, (request, result) in enumerate(failed[start : start + _LETTERS_AT_ONCE])
         ]
         refused = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
         if refused:
             raise ServiceError(f"the dead-letter queue does not take {len(refused)} letters: {refused[0]}")
+
+
+def _raised(result: TileResult) -> dict[str, str]:
+    """Return error and cause as the state machine has them of a worker."""
+    error, known = result.error or UNKNOWN, {} if result.error == UNKNOWN else {"attempt": result.attempt}
+    message = error_message(result.cause or UNKNOWN, **known, log=result.log or UNKNOWN)
+    return {"error": error, "cause": json.dumps({"errorType": error, "errorMessage": message})}
 
 
 def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterable[str]:
