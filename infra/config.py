@@ -18,6 +18,7 @@ from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
+from alos_mosaic.runbook import DEFAULT_URL
 from infra.fields import ConfigError, fields_of
 from infra.rules import Between, Matching, OneOf, Passing
 
@@ -159,7 +160,13 @@ class StackConfig:
     alarm_emails: Annotated[
         tuple[str, ...], Matching(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+", "an e-mail address like ops@example.org")
     ] = ()
-    """Who is told of alarms; AWS asks each address once whether it wants to be."""
+    """Who is told of alarms and of the end of each run; AWS asks each address once whether it wants to be."""
+    publish_notifications: bool = False
+    """Whether each published item is announced by a message on an SNS topic of its own."""
+    tracing: bool = True
+    """Whether state machine and functions send traces to X-Ray."""
+    runbook_url: Annotated[str, Matching(r"[^\s#]+", "a path or a URL without #")] = DEFAULT_URL
+    """Where docs/operations.md can be read: alarms and digests link to its sections."""
 
     # Lifecycle
     runs_expiry_days: Annotated[int, Between(15, 3650)] = 90

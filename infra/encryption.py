@@ -43,23 +43,6 @@ class Encryption(Construct):
         """Let a role write what ``service`` keeps, and read it."""
         self._allow(role, _WRITE, service)
 
-    def allow_service(self, principal: str) -> None:
-        """Let an AWS service ("cloudwatch.amazonaws.com") publish to what the key encrypts, for this account only.
-
-        Services have no role whose policy could say so; the policy of a given key must, and the stack can't change it
-        (docs/configuration.md has the statement).
-        """
-        if self.key is None:
-            return
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal(principal)],
-                actions=_WRITE,
-                resources=["*"],  # in a key's policy this is the key
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
-            )
-        )
-
     def _allow(self, role: iam.Role, actions: list[str], service: str) -> None:
         if self.key is None:
             return

@@ -13,11 +13,12 @@ from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
-from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
+from alos_mosaic.settings import DigestSettings, RedriveSettings, SeedSettings, SummarySettings, TileSettings
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.network import Network
+from infra.notices import Notices
 from infra.permissions import accept, accept_wildcards, allow
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
@@ -49,11 +50,12 @@ class Functions(Construct):
         queues: Queues,
         encryption: Encryption,
         network: Network,
+        notices: Notices,
     ) -> None:
         """Create the layer and the functions."""
         super().__init__(scope, construct_id)
         self._config, self._storage, self._queues = config, storage, queues
-        self._encryption, self._network = encryption, network
+        self._encryption, self._network, self._notices = encryption, network, notices
         self._layer = lambda_.LayerVersion(
             self,
             "Package",
@@ -65,6 +67,7 @@ class Functions(Construct):
         self.redrive_tiles = self._redrive_tiles()
         self.process_tile = self._process_tile()
         self.summarise_run = self._summarise_run()
+        self.send_digest = self._send_digest()
 
     def _seed_tiles(self) -> lambda_.Function:
         settings = SeedSettings(
@@ -177,11 +180,15 @@ class Functions(Construct):
             extra_layouts=config.extra_layouts,
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
+            metrics_namespace=cdk.Stack.of(self).stack_name,
+            items_topic_arn=None if self._notices.items is None else self._notices.items.topic_arn,
         )
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
         self._allow_publishing(role)
         self._network.allow_joining(role)
+        if self._notices.items is not None:
+            self._notices.allow_publishing(role, self._notices.items)
         if config.source_uri.startswith("s3://"):
             self._allow_reading_mirror(role, config.source_uri)
         if config.source_secret_name:
@@ -231,6 +238,41 @@ class Functions(Construct):
             "summarise_run",
             role=role,
             description="Compares a run's results with its manifest and writes its summary",
+            environment=settings.to_env(),
+        )
+
+    def _send_digest(self) -> lambda_.Function:
+        config, runs = self._config, self._storage.runs
+        settings = DigestSettings(
+            runs_bucket=runs.bucket_name,
+            topic_arn=self._notices.people.topic_arn,
+            memory_mib=config.memory_mib,
+            ephemeral_storage_mib=config.ephemeral_storage_mib,
+            architecture=config.architecture,
+            runbook_url=config.runbook_url,
+        )
+        role = self._role("SendDigest")
+        self._notices.allow_publishing(role, self._notices.people)
+        self._encryption.allow_writing(role, "s3")
+        everything = naming.run_prefix("*") + "*"
+        allow(
+            role,
+            ["s3:GetObject"],
+            [runs.arn_for_objects(everything)],
+            because="The digest is made of the summary, or of manifest and results, of whichever run has ended.",
+        )
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
+        allow(
+            role,
+            ["s3:PutObject"],
+            [runs.arn_for_objects(naming.digest_key("*"))],
+            because="One record a run that its digest is sent; runs are named when they start.",
+        )
+        return self._zip_function(
+            "SendDigest",
+            "send_digest",
+            role=role,
+            description="Tells people how a run ended, once",
             environment=settings.to_env(),
         )
 
@@ -319,9 +361,13 @@ class Functions(Construct):
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         allow(role, ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
+        if self._config.tracing:
+            accept_wildcards(role, ["*"], because="X-Ray knows no resources to limit its actions to.")
         return {
             "role": role,
             "log_group": log_group,
+            "logging_format": lambda_.LoggingFormat.JSON,
+            "tracing": lambda_.Tracing.ACTIVE if self._config.tracing else lambda_.Tracing.DISABLED,
             # A run that is under way goes on with the version it started with, also when the next one is deployed.
             "current_version_options": lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN),
         }

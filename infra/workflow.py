@@ -18,6 +18,7 @@ from infra import retries
 from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.functions import Functions
+from infra.permissions import accept
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 from infra.tile_steps import OF_LINE, OF_RUN, TRANSFER, TileSteps
@@ -58,8 +59,10 @@ class Workflow(Construct):
             # The CDK's own grants are wider than need be; infra/workflow_role.py grants what is used.
             role=role.role.without_policy_updates(),
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
-            tracing_enabled=True,
+            tracing_enabled=config.tracing,
         )
+        if not config.tracing:
+            accept(self.state_machine, "AwsSolutions-SF2", because="The settings say tracing = false.")
         # The CDK's own policy for it, which the role has declined.
         self.state_machine.node.try_remove_child("DistributedMapPolicy")
         role.allow_distributed_map(self.state_machine)
@@ -150,20 +153,32 @@ class Workflow(Construct):
         complete = sfn.Choice(self, "RunComplete?", comment="Are failed and absent tiles within their limits?")
         is_complete = sfn.Condition.boolean_equals("$.summary.complete", value=True)
         complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
-        summarise.next(complete)
+        summarise.next(self._send_digest(complete))
         return summarise
 
+    def _send_digest(self, then: sfn.IChainable) -> tasks.LambdaInvoke:
+        """Return the task that tells people; if it fails, the run ends all the same, and is told of within the hour."""
+        payload = {"execution": JsonPath.execution_id}
+        digest = self._invoke("SendDigest", None, self._functions.send_digest, payload, "Tell people how the run ended")
+        digest.add_catch(then, errors=[errors.EVERYTHING], result_path="$.digest_failure")
+        digest.next(then)
+        return digest
+
     def _invoke(
-        self, name: str, result: str, function: lambda_.Function, payload: dict[str, Any], comment: str
+        self, name: str, result: str | None, function: lambda_.Function, payload: dict[str, Any], comment: str
     ) -> tasks.LambdaInvoke:
-        """Return a task that invokes the published version of a zip function and passes on ``{result: its answer}``."""
+        """Return a task that invokes the published version of a zip function.
+
+        It passes on ``{result: its answer}``; without a name for that, what it was given.
+        """
         task = tasks.LambdaInvoke(
             self,
             name,
             comment=comment,
             lambda_function=function.current_version,
             payload=sfn.TaskInput.from_object(payload),
-            result_selector={result: JsonPath.object_at("$.Payload")},
+            result_selector=None if result is None else {result: JsonPath.object_at("$.Payload")},
+            result_path=JsonPath.DISCARD if result is None else None,
             retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
         )
         retries.add_retries(task, retries.RUN)

@@ -22,6 +22,9 @@ _MAP_PATHS = {
     "ToleratedFailurePercentagePath": "ToleratedFailurePercentage",
 }
 
+_PASSED_OVER = ("AWS::Logs::QueryDefinition",)
+"""Types of resources that MiniStack does not know, and that nothing here depends on."""
+
 _PLAIN_PATH = re.compile(r"\$\$?(\.[A-Za-z_]\w*)+")
 _RESULT_LIMIT_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -53,6 +56,7 @@ def apply(executor: Executor) -> None:
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _pass_over_types(provisioners)
     _keep_full_buckets(provisioners, s3)
 
 
@@ -200,6 +204,19 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
         return False if error in _FATAL else bool(matches(error_equals, error))
 
     stepfunctions._error_matches = matches_unless_fatal
+
+
+def _pass_over_types(provisioners: Any) -> None:
+    """Take resources for made that MiniStack does not know; it would refuse the whole template."""
+
+    def create(logical_id: str, _props: Any, _stack_name: str) -> tuple[str, dict[str, str]]:
+        return logical_id, {}
+
+    def delete(_physical_id: str, _props: Any) -> None:
+        """There is nothing to remove."""
+
+    for name in _PASSED_OVER:
+        provisioners._RESOURCE_HANDLERS.setdefault(name, {"create": create, "delete": delete})
 
 
 def _keep_full_buckets(provisioners: Any, s3: Any) -> None:

@@ -37,7 +37,7 @@ def _ends(state: dict[str, Any]) -> bool:
 
 def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
     tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
-    assert len(tasks) == 5
+    assert len(tasks) == 6
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -253,15 +253,27 @@ def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Syn
         for state in all_states(definition).values()
         if state.get("Resource", "").endswith(":lambda:invoke")
     ]
-    assert len(invoked) == 4
+    assert len(invoked) == 5
     assert {name.strip("${}") for name in invoked} == set(versions)
 
 
 def test_the_summary_decides_how_a_run_ends(definition: dict[str, Any]) -> None:
     states = definition["States"]
-    choice = states[states["SummariseRun"]["Next"]]
+    choice = states[states[states["SummariseRun"]["Next"]]["Next"]]
     (rule,) = choice["Choices"]
     assert (rule["Variable"], rule["BooleanEquals"]) == ("$.summary.complete", True)
     assert states[rule["Next"]]["Type"] == "Succeed"
     assert states[choice["Default"]]["Error"] == errors.IncompleteRunError.__name__
     assert states[choice["Default"]]["CausePath"] == "$.summary.sentence"
+
+
+def test_people_are_told_of_a_run_that_is_summed_up_and_the_run_ends_whether_they_are_or_not(
+    definition: dict[str, Any],
+) -> None:
+    states = definition["States"]
+    digest = states[states["SummariseRun"]["Next"]]
+    assert digest["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Id"}
+    assert digest["ResultPath"] is None, "what the summary said decides how the run ends"
+    (catch,) = digest["Catch"]
+    assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], digest["Next"])
+    assert catch["ResultPath"] == "$.digest_failure"

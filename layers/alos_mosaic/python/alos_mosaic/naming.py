@@ -190,3 +190,8 @@ def summary_key(run: str) -> str:
 def map_run_prefix(run: str) -> str:
     """Return the prefix, without a closing slash, of Step Functions' own account of a run; nothing of ours reads it."""
     return f"{run_prefix(run)}map-run"
+
+
+def digest_key(run: str) -> str:
+    """Return the key of the record of a run's digest: that it was sent, and what it said."""
+    return f"{run_prefix(run)}digest.json"

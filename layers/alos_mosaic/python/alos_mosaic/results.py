@@ -19,6 +19,10 @@ TRANSFERRING: Final = "transferring"
 """What an invocation answers whose transfer goes on in the next: no end of a tile, so no state, and not recorded."""
 
 
+UNTIL_FAILURE: Final = "until_failure"
+"""Stands for a stage among the seconds of a tile that failed: all of its last invocation."""
+
+
 class State(StrEnum):
     """The four ways a tile ends; nothing else exists."""
 

@@ -14,6 +14,7 @@ from typing import Final, Self, get_type_hints
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.runbook import DEFAULT_URL
 
 _PREFIX: Final = "ALOS_MOSAIC_"
 
@@ -134,6 +135,10 @@ class TileSettings(Settings):
     """One of :data:`alos_mosaic.bands.BACKSCATTER_OVERVIEWS`."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
+    metrics_namespace: str | None = None
+    """Where in CloudWatch the worker's metrics stand; without one it emits none."""
+    items_topic_arn: str | None = None
+    """SNS topic that is told of each published item; none by default."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,20 @@ class SummarySettings(Settings):
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
     dead_letter_queue_url: str | None = None
     """Where tiles go that left no result; without one the summary only counts them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigestSettings(Settings):
+    """Settings of the Lambda that sends a run's digest."""
+
+    runs_bucket: str
+    topic_arn: str
+    memory_mib: int
+    """Of the tile Lambda, whose work the digest prices, as are the next two."""
+    ephemeral_storage_mib: int
+    architecture: str
+    runbook_url: str = DEFAULT_URL
+    """Where the runbook can be read."""
 
 
 @dataclass(frozen=True)

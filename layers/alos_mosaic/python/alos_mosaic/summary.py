@@ -133,6 +133,37 @@ def _is_listed(result: TileResult) -> bool:
     return listing_of(result.year, ArchiveKind.of_product(result.product)) is not None
 
 
+def read_results(
+    s3: S3Client, bucket: str, run: str, requests: Sequence[TileRequest]
+) -> tuple[tuple[TileResult, ...], tuple[TileRequest, ...]]:
+    """Return what the workers recorded of each tile that a run asked for, and the requests that left no record.
+
+    A tile without a record has failed, and so has one whose record makes no sense or is of another tile.
+    """
+    recorded = set(_keys(s3, bucket, results_prefix(run)))
+
+    def result_of(request: TileRequest) -> TileResult:
+        year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
+        key = _key_of(run, request)
+        failed = TileResult(State.FAILED, year, tile, run, error=UNKNOWN, cause=_DIED_CAUSE, product=product)
+        if key not in recorded:
+            return failed
+        try:
+            result = TileResult.from_dict(_read_json(s3, bucket, key))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return replace(failed, cause=f"its record {key} makes no sense")
+        is_own = (result.run, result.year, result.tile) == (run, year, tile)
+        return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
+
+    with ThreadPoolExecutor(READERS) as readers:
+        results = tuple(readers.map(result_of, requests))
+    return results, tuple(request for request in requests if _key_of(run, request) not in recorded)
+
+
+def _key_of(run: str, request: TileRequest) -> str:
+    return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
+
+
 def children_ended_well(states: SFNClient, execution: str) -> int:
     """Return how many children of an execution's Map came to their end: to a result, or to a letter that was sent.
 
@@ -160,23 +191,7 @@ def summarise_run(
     """
     run = event["run"]
     manifest = manifest_of(s3, settings.runs_bucket, run).requests
-    recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
-
-    def result_of(request: TileRequest) -> TileResult:
-        year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
-        key = result_key(run, year, tile, product)
-        failed = TileResult(State.FAILED, year, tile, run, error=UNKNOWN, cause=_DIED_CAUSE, product=product)
-        if key not in recorded:
-            return failed
-        try:
-            result = TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return replace(failed, cause=f"its record {key} makes no sense")
-        is_own = (result.run, result.year, result.tile) == (run, year, tile)
-        return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
-
-    with ThreadPoolExecutor(READERS) as readers:
-        results = tuple(readers.map(result_of, manifest))
+    results, _ = read_results(s3, settings.runs_bucket, run, manifest)
     if settings.dead_letter_queue_url is not None:
         failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
         untold = [pair for pair in failed if pair[1].error == UNKNOWN]
