@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
-from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS, Architecture, cheapest
+from alos_mosaic.costs import ASSUMED_MEGABYTES_PER_SECOND, TRANSFER_LIMIT_SECONDS, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
@@ -35,6 +35,8 @@ NEW_KEY: Final = "new"
 
 _CHEAPEST: Final = cheapest(CELLS_PER_TILE)
 """What makes a full tile for the least money (docs/cost.md)."""
+_MOST_BUDGET_ADDRESSES: Final = 10
+"""AWS takes no more for a budget's notification."""
 _MOST_TAGS: Final = 40
 """AWS allows 50 on a resource; CloudFormation and the CDK add some."""
 
@@ -149,6 +151,22 @@ class StackConfig:
         settings.MAX_TILES_CEILING
     )
     """Tiles of one run that no run's input can exceed."""
+    max_usd_ceiling: Annotated[float, Between(0.01, 1e6)] = settings.MAX_USD_CEILING
+    """US dollars that no run may be estimated at above, whatever its input says; docs/cost.md has the formula."""
+    assumed_megabytes_per_second: Annotated[float, Between(0.1, 1000)] = ASSUMED_MEGABYTES_PER_SECOND
+    """What the estimate takes one connection to the source to give: the slowest of docs/cost.md, so that it is high;
+    `alos-mosaic doctor` measures yours."""
+    source_failures_tolerated: Annotated[int, Between(0, 25_000)] = 10
+    """A run is stopped once the source was down for more tiles than this, each through all its retries, half an hour or
+    more. One or two may be a tile's own trouble (listed and not served, a re-issue under way), ten are the server's."""
+    reserved_concurrency: Annotated[int | None, Between(1, 1000)] = None
+    """Invocations of the tile Lambda at once that Lambda keeps free for it, and lets it have at most, whoever asks.
+    None by default: runs are bounded by `max_concurrency_ceiling`, and what is reserved is taken from the account's
+    other functions, for which 100 must remain; a new account often has no more than 10 in all."""
+    budget_usd_per_month: Annotated[float | None, Between(1, 1e6)] = None
+    """An AWS Budget of so many US dollars a month, which tells `alarm_emails` at 80 % and 100 %, and when 100 % is in
+    sight. None by default: it counts what carries the tag `alos-mosaic-stack`, and counts nothing, without a word,
+    until whoever pays for the account has activated that tag for cost allocation."""
     failure_limit_percent: Annotated[float, Between(0, 100)] = settings.FAILURE_LIMIT_PERCENT
     """A run with more failed tiles than this ends as failed."""
     absent_limit_percent: Annotated[float, Between(0, 100)] = settings.ABSENT_LIMIT_PERCENT
@@ -183,6 +201,7 @@ class StackConfig:
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
             )
+        self._check_bounds()
         self._check_output()
         self._check_network()
         try:
@@ -190,6 +209,18 @@ class StackConfig:
             layouts_from_json(self.extra_layouts)
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
+
+    def _check_bounds(self) -> None:
+        reserved = self.reserved_concurrency
+        if reserved is not None and reserved < self.max_concurrency_ceiling:
+            raise ConfigError(
+                f"reserved_concurrency is {reserved}, below max_concurrency_ceiling, which is "
+                f"{self.max_concurrency_ceiling}: a run could ask for more than Lambda lets it have"
+            )
+        if self.budget_usd_per_month is not None and not 1 <= len(self.alarm_emails) <= _MOST_BUDGET_ADDRESSES:
+            raise ConfigError(
+                f"budget_usd_per_month is set, so alarm_emails must name who is told: 1 to {_MOST_BUDGET_ADDRESSES}"
+            )
 
     def _check_output(self) -> None:
         if self.output_versioning and self.output_bucket_name:

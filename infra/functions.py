@@ -75,12 +75,14 @@ class Functions(Construct):
         )
         role = self._role("SeedTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         return self._zip_function(
             "SeedTiles",
             "seed_tiles",
             role=role,
             description="Checks a run's input and lists its tiles in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
     def _redrive_tiles(self) -> lambda_.Function:
@@ -92,6 +94,7 @@ class Functions(Construct):
         )
         role = self._role("RedriveTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
         allow(role, actions, [self._queues.dead_letters.queue_arn])
         self._encryption.allow_reading(role, "sqs")
@@ -101,6 +104,7 @@ class Functions(Construct):
             role=role,
             description="Takes failed tiles out of the dead-letter queue and lists them in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
     def allow_listing_runs(self, state_machine: sfn.StateMachine) -> None:
@@ -114,9 +118,17 @@ class Functions(Construct):
             iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn])
         )
 
-    def _limits(self) -> dict[str, int]:
+    def _limits(self) -> dict[str, Any]:
         config = self._config
         return {
+            "memory_mib": config.memory_mib,
+            "architecture": config.architecture,
+            "ephemeral_storage_mib": config.ephemeral_storage_mib,
+            "assumed_megabytes_per_second": config.assumed_megabytes_per_second,
+            "source_uri": config.source_uri,
+            "source_timeout_seconds": config.source_timeout_seconds,
+            "requester_pays": config.requester_pays,
+            "max_usd_ceiling": config.max_usd_ceiling,
             "default_max_concurrency": config.default_max_concurrency,
             "max_concurrency_ceiling": config.max_concurrency_ceiling,
             "max_tiles_ceiling": config.max_tiles_ceiling,
@@ -144,6 +156,12 @@ class Functions(Construct):
         )
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
+    def _allow_probing(self, role: iam.Role) -> None:
+        """Let a function see whether the source is there, from the worker's network; the secret is not for it."""
+        self._network.allow_joining(role)
+        if self._config.source_uri.startswith("s3://"):
+            self._allow_listing_mirror(role)
+
     def _process_tile(self) -> lambda_.Function:
         config, storage = self._config, self._storage
         settings = TileSettings(
@@ -165,7 +183,7 @@ class Functions(Construct):
         self._allow_publishing(role)
         self._network.allow_joining(role)
         if config.source_uri.startswith("s3://"):
-            self._allow_reading_mirror(role, config.source_uri)
+            self._allow_reading_mirror(role)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -176,6 +194,7 @@ class Functions(Construct):
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
             timeout=TILE_TIMEOUT,
+            reserved_concurrent_executions=config.reserved_concurrency,
             description="Turns one tile of one year into COGs and a published STAC item",
             environment=settings.to_env(),
             **self._network.function_properties,
@@ -244,12 +263,20 @@ class Functions(Construct):
             because="One result a tile of a run; runs are named when they start.",
         )
 
-    def _allow_reading_mirror(self, role: iam.Role, uri: str) -> None:
-        bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
-        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
-        pattern = f"{prefix}/*" if prefix else "*"
+    def _allow_reading_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:GetObject"], [f"{arn}/{pattern}"], because="The mirror holds every archive of every year.")
+        self._allow_listing_mirror(role)
+
+    def _allow_listing_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:ListBucket"], [arn], conditions={"StringLike": {"s3:prefix": [pattern]}})
+
+    def _mirror(self) -> tuple[str, str]:
+        """Return the ARN of the source's bucket and a pattern of the keys in it."""
+        bucket, _, prefix = self._config.source_uri.removeprefix("s3://").strip("/").partition("/")
+        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
+        return arn, f"{prefix}/*" if prefix else "*"
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.
@@ -262,7 +289,7 @@ class Functions(Construct):
         allow(role, ["secretsmanager:GetSecretValue"], [secret])
 
     def _zip_function(
-        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]
+        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str], **network: Any
     ) -> lambda_.Function:
         function = lambda_.Function(
             self,
@@ -277,6 +304,7 @@ class Functions(Construct):
             timeout=cdk.Duration.minutes(15),
             description=description,
             environment=environment,
+            **network,
             **self._common(name, role),
         )
         accept(function, "AwsSolutions-L1", because=_RUNTIME_REASON)

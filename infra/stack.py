@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.budget import Budget
 from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.functions import Functions
@@ -52,6 +53,7 @@ class AlosMosaicStack(cdk.Stack):
             encryption=encryption,
         )
         functions.allow_listing_runs(workflow.state_machine)
+        Budget(self, "Budget", config=config)
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)

@@ -24,8 +24,9 @@ logger.setLevel(logging.INFO)
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
+    stopped_by = event.get("so_far", {}).get("map_failure", {}).get("Error")
     with raised_as(ServiceError, BotoCoreError, ClientError):
-        summary = summarise_run(event["run"], SummarySettings.from_env(), _s3(), _sqs()).to_dict()
+        summary = summarise_run(event["run"], SummarySettings.from_env(), _s3(), _sqs(), stopped_by).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 

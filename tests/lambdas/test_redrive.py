@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from alos_mosaic import redrive as redriving
-from alos_mosaic.errors import InvalidRequestError, ServiceError
+from alos_mosaic.errors import InvalidRequestError, ServiceError, SourceUnavailableError
 from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings
 from lambdas.redrive_tiles import handler as redrive_tiles
 from lambdas.seed_tiles import handler as seed_tiles
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 OUTPUT = "s3://out/mosaics"
+SOURCE = "file:///"
 ROLE = "arn:aws:iam::123456789012:role/any"
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
@@ -88,8 +89,8 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
             s3.create_bucket(Bucket=bucket)
         desk = Desk(s3)
         settings: list[Settings] = [
-            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue),
-            SeedSettings(runs_bucket="runs", output_uri=OUTPUT),
+            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue, source_uri=SOURCE),
+            SeedSettings(runs_bucket="runs", output_uri=OUTPUT, source_uri=SOURCE),
             SummarySettings("runs", dead_letter_queue_url=desk.queue),
         ]
         for each in settings:
@@ -110,7 +111,7 @@ def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
     seed = desk.redrive()
     assert {key: value for key, value in seed.items() if key != "redrive"} == {
         "schema_version": 1, "run": "again", "bucket": "runs", "key": "runs/again/manifest.json", "count": 2,
-        "max_concurrency": 2, "max_tiles": 25_000,
+        "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1564, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
     assert sorted(desk.manifest(), key=lambda line: str(line["tile"])) == [
         {"year": 2020, "tile": "N10E010", "mode": "skip", "product": None, "accept_partial": False,
@@ -165,7 +166,7 @@ def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> No
     assert told["redrive"] == {
         "dry_run": True, "tiles": 2, "first_tiles": told["redrive"]["first_tiles"],
         "letters_by_error": {"SourceUnavailableError": 2, "CorruptArchiveError": 1}, "published_since": 1,
-        "left_in_queue": 0, "unreadable": 0,
+        "left_in_queue": 0, "unreadable": 0, "estimated_usd": 0.1564,
     }  # fmt: skip
     assert set(told["redrive"]["first_tiles"]) == {"2020/N10E010", "2020/N15E010"}
     assert desk.in_sight() == 3
@@ -381,3 +382,35 @@ def test_a_tile_that_left_no_trace_gets_a_letter_that_a_redrive_finds(desk: Desk
     assert desk.redrive()["count"] == 1
     (line,) = desk.manifest()
     assert (line["tile"], line["mode"], line["first_run"]) == ("N20E010", "overwrite", "first")
+
+
+def test_a_redrive_above_its_price_leaves_all_letters_in_the_queue(desk: Desk) -> None:
+    for tile in ("N10E010", "N15E010", "N20E010"):
+        desk.fail(tile)
+    desk.publish("N20E010")
+    seed = redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "max_usd": 0.1}), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert seed["cost_refusal"].startswith("2 tiles are estimated at 0.16 US dollars")
+    assert desk.in_sight() == 3
+    assert desk.s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+    assert redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}}), CONTEXT)["count"] == 2
+
+
+def test_a_redrive_whose_source_is_down_takes_no_letter(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.fail("N10E010")
+    with monkeypatch.context() as patch:
+        patch.setenv("ALOS_MOSAIC_SOURCE_URI", "ftp://127.0.0.1:1")
+        with pytest.raises(SourceUnavailableError):
+            desk.redrive()
+        assert desk.in_sight() == 1
+        assert desk.redrive(dry_run=True)["redrive"]["tiles"] == 1, "a rehearsal needs no source"
+    assert desk.redrive()["count"] == 1
+
+
+def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
+    given = {"years": [2020], "tiles": ["N10E010", "N15E010"]}
+    seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
+    given = {"resume": {"run": "first"}, "max_usd": 0.1}
+    seed = seed_tiles.lambda_handler(desk.event("resumed", given), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/resumed/")["KeyCount"] == 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import ServiceError
+from alos_mosaic.errors import TOLERANCE_EXCEEDED, ServiceError
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
@@ -45,6 +45,8 @@ class Summary:
     """One for each tile of the manifest, in its order."""
     failure_limit_percent: float = FAILURE_LIMIT_PERCENT
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
+    stopped_by: str | None = None
+    """The error that the Map ended with, if it did not come to its end by itself."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,11 +91,19 @@ class Summary:
     def complete(self) -> bool:
         """Whether the failed and the absent tiles are within their limits."""
         few_failed = self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
-        return few_failed and not self.too_many_absent
+        return few_failed and not self.too_many_absent and self.stopped_by is None
 
     @property
     def sentence(self) -> str:
         """Say in a line how the run ended."""
+        if self.stopped_by is None:
+            return self._counted
+        is_down = self.stopped_by == TOLERANCE_EXCEEDED
+        why = "since the source was down for too many tiles" if is_down else f"by {self.stopped_by}"
+        return f"{self._counted}; the run was stopped, {why}"
+
+    @property
+    def _counted(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
         sentence = f"{counts} of {len(self.results)} seeded"
         if not self.too_many_absent:
@@ -129,11 +139,14 @@ def _is_listed(result: TileResult) -> bool:
     return listing_of(result.year, ArchiveKind.of_product(result.product)) is not None
 
 
-def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:
+def summarise_run(
+    run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient, stopped_by: str | None = None
+) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
     A tile without a record gets a dead letter, so that a redrive finds it also if the run was broken off before the
-    tile's turn. A worker that died has sent one already; a redrive makes one tile of the two.
+    tile's turn. A worker that died has sent one already; a redrive makes one tile of the two. ``stopped_by`` is the
+    error that broke it off.
     """
     manifest = manifest_of(s3, settings.runs_bucket, run).requests
     recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
@@ -160,7 +173,7 @@ def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSCli
             if result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product) not in recorded
         ]
         _send_letters(sqs, settings.dead_letter_queue_url, run, left_no_trace)
-    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
+    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent, stopped_by)
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
