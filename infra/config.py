@@ -18,6 +18,7 @@ from alos_mosaic.costs import ASSUMED_MEGABYTES_PER_SECOND, TRANSFER_LIMIT_SECON
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
+from alos_mosaic.messages import parse_year
 from infra.fields import ConfigError, fields_of
 from infra.rules import Between, Matching, OneOf, Passing
 
@@ -178,6 +179,18 @@ class StackConfig:
     ] = ()
     """Who is told of alarms; AWS asks each address once whether it wants to be."""
 
+    # Schedule
+    watch_schedule: Annotated[
+        str | None, Matching(r"(rate|cron)\([^()]+\)", "a schedule like rate(7 days) or cron(0 6 ? * MON *)")
+    ] = None
+    """How often to look for new years and re-issued archives at the source, as EventBridge Scheduler spells it. Never
+    by default: each look asks the one server that serves the world."""
+    watch_years: Annotated[tuple[str, ...], Matching("[0-9]{4}", "a year like 2020")] = ()
+    """Years whose published tiles are compared with the source; without any only new years are looked for."""
+    watch_action: Annotated[str, OneOf(settings.WATCH_ACTIONS)] = settings.WATCH_ACTIONS[0]
+    """What becomes of news: `notify` tells people, each time until it is published; `refresh` also starts a run over
+    what was found first, within the deployment's caps."""
+
     # Lifecycle
     runs_expiry_days: Annotated[int, Between(15, 3650)] = 90
     """Manifests, results and summaries of runs are deleted after so many days."""
@@ -207,6 +220,8 @@ class StackConfig:
         try:
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
             layouts_from_json(self.extra_layouts)
+            for year in self.watch_years:
+                parse_year(year)
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
 

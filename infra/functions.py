@@ -8,12 +8,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
-from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
+from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings, WatchSettings
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
@@ -136,7 +137,7 @@ class Functions(Construct):
 
     def _allow_listing_tiles(self, role: iam.Role) -> None:
         """Let a function write manifests, read earlier ones, and see when a tile was published."""
-        runs, output = self._storage.runs, self._storage.output
+        runs = self._storage.runs
         manifests = naming.manifest_key("*")
         self._encryption.allow_writing(role, "s3")
         allow(
@@ -147,7 +148,10 @@ class Functions(Construct):
         )
         # Without leave to list, S3 answers 403 for what is missing, too.
         allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
-        patterns = self._storage.product_patterns
+        self._allow_reading_items(role)
+
+    def _allow_reading_items(self, role: iam.Role) -> None:
+        output, patterns = self._storage.output, self._storage.product_patterns
         allow(
             role,
             ["s3:GetObject"],
@@ -199,6 +203,50 @@ class Functions(Construct):
             environment=settings.to_env(),
             **self._network.function_properties,
             **self._common("ProcessTile", role),
+        )
+
+    def watch_source(self, topic: sns.ITopic, state_machine: sfn.StateMachine) -> lambda_.Function:
+        """Return the function that looks for news at the source, tells the topic of it, and starts runs if told to.
+
+        It runs the worker's image: it asks the source with the worker's code, and where the source has a login, is the
+        only other function that reads the secret.
+        """
+        config = self._config
+        settings = WatchSettings(
+            output_uri=self._storage.output_uri,
+            topic_arn=topic.topic_arn,
+            state_machine_arn=state_machine.state_machine_arn,
+            action=config.watch_action,
+            years=",".join(config.watch_years),
+            source_uri=config.source_uri,
+            source_secret_name=config.source_secret_name,
+            source_timeout_seconds=config.source_timeout_seconds,
+            allow_plain_login=config.allow_plain_login,
+            requester_pays=config.requester_pays,
+            extra_layouts=config.extra_layouts,
+        )
+        architecture = Architecture(config.architecture)
+        role = self._role("WatchSource")
+        self._allow_reading_items(role)
+        self._allow_probing(role)
+        self._encryption.allow_reading(role, "s3")
+        allow(role, ["sns:Publish"], [topic.topic_arn])
+        self._encryption.allow_writing(role, "sns")
+        if config.watch_action == "refresh":
+            allow(role, ["states:StartExecution"], [state_machine.state_machine_arn])
+        if config.source_secret_name:
+            self._allow_reading_secret(role, config.source_secret_name)
+        return lambda_.DockerImageFunction(
+            self,
+            "WatchSource",
+            code=assets.image_code(architecture, "watch_source"),
+            architecture=_ARCHITECTURES[architecture],
+            memory_size=512,
+            timeout=cdk.Duration.minutes(15),
+            description="Looks for new years and re-issued archives at the source",
+            environment=settings.to_env(),
+            **self._network.function_properties,
+            **self._common("WatchSource", role),
         )
 
     def _summarise_run(self) -> lambda_.Function:

@@ -12,6 +12,7 @@ from infra.functions import Functions
 from infra.network import Network
 from infra.queues import Queues
 from infra.storage import Storage
+from infra.watch import Watch
 from infra.workflow import Workflow
 
 
@@ -54,6 +55,14 @@ class AlosMosaicStack(cdk.Stack):
         )
         functions.allow_listing_runs(workflow.state_machine)
         Budget(self, "Budget", config=config)
+        Watch(
+            self,
+            "Watch",
+            config=config,
+            functions=functions,
+            encryption=encryption,
+            state_machine=workflow.state_machine,
+        )
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)

@@ -33,7 +33,12 @@ def system(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Iterator[Sys
     url = source.url
     source.stop()
     with running_cloud(folder / "cloud", REPOSITORY, wait_scale=0) as cloud:
-        context = {"source_uri": url, "cell_pixels": grid.cell_pixels, "source_failures_tolerated": len(TILES) - 1}
+        context: dict[str, object] = {"source_uri": url, "cell_pixels": grid.cell_pixels}
+        context |= {
+            "source_failures_tolerated": len(TILES) - 1,
+            "watch_schedule": "rate(7 days)",
+            "watch_years": "2020",
+        }
         path = synthesize(folder / "cdk.out", {f"alos-mosaic:{key}": value for key, value in context.items()})
         outputs = cloud.deploy(path.parent, STACK_NAME)
         again = JaxaServer(mirror, faults=[gone], port=int(url.rpartition(":")[2]))
@@ -80,3 +85,13 @@ def test_a_price_above_the_cap_a_dead_source_and_one_that_dies_cost_no_run(syste
     assert ended["cause"] == "0 published, 0 skipped, 0 absent, 1 failed of 1 seeded", "within what is tolerated"
     (letter,) = system.dead_letters()
     assert TileFailure.from_body(letter).error == "SourceUnavailableError"
+
+
+def test_the_watch_runs_in_the_image_of_the_worker(system: System) -> None:
+    """Here only its function, by hand: the schedule is asserted on the definition."""
+    if system.source.names() == []:
+        system.source.start()
+    answer = system.cloud.client("lambda").invoke(FunctionName=system.outputs["WatchSourceFunctionName"])
+    assert "FunctionError" not in answer
+    told = json.loads(answer["Payload"].read())
+    assert (told["news"], told["not_compared"], told["started"]) == ([], 0, None)

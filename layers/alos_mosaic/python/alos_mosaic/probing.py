@@ -33,6 +33,7 @@ def probe_source(settings: RunLimits, s3: S3Client) -> None:
     but 5xx, a bucket to be listed, a folder to be there.
     """
     url = urlsplit(settings.source_uri)
+    failures: tuple[type[Exception], ...] = (*ftplib.all_errors, http.client.HTTPException, s3.exceptions.ClientError)
     try:
         if url.scheme == "s3":
             payer = {"RequestPayer": "requester"} if settings.requester_pays else {}
@@ -40,7 +41,7 @@ def probe_source(settings: RunLimits, s3: S3Client) -> None:
             s3.list_objects_v2(Bucket=url.netloc, Prefix=prefix, MaxKeys=1, **payer)  # type: ignore[arg-type]
         else:
             _PROBES[url.scheme](url, settings.source_timeout_seconds)
-    except (*ftplib.all_errors, http.client.HTTPException, s3.exceptions.ClientError) as error:
+    except failures as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SourceUnavailableError(f"{settings.source_uri} does not answer: {reason[:_REASON_LIMIT]}") from error
 

@@ -28,6 +28,8 @@ _PLAIN_SCHEMES: Final = ("ftp", "http")
 
 CODECS: Final = ("deflate", "zstd")
 """How COGs may be compressed: what every reader of TIFF knows, first, and what writes a little less."""
+WATCH_ACTIONS: Final = ("notify", "refresh")
+"""What becomes of news from the source: people are told, or a run is started as well."""
 DEFAULT_SOURCE_URI: Final = "ftp://ftp.eorc.jaxa.jp"
 DEFAULT_REGION: Final = "global"
 DEFAULT_MAX_CONCURRENCY: Final = 2
@@ -168,6 +170,27 @@ class SummarySettings(Settings):
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
     dead_letter_queue_url: str | None = None
     """Where tiles go that left no result; without one the summary only counts them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchSettings(Settings):
+    """Settings of the Lambda that looks for what is new at the source."""
+
+    output_uri: str
+    """As in :class:`TileSettings`, as is all about the source."""
+    topic_arn: str
+    """SNS topic that is told of what is new."""
+    state_machine_arn: str
+    action: str = WATCH_ACTIONS[0]
+    """One of :data:`WATCH_ACTIONS`."""
+    years: str = ""
+    """Years whose published tiles are compared with the source, with commas between."""
+    source_uri: str = DEFAULT_SOURCE_URI
+    source_secret_name: str | None = None
+    source_timeout_seconds: float = SOURCE_TIMEOUT_SECONDS
+    allow_plain_login: bool = False
+    requester_pays: bool = False
+    extra_layouts: str | None = None
 
 
 @dataclass(frozen=True)
