@@ -74,8 +74,9 @@ class Watch(Construct):
             alarm_name=f"{cdk.Stack.of(self).stack_name}-watch-failed",
             alarm_description="The source could not be looked at for news; it is tried again at the next time of the "
             "schedule. What to do: docs/architecture.md, Watching the source",
-            metric=function.metric_errors(period=cdk.Duration.hours(1), statistic="Sum"),
-            threshold=3,  # the invocation and both of its retries
+            # Not its errors: one that a retry made good is nobody's business. These are what all retries did not help.
+            metric=function.metric("AsyncEventsDropped", period=cdk.Duration.hours(1), statistic="Sum"),
+            threshold=1,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

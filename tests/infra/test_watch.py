@@ -91,7 +91,11 @@ def test_its_alarm_reaches_the_topic_and_the_key_and_the_addresses(watching: Syn
     ((topic_name, topic),) = watching.of_type("AWS::SNS::Topic").items()
     (alarm,) = watching.of_type("AWS::CloudWatch::Alarm").values()
     assert [flat(action) for action in alarm["AlarmActions"]] == [f"${{{topic_name}}}"]
-    assert (alarm["MetricName"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Errors", 3, "notBreaching")
+    assert (alarm["MetricName"], alarm["Threshold"], alarm["TreatMissingData"]) == (
+        "AsyncEventsDropped",
+        1,
+        "notBreaching",
+    )
     (policy,) = watching.of_type("AWS::SNS::TopicPolicy").values()
     statements = policy["PolicyDocument"]["Statement"]
     services = [s["Principal"]["Service"] for s in statements if s["Effect"] == "Allow"]

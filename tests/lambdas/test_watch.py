@@ -133,7 +133,7 @@ def test_a_re_issued_archive_is_told_of_with_the_command(scene: Scene, lacks: tu
         scene.place("N10E010", cells=2)
         assert len(scene.watch(server)["news"]) == 1
     assert (told["compared"], told["started"]) == (2, None)
-    assert told["news"] == ["1 tiles of the mosaic of 2020 have other archives now: N25W165"]
+    assert told["news"] == ["the mosaic of 2020 has other archives now for 1 of its tiles: N25W165"]
     one, both = sorted(scene.messages(), key=len)
     assert """--input '{"years": [2020], "mode": "refresh", "tiles": ["N25W165"]}'""" in one
     assert '"tiles": ["N10E010", "N25W165"]' in both

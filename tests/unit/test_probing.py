@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
 from alos_mosaic.probing import probe_source
 from alos_mosaic.settings import RunLimits
 from local.jaxa_server import Account, JaxaServer
@@ -75,6 +75,11 @@ def test_a_web_server_that_answers_is_there(tmp_path: Path, s3: S3Client, status
         url = server.url
     with pytest.raises(SourceUnavailableError, match="does not answer"):
         probe(url, s3)
+
+
+def test_what_is_no_source_is_refused(s3: S3Client) -> None:
+    with pytest.raises(InvalidRequestError, match="gopher://host is no source"):
+        probe("gopher://host", s3)
 
 
 def test_a_bucket_and_a_folder_are_there_or_not(tmp_path: Path, s3: S3Client) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
 from alos_mosaic.settings import RunLimits
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _REASON_LIMIT: Final = 300
 
 
 def probe_source(settings: RunLimits, s3: S3Client) -> None:
-    """Raise :class:`SourceUnavailableError` unless the source answers.
+    """Raise :class:`SourceUnavailableError` unless the source answers, :class:`InvalidRequestError` if it is none.
 
     An FTP server has to greet with 220 (one of ``ftps://`` to prove who it is, too), a web server to answer anything
     but 5xx, a bucket to be listed, a folder to be there.
@@ -39,8 +39,10 @@ def probe_source(settings: RunLimits, s3: S3Client) -> None:
             payer = {"RequestPayer": "requester"} if settings.requester_pays else {}
             prefix = f"{url.path.strip('/')}/".lstrip("/")
             s3.list_objects_v2(Bucket=url.netloc, Prefix=prefix, MaxKeys=1, **payer)  # type: ignore[arg-type]
-        else:
+        elif url.scheme in _PROBES:
             _PROBES[url.scheme](url, settings.source_timeout_seconds)
+        else:
+            raise InvalidRequestError(f"{settings.source_uri} is no source")
     except failures as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SourceUnavailableError(f"{settings.source_uri} does not answer: {reason[:_REASON_LIMIT]}") from error

@@ -56,7 +56,7 @@ class News:
         if not self.tiles:
             return f"{what} of {self.year} is new"
         shown = ", ".join(self.tiles[:5]) + (" ..." if len(self.tiles) > 5 else "")  # noqa: PLR2004
-        return f"{len(self.tiles)} tiles of {what} of {self.year} have other archives now: {shown}"
+        return f"{what} of {self.year} has other archives now for {len(self.tiles)} of its tiles: {shown}"
 
     def to_input(self) -> dict[str, Any]:
         """Return the input of the run that publishes it."""
