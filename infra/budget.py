@@ -1,4 +1,4 @@
-"""The budget: a bound that nobody can talk the account's bill past, with warnings by mail. Off unless wanted."""
+"""The budget: mails when the stack gets more expensive in a month than was planned. Off unless wanted."""
 
 from __future__ import annotations
 
