@@ -54,6 +54,10 @@ format: setup ## Format the code and mend what ruff can
 synth: setup ## Write the CloudFormation template into cdk.out
 	$(BIN)/python app.py
 
+.PHONY: docs
+docs: setup ## Write the tables of docs/configuration.md anew, after a change of a setting or of a stage's file
+	$(BIN)/python -m infra.config_document
+
 $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv --clear $(VENV)-clients
 	$(VENV)-clients/bin/pip install --quiet -r tests/clients/requirements.txt

@@ -107,7 +107,8 @@ class StackConfig:
     source_secret_name: Annotated[
         str | None, Matching("[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN")
     ] = None
-    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous."""
+    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous. The
+    secret's key is AWS's own for secrets, or `kms_key`."""
     allow_plain_login: bool = False
     """Whether that password may travel unencrypted, as it does over ftp://."""
     requester_pays: bool = False
@@ -135,11 +136,12 @@ class StackConfig:
 
     # Network
     vpc_id: Annotated[str | None, Matching("vpc-[0-9a-f]{8,17}", "the id of a VPC")] = None
-    """An existing VPC for the tile Lambda; without one it reaches the source and AWS through Lambda's own network."""
+    """An existing VPC for the tile Lambda and whatever else asks the source; without one they reach the source and AWS
+    through Lambda's own network."""
     vpc_subnet_ids: Annotated[tuple[str, ...], Matching("subnet-[0-9a-f]{8,17}", "the id of a subnet")] = ()
     """Private subnets of that VPC, with a route to the source (FTP and HTTPS need a NAT) and to AWS."""
     vpc_security_group_ids: Annotated[tuple[str, ...], Matching("sg-[0-9a-f]{8,17}", "the id of a security group")] = ()
-    """Security groups of the tile Lambda there; without any the stack makes one: everything out, nothing in."""
+    """Security groups of these functions there; without any the stack makes one: everything out, nothing in."""
 
     # Runs and their bounds
     default_region: Annotated[str, Passing(_is_region, "a region that the grid knows")] = settings.DEFAULT_REGION
@@ -214,6 +216,13 @@ class StackConfig:
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
             )
+        if self.staging_expiry_days > self.runs_expiry_days:
+            raise ConfigError(
+                f"staging_expiry_days is {self.staging_expiry_days}, "
+                f"above runs_expiry_days, which is {self.runs_expiry_days} and deletes staging, too"
+            )
+        if self.requester_pays and not self.source_uri.startswith("s3://"):
+            raise ConfigError(f"requester_pays is for a source in s3://, but source_uri is {self.source_uri!r}")
         self._check_bounds()
         self._check_output()
         self._check_network()
@@ -242,10 +251,8 @@ class StackConfig:
             raise ConfigError("output_versioning is for a bucket that the stack creates, but output_bucket_name is set")
         if self.output_versions_expiry_days is not None and not self.output_versioning:
             raise ConfigError("output_versions_expiry_days is set, but output_versioning is not")
-        if self.kms_key.startswith("arn:"):
-            region, account = self.kms_key.split(":")[3:5]
-            if self.region not in (None, region) or self.account not in (None, account):
-                raise ConfigError(f"kms_key is a key of {account} in {region}, which is not where the stack goes")
+        if self.kms_key.startswith("arn:") and self.region not in (None, self.kms_key.split(":")[3]):
+            raise ConfigError(f"kms_key is {self.kms_key!r}, which is not in region, {self.region}")
 
     def _check_network(self) -> None:
         if bool(self.vpc_id) is not bool(self.vpc_subnet_ids):

@@ -36,7 +36,7 @@ class Encryption(Construct):
             self.key = kms.Key.from_key_arn(self, "Key", config.kms_key)
 
     def allow_reading(self, role: iam.Role, service: str) -> None:
-        """Let a role read what ``service`` ("s3", "sqs") keeps, by way of that service only."""
+        """Let a role read what ``service`` ("s3", "sqs", "secretsmanager") keeps, by way of that service only."""
         self._allow(role, _READ, service)
 
     def allow_writing(self, role: iam.Role, service: str) -> None:

@@ -335,6 +335,7 @@ class Functions(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         allow(role, ["secretsmanager:GetSecretValue"], [secret])
+        self._encryption.allow_reading(role, "secretsmanager")
 
     def _zip_function(
         self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str], **network: Any

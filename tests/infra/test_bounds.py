@@ -9,7 +9,7 @@ import pytest
 from infra.config import StackConfig
 from infra.fields import ConfigError
 from tests.infra.conftest import Synthesized, flat, synthesized
-from tests.infra.test_rules import _cfn_lint
+from tests.infra.test_rules import cfn_lint
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_only_the_tile_lambda_has_concurrency_reserved(bounded: Synthesized) -> 
     assert [("ProcessTile" in name, count) for name, count in reserved.items()] == [(True, 12)]
 
 
-def test_cfn_lint_finds_nothing_in_a_bounded_stack(bounded: Synthesized) -> None:
-    ended = _cfn_lint(bounded.path)
+def testcfn_lint_finds_nothing_in_a_bounded_stack(bounded: Synthesized) -> None:
+    ended = cfn_lint(bounded.path)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 

@@ -10,7 +10,7 @@ from alos_mosaic.settings import WatchSettings
 from infra.config import StackConfig
 from infra.fields import ConfigError
 from tests.infra.conftest import Synthesized, flat, synthesized
-from tests.infra.test_rules import _cfn_lint
+from tests.infra.test_rules import cfn_lint
 from tests.infra.test_stack import _grants
 
 
@@ -115,8 +115,8 @@ def test_a_topic_without_a_key_of_ours_is_not_encrypted_with_sns_own(notifying: 
     assert "KmsMasterKeyId" not in topic
 
 
-def test_cfn_lint_finds_nothing_in_a_watching_stack(watching: Synthesized) -> None:
-    ended = _cfn_lint(watching.path)
+def testcfn_lint_finds_nothing_in_a_watching_stack(watching: Synthesized) -> None:
+    ended = cfn_lint(watching.path)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
