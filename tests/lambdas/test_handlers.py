@@ -441,7 +441,7 @@ def test_a_run_above_its_price_says_so_and_leaves_nothing(
     assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
 
 
-@pytest.mark.parametrize("amount", [0, -1, "5", True, float("inf"), float("nan")])
+@pytest.mark.parametrize("amount", [0, -1, "5", True, float("inf"), float("nan"), 10**400])
 def test_a_price_is_a_number_above_0(s3: S3Client, monkeypatch: pytest.MonkeyPatch, amount: object) -> None:
     use(monkeypatch, SEED)
     with pytest.raises(InvalidRequestError, match="max_usd is a number above 0"):

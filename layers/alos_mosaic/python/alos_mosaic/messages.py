@@ -6,7 +6,6 @@ wrong and why.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ MOST_ROUNDS: Final = 20
 """Invocations that a tile's transfer may take: four hours at 12 minutes each."""
 LIMITS: Final = ("max_concurrency", "max_tiles", "max_usd", "allow_parallel")
 """What every kind of run may say of its size and company (:func:`parse_limits`)."""
+_MOST_USD: Final = 1_000_000
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -365,9 +365,9 @@ def parse_count(value: object, name: str) -> int | None:
 
 
 def _parse_amount(value: object, name: str) -> float | None:
-    """Return a number above 0, or None."""
+    """Return US dollars, or None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise InvalidRequestError(f"{name} is a number above 0, not {shown(value)}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_USD:
+        raise InvalidRequestError(f"{name} is a number above 0 and up to {_MOST_USD:,}, not {shown(value)}")
     return float(value)
