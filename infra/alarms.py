@@ -59,6 +59,7 @@ class Alarms(Construct):
         functions: Functions,
         state_machine: sfn.StateMachine,
         notices: Notices,
+        watch_source: lambda_.Function | None,
     ) -> None:
         """Create an alarm for each row."""
         super().__init__(scope, construct_id)
@@ -69,6 +70,7 @@ class Alarms(Construct):
             *self._of_worker(functions.process_tile),
             *self._of_worker_limits(),
             *self._of_messages(),
+            *([] if watch_source is None else [_of_watch(watch_source)]),
         ]
         self.alarms = [self._alarm(row, notices) for row in rows]
 
@@ -189,3 +191,13 @@ def _of_runs(state_machine: sfn.StateMachine) -> list[Row]:
             periods=3,
         ),
     ]
+
+
+def _of_watch(watch_source: lambda_.Function) -> Row:
+    """Return the alarm of a look that failed: not its errors, since what a retry made good is nobody's business."""
+    return Row(
+        "watch-failed",
+        watch_source.metric("AsyncEventsDropped", period=cdk.Duration.hours(1), statistic="Sum"),
+        1,
+        "The source could not be looked at for news; the schedule tries again the next time.",
+    )

@@ -47,18 +47,19 @@ def zip_code(name: str) -> lambda_.Code:
     )
 
 
-def image_code(architecture: Architecture) -> lambda_.DockerImageCode:
-    """Return the tile Lambda's image, built from its Dockerfile where the stack is deployed."""
+def image_code(architecture: Architecture, name: str = "process_tile") -> lambda_.DockerImageCode:
+    """Return the image, built from its Dockerfile where the stack is deployed, for one of its handlers."""
     return lambda_.DockerImageCode.from_image_asset(
         str(REPOSITORY),
         file=f"{_IMAGE_FOLDER}/Dockerfile",
         # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
-        cmd=[handler("process_tile")],
+        cmd=[handler(name)],
         platform=_PLATFORMS[architecture],
         exclude=_only(
             f"{_IMAGE_FOLDER}/Dockerfile",
             f"{_IMAGE_FOLDER}/requirements.txt",
             f"{_IMAGE_FOLDER}/*.py",
+            "lambdas/watch_source/*.py",
             "lambdas/__init__.py",
             f"{_LAYER_FOLDER}/pyproject.toml",
             *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),

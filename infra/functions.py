@@ -13,7 +13,14 @@ from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
-from alos_mosaic.settings import DigestSettings, RedriveSettings, SeedSettings, SummarySettings, TileSettings
+from alos_mosaic.settings import (
+    DigestSettings,
+    RedriveSettings,
+    SeedSettings,
+    SummarySettings,
+    TileSettings,
+    WatchSettings,
+)
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
@@ -78,12 +85,14 @@ class Functions(Construct):
         )
         role = self._role("SeedTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         return self._zip_function(
             "SeedTiles",
             "seed_tiles",
             role=role,
             description="Checks a run's input and lists its tiles in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
     def _redrive_tiles(self) -> lambda_.Function:
@@ -95,6 +104,7 @@ class Functions(Construct):
         )
         role = self._role("RedriveTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
         allow(role, actions, [self._queues.dead_letters.queue_arn])
         self._encryption.allow_reading(role, "sqs")
@@ -104,6 +114,7 @@ class Functions(Construct):
             role=role,
             description="Takes failed tiles out of the dead-letter queue and lists them in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
     def allow_following_runs(self, state_machine: sfn.StateMachine) -> None:
@@ -133,9 +144,17 @@ class Functions(Construct):
         form = cdk.ArnFormat.COLON_RESOURCE_NAME
         return stack.format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
 
-    def _limits(self) -> dict[str, int]:
+    def _limits(self) -> dict[str, Any]:
         config = self._config
         return {
+            "memory_mib": config.memory_mib,
+            "architecture": config.architecture,
+            "ephemeral_storage_mib": config.ephemeral_storage_mib,
+            "assumed_megabytes_per_second": config.assumed_megabytes_per_second,
+            "source_uri": config.source_uri,
+            "source_timeout_seconds": config.source_timeout_seconds,
+            "requester_pays": config.requester_pays,
+            "max_usd_ceiling": config.max_usd_ceiling,
             "default_max_concurrency": config.default_max_concurrency,
             "max_concurrency_ceiling": config.max_concurrency_ceiling,
             "max_tiles_ceiling": config.max_tiles_ceiling,
@@ -143,7 +162,7 @@ class Functions(Construct):
 
     def _allow_listing_tiles(self, role: iam.Role) -> None:
         """Let a function write manifests, read earlier ones, and see when a tile was published."""
-        runs, output = self._storage.runs, self._storage.output
+        runs = self._storage.runs
         manifests = naming.manifest_key("*")
         self._encryption.allow_writing(role, "s3")
         allow(
@@ -156,7 +175,10 @@ class Functions(Construct):
         allow(role, ["s3:PutObject", "s3:GetObject"], [runs.arn_for_objects(naming.RUN_LOCK_KEY)])
         # Without leave to list, S3 answers 403 for what is missing, too.
         allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
-        patterns = self._storage.product_patterns
+        self._allow_reading_items(role)
+
+    def _allow_reading_items(self, role: iam.Role) -> None:
+        output, patterns = self._storage.output, self._storage.product_patterns
         allow(
             role,
             ["s3:GetObject"],
@@ -164,6 +186,12 @@ class Functions(Construct):
             because="The item of any tile of any year tells since when it is published.",
         )
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
+
+    def _allow_probing(self, role: iam.Role) -> None:
+        """Let a function see whether the source is there, from the worker's network; the secret is not for it."""
+        self._network.allow_joining(role)
+        if self._config.source_uri.startswith("s3://"):
+            self._allow_listing_mirror(role)
 
     def _process_tile(self) -> lambda_.Function:
         config, storage = self._config, self._storage
@@ -190,7 +218,7 @@ class Functions(Construct):
         if self._notices.items is not None:
             self._notices.allow_publishing(role, self._notices.items)
         if config.source_uri.startswith("s3://"):
-            self._allow_reading_mirror(role, config.source_uri)
+            self._allow_reading_mirror(role)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -201,10 +229,54 @@ class Functions(Construct):
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
             timeout=TILE_TIMEOUT,
+            reserved_concurrent_executions=config.reserved_concurrency,
             description="Turns one tile of one year into COGs and a published STAC item",
             environment=settings.to_env(),
             **self._network.function_properties,
             **self._common("ProcessTile", role),
+        )
+
+    def watch_source(self, state_machine: sfn.StateMachine) -> lambda_.Function:
+        """Return the function that looks for news at the source, tells people of it, and starts runs if told to.
+
+        It runs the worker's image: it asks the source with the worker's code, and where the source has a login, is the
+        only other function that reads the secret.
+        """
+        config = self._config
+        settings = WatchSettings(
+            output_uri=self._storage.output_uri,
+            topic_arn=self._notices.people.topic_arn,
+            state_machine_arn=state_machine.state_machine_arn,
+            action=config.watch_action,
+            years=",".join(config.watch_years),
+            source_uri=config.source_uri,
+            source_secret_name=config.source_secret_name,
+            source_timeout_seconds=config.source_timeout_seconds,
+            allow_plain_login=config.allow_plain_login,
+            requester_pays=config.requester_pays,
+            extra_layouts=config.extra_layouts,
+        )
+        architecture = Architecture(config.architecture)
+        role = self._role("WatchSource")
+        self._allow_reading_items(role)
+        self._allow_probing(role)
+        self._encryption.allow_reading(role, "s3")
+        self._notices.allow_publishing(role, self._notices.people)
+        if config.watch_action == "refresh":
+            allow(role, ["states:StartExecution"], [state_machine.state_machine_arn])
+        if config.source_secret_name:
+            self._allow_reading_secret(role, config.source_secret_name)
+        return lambda_.DockerImageFunction(
+            self,
+            "WatchSource",
+            code=assets.image_code(architecture, "watch_source"),
+            architecture=_ARCHITECTURES[architecture],
+            memory_size=512,
+            timeout=cdk.Duration.minutes(15),
+            description="Looks for new years and re-issued archives at the source",
+            environment=settings.to_env(),
+            **self._network.function_properties,
+            **self._common("WatchSource", role),
         )
 
     def _summarise_run(self) -> lambda_.Function:
@@ -304,12 +376,20 @@ class Functions(Construct):
             because="One result a tile of a run; runs are named when they start.",
         )
 
-    def _allow_reading_mirror(self, role: iam.Role, uri: str) -> None:
-        bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
-        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
-        pattern = f"{prefix}/*" if prefix else "*"
+    def _allow_reading_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:GetObject"], [f"{arn}/{pattern}"], because="The mirror holds every archive of every year.")
+        self._allow_listing_mirror(role)
+
+    def _allow_listing_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:ListBucket"], [arn], conditions={"StringLike": {"s3:prefix": [pattern]}})
+
+    def _mirror(self) -> tuple[str, str]:
+        """Return the ARN of the source's bucket and a pattern of the keys in it."""
+        bucket, _, prefix = self._config.source_uri.removeprefix("s3://").strip("/").partition("/")
+        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
+        return arn, f"{prefix}/*" if prefix else "*"
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.
@@ -323,7 +403,7 @@ class Functions(Construct):
         self._encryption.allow_reading(role, "secretsmanager")
 
     def _zip_function(
-        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]
+        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str], **network: Any
     ) -> lambda_.Function:
         function = lambda_.Function(
             self,
@@ -338,6 +418,7 @@ class Functions(Construct):
             timeout=cdk.Duration.minutes(15),
             description=description,
             environment=environment,
+            **network,
             **self._common(name, role),
         )
         accept(function, "AwsSolutions-L1", because=_RUNTIME_REASON)

@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.alarms import Alarms
+from infra.budget import Budget
 from infra.config import StackConfig
 from infra.digest import DigestTriggers
 from infra.encryption import Encryption
@@ -17,6 +18,7 @@ from infra.network import Network
 from infra.notices import Notices
 from infra.queues import Queues
 from infra.storage import Storage
+from infra.watch import Watch
 from infra.workflow import Workflow
 
 
@@ -61,10 +63,12 @@ class AlosMosaicStack(cdk.Stack):
         )
         functions.allow_following_runs(workflow.state_machine)
         machine = workflow.state_machine
+        watch = Watch(self, "Watch", config=config, functions=functions, state_machine=machine)
         DigestTriggers(self, "Digest", state_machine=machine, send_digest=functions.send_digest)
         watched: dict[str, Any] = {"config": config, "queues": queues, "functions": functions, "state_machine": machine}
-        alarms = Alarms(self, "Alarms", notices=notices, **watched)
+        alarms = Alarms(self, "Alarms", notices=notices, watch_source=watch.function, **watched)
         Monitoring(self, "Monitoring", alarms=alarms, **watched)
+        Budget(self, "Budget", config=config)
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)

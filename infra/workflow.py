@@ -42,6 +42,7 @@ class Workflow(Construct):
         """Create the states, the role and the state machine."""
         super().__init__(scope, construct_id)
         self._storage, self._queues, self._functions = storage, queues, functions
+        self._source_failures_tolerated = config.source_failures_tolerated
         role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions, encryption=encryption)
         log_group = logs.LogGroup(
             self,
@@ -77,10 +78,15 @@ class Workflow(Construct):
             error=errors.RunTooLargeError.__name__,
             cause_path="States.Format('The run lists {} tiles, its limit is {}', $.seed.count, $.seed.max_tiles)",
         )
-        within_limit = sfn.Choice(self, "WithinTileLimit", comment="The hard cap: nothing has started yet")
+        too_expensive = sfn.Fail(
+            self, "RunTooExpensive", error=errors.RunTooExpensiveError.__name__, cause_path="$.seed.cost_refusal"
+        )
+        within_limit = sfn.Choice(self, "WithinLimits", comment="The hard caps: nothing has started yet")
         above = sfn.Condition.number_greater_than_json_path("$.seed.count", "$.seed.max_tiles")
+        dear = sfn.Condition.number_greater_than_json_path("$.seed.estimated_usd", "$.seed.max_usd")
         nothing = sfn.Condition.number_equals("$.seed.count", 0)
-        within_limit.when(above, too_large).when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
+        within_limit.when(above, too_large).when(dear, too_expensive)
+        within_limit.when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
         process.next(summarise)
         seed, redrive = self._list_tiles(within_limit)
         which = sfn.Choice(self, "Redrive?", comment="Tiles by years, or those that have failed?")
@@ -101,6 +107,7 @@ class Workflow(Construct):
             "RedriveTiles", "seed", self._functions.redrive_tiles, payload, "List tiles out of the dead-letter queue"
         )
         for task in (seed, redrive):
+            retries.add_retries(task, retries.SOURCE)
             task.add_catch(refused, errors=[errors.EVERYTHING], result_path="$.refusal")
             task.next(then)
         return seed, redrive
@@ -127,8 +134,8 @@ class Workflow(Construct):
                 TRANSFER: Transfer().to_dict(),
             },
             max_concurrency_path="$.seed.max_concurrency",
-            # A tile that fails fails alone; the summary judges the run.
-            tolerated_failure_percentage=100,
+            # A tile that fails fails alone, unless its source is down: then its child fails, too. Or a letter was lost.
+            tolerated_failure_count=self._source_failures_tolerated,
             # Never read, but without it the outputs of all children count as the Map's output, also when discarded.
             result_writer_v2=sfn.ResultWriterV2(
                 bucket=self._storage.runs,
@@ -142,7 +149,11 @@ class Workflow(Construct):
         failed = sfn.Fail(
             self, "SummaryFailed", error_path="$.summary_failure.Error", cause_path="$.summary_failure.Cause"
         )
-        payload = {"run": JsonPath.execution_name, "execution": JsonPath.execution_id}
+        payload = {
+            "run": JsonPath.execution_name,
+            "execution": JsonPath.execution_id,
+            "so_far": JsonPath.object_at("$"),
+        }
         summarise = self._invoke(
             "SummariseRun", "summary", self._functions.summarise_run, payload, "Count how the tiles ended"
         )

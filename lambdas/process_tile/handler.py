@@ -24,12 +24,11 @@ from alos_mosaic.errors import (
     InvalidRequestError,
     MosaicError,
     PublishError,
-    SourceUnavailableError,
     error_message,
 )
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
-from alos_mosaic.log_lines import conceal, concealed, lines_about
+from alos_mosaic.log_lines import concealed, lines_about
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
 from alos_mosaic.processing.blocks import codec_of
@@ -37,7 +36,8 @@ from alos_mosaic.processing.deadline import end_if_overdue, run_within
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
-from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
+from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.processing.sources.secret import read_credentials
 from alos_mosaic.results import TRANSFERRING, UNTIL_FAILURE, State, TileResult
 from alos_mosaic.settings import TileSettings
 from lambdas.process_tile.announcing import announce
@@ -177,7 +177,7 @@ def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging
 def _access(settings: TileSettings) -> SourceAccess:
     secret = settings.source_secret_name
     return SourceAccess(
-        credentials=None if secret is None else _credentials(secret),
+        credentials=None if secret is None else read_credentials(boto3.client("secretsmanager"), secret),
         allow_plain_login=settings.allow_plain_login,
         timeout_seconds=settings.source_timeout_seconds,
         requester_pays=settings.requester_pays,
@@ -206,23 +206,3 @@ def _fresh_work_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(parent, ignore_errors=True)
-
-
-def _credentials(secret_name: str) -> Credentials:
-    """Read the source's user and password, anew each time, since they may be rotated.
-
-    No error text may carry what the secret holds.
-    """
-    try:
-        answer = boto3.client("secretsmanager").get_secret_value(SecretId=secret_name)
-    except (BotoCoreError, ClientError) as error:
-        raise SourceUnavailableError(f"the secret {secret_name} can't be read: {error}") from error
-    try:
-        secret = json.loads(answer["SecretString"])
-        pair = secret["username"], secret["password"]
-    except (ValueError, KeyError, TypeError):
-        pair = None
-    if pair is not None and all(isinstance(text, str) for text in pair):
-        conceal(*pair)
-        return Credentials(*pair)
-    raise SourceUnavailableError(f"the secret {secret_name} is not of the form {{username, password}}")

@@ -25,8 +25,9 @@ logger.setLevel(logging.INFO)
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
+    stopped_by = event.get("so_far", {}).get("map_failure", {}).get("Error")
     with raised_as(ServiceError, BotoCoreError, ClientError):
-        summary = summarise_run(event, SummarySettings.from_env(), _s3(), _sqs(), _states()).to_dict()
+        summary = summarise_run(event, SummarySettings.from_env(), _s3(), _sqs(), _states(), stopped_by).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 

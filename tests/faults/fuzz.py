@@ -258,7 +258,14 @@ _EVENTS: Final = (
     "2020/N25W165",
 )  # fmt: skip
 _INPUTS: Final = (
-    {"years": [2020, "2017"], "tiles": ["N25W165"], "mode": "refresh", "max_concurrency": 2, "max_tiles": 10},
+    {
+        "years": [2020, "2017"],
+        "tiles": ["N25W165"],
+        "mode": "refresh",
+        "max_concurrency": 2,
+        "max_tiles": 10,
+        "max_usd": 2.5,
+    },
     {"years": [2020], "region": "africa", "product": "alos_palsar_fnf", "accept_partial": True},
     {"years": [2009], "bbox": [10, -10, 20, 10.5], "allow_parallel": True},
     {"redrive": {"error": "OutputError", "year": 2020, "tile": "N25W165", "run": "a", "limit": 3, "dry_run": True}},

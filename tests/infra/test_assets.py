@@ -81,6 +81,8 @@ def test_the_image_is_built_from_code_and_pins_alone(stack: Synthesized) -> None
         "layers/alos_mosaic/python/alos_mosaic/py.typed",
         "layers/alos_mosaic/python/alos_mosaic/inventory.json",
         *(f"lambdas/process_tile/{path.name}" for path in IMAGE.glob("*.py")),
+        "lambdas/watch_source/__init__.py",
+        "lambdas/watch_source/handler.py",
     }
     assert shipped == package | others
     assert not [name for name in shipped if "__pycache__" in name or "egg-info" in name]
@@ -100,7 +102,7 @@ def test_the_dockerfile_builds_on_any_base() -> None:
     assert {line.split()[0] for line in lines[2:]} == {"COPY", "RUN", "CMD"}
     runs = [line.removeprefix("RUN ") for line in lines if line.startswith("RUN")]
     assert all(run.startswith("pip install --no-cache-dir ") for run in runs[:-1])
-    assert runs[-1] == 'python -c "import lambdas.process_tile.handler"'
+    assert runs[-1] == 'python -c "import lambdas.process_tile.handler, lambdas.watch_source.handler"'
     assert lines[-1] == 'CMD ["lambdas.process_tile.handler.lambda_handler"]'
 
 

@@ -13,7 +13,7 @@ from alos_mosaic import errors
 from alos_mosaic.messages import MOST_INVOCATIONS, SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
-from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
+from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES, StackConfig
 from tests.infra.conftest import Synthesized, all_states
 
 OWN_ERRORS = {name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)}
@@ -132,16 +132,31 @@ def test_the_map_takes_its_tiles_and_its_concurrency_from_the_seed(tile_map: dic
     assert tile_map["ItemReader"]["Parameters"] == {"Bucket.$": "$.seed.bucket", "Key.$": "$.seed.key"}
     assert tile_map["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
     assert tile_map["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    assert tile_map["ToleratedFailurePercentage"] == 100
+
+
+def test_children_fail_only_where_the_source_is_down_and_too_many_of_them_stop_the_map(
+    tile_map: dict[str, Any],
+) -> None:
+    states = tile_map["ItemProcessor"]["States"]
+    choice = states[states["SendDeadLetter"]["Next"]]
+    (rule,) = choice["Choices"]
+    assert (rule["Variable"], rule["StringEquals"]) == ("$.failure.Error", errors.SourceUnavailableError.__name__)
+    assert states[rule["Next"]]["Type"] == "Fail"
+    assert states[choice["Default"]]["Result"] == {}
+    assert tile_map["ToleratedFailureCount"] == StackConfig().source_failures_tolerated
+    assert "ToleratedFailurePercentage" not in tile_map
 
 
 def test_the_hard_cap_stands_before_the_map(definition: dict[str, Any]) -> None:
     states = definition["States"]
     for start in ("SeedTiles", "RedriveTiles"):
         guard = states[states[start]["Next"]]
-        rule, nothing = guard["Choices"]
+        rule, dear, nothing = guard["Choices"]
         assert (rule["Variable"], rule["NumericGreaterThanPath"]) == ("$.seed.count", "$.seed.max_tiles")
         assert states[rule["Next"]]["Error"] == errors.RunTooLargeError.__name__
+        assert (dear["Variable"], dear["NumericGreaterThanPath"]) == ("$.seed.estimated_usd", "$.seed.max_usd")
+        assert states[dear["Next"]]["Error"] == errors.RunTooExpensiveError.__name__
+        assert states[dear["Next"]]["CausePath"] == "$.seed.cost_refusal"
         assert (nothing["Variable"], nothing["NumericEquals"]) == ("$.seed.count", 0)
         assert states[nothing["Next"]]["Type"] == "Succeed"
         assert states[guard["Default"]]["Type"] == "Map"
@@ -265,6 +280,14 @@ def test_the_summary_decides_how_a_run_ends(definition: dict[str, Any]) -> None:
     assert states[rule["Next"]]["Type"] == "Succeed"
     assert states[choice["Default"]]["Error"] == errors.IncompleteRunError.__name__
     assert states[choice["Default"]]["CausePath"] == "$.summary.sentence"
+    payload = states["SummariseRun"]["Parameters"]["Payload"]
+    assert payload["so_far.$"] == "$", "what broke the Map off is among it"
+
+
+def test_who_begins_a_run_is_patient_with_the_source(definition: dict[str, Any]) -> None:
+    for name in ("SeedTiles", "RedriveTiles"):
+        tried_again = [retry["ErrorEquals"] for retry in definition["States"][name]["Retry"]]
+        assert [errors.SourceUnavailableError.__name__] in tried_again, name
 
 
 def test_people_are_told_of_a_run_that_is_summed_up_and_the_run_ends_whether_they_are_or_not(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aws_cdk as cdk
 import pytest
@@ -220,33 +220,44 @@ def test_the_boundary_bounds_every_role(demanding: Synthesized, stack: Synthesiz
     assert not [name for name, role in stack.of_type("AWS::IAM::Role").items() if "PermissionsBoundary" in role]
 
 
-def test_only_the_worker_runs_in_the_vpc(demanding: Synthesized) -> None:
-    functions = demanding.of_type("AWS::Lambda::Function").values()
-    (worker,) = (function for function in functions if "VpcConfig" in function)
-    assert worker["PackageType"] == "Image"
-    assert worker["VpcConfig"]["SubnetIds"] == ["subnet-12345678", "subnet-87654321"]
+ASKING: Final = ("ProcessTile", "RedriveTiles", "SeedTiles")
+"""Functions that connect to the source."""
+
+
+def _in_vpc(stack: Synthesized) -> dict[str, Any]:
+    functions = stack.of_type("AWS::Lambda::Function")
+    return {name: function["VpcConfig"] for name, function in functions.items() if "VpcConfig" in function}
+
+
+def test_only_who_asks_the_source_runs_in_the_vpc(demanding: Synthesized) -> None:
+    places = _in_vpc(demanding)
+    assert sorted(name[len("Functions") : -8] for name in places) == sorted(ASKING)
     ((name, group),) = demanding.of_type("AWS::EC2::SecurityGroup").items()
-    assert [flat(entry) for entry in worker["VpcConfig"]["SecurityGroupIds"]] == [f"${{{name}.GroupId}}"]
+    for place in places.values():
+        assert place["SubnetIds"] == ["subnet-12345678", "subnet-87654321"]
+        assert [flat(entry) for entry in place["SecurityGroupIds"]] == [f"${{{name}.GroupId}}"]
     assert group["VpcId"] == "vpc-12345678"
     assert "SecurityGroupIngress" not in group
 
 
-def test_the_workers_own_code_cant_touch_network_interfaces(demanding: Synthesized) -> None:
-    statements = [s for s in _role_grants(demanding, "") if "ec2:CreateNetworkInterface" in as_list(s["Action"])]
+@pytest.mark.parametrize("function", ASKING)
+def test_their_own_code_cant_touch_network_interfaces(demanding: Synthesized, function: str) -> None:
+    grants = _role_grants(demanding, f"{function}Role")
+    statements = [s for s in grants if "ec2:CreateNetworkInterface" in as_list(s["Action"])]
     effects = {statement["Effect"]: statement for statement in statements}
     assert len(statements) == 2
     denied, allowed = set(effects["Deny"]["Action"]), set(effects["Allow"]["Action"])
     assert denied == {action for action in allowed if not action.startswith("xray:")}
     (pattern,) = effects["Deny"]["Condition"]["ArnLike"].values()
     assert flat(pattern) == "arn:${AWS::Partition}:lambda:eu-west-1:123456789012:function:*"
-    assert statements[0] in _role_grants(demanding, "ProcessTileRole")
 
 
 def test_given_security_groups_are_used(tmp_path: Path) -> None:
     network = {name: DEMANDING[name] for name in ("vpc_id", "vpc_subnet_ids")}
     stack = synthesized(tmp_path, **network, vpc_security_group_ids="sg-12345678")
-    (worker,) = (f for f in stack.of_type("AWS::Lambda::Function").values() if "VpcConfig" in f)
-    assert worker["VpcConfig"]["SecurityGroupIds"] == ["sg-12345678"]
+    places = _in_vpc(stack)
+    assert len(places) == len(ASKING)
+    assert all(place["SecurityGroupIds"] == ["sg-12345678"] for place in places.values())
     assert not stack.of_type("AWS::EC2::SecurityGroup")
 
 

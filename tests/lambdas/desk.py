@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 OUTPUT = "s3://out/mosaics"
+SOURCE = "file:///"
 ROLE = "arn:aws:iam::123456789012:role/any"
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
@@ -115,6 +116,11 @@ class Desk:
         self.end(run)
         return seed
 
+    def written(self) -> int:
+        """Objects in the runs bucket, but for the lock, which is free as soon as its holder has ended."""
+        found = self.s3.list_objects_v2(Bucket="runs").get("Contents", ())
+        return sum(not entry["Key"].endswith(".running") for entry in found)
+
     def record(self, run: str, tile: str, state: str, **facts: Any) -> None:
         """Leave a result as the worker does."""
         body = json.dumps({"state": state, "year": 2020, "tile": tile, "run": run, **facts})
@@ -130,7 +136,7 @@ class Desk:
                 return SimpleNamespace(status_code=400), said
             if model.name == "ListMapRuns":
                 return SimpleNamespace(status_code=200), {"mapRuns": [{"mapRunArn": "arn:a-map"}]}
-            return SimpleNamespace(status_code=200), {"executionCounts": {"succeeded": ended_well}}
+            return SimpleNamespace(status_code=200), {"executionCounts": {"succeeded": ended_well, "failed": 0}}
 
         for name in ("ListMapRuns", "DescribeMapRun"):
             events.register(f"before-call.sfn.{name}", answer)
@@ -152,8 +158,8 @@ def desk_on_moto() -> Iterator[Desk]:
             s3.create_bucket(Bucket=bucket)
         desk = Desk(s3)
         settings: list[Settings] = [
-            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue),
-            SeedSettings(runs_bucket="runs", output_uri=OUTPUT),
+            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue, source_uri=SOURCE),
+            SeedSettings(runs_bucket="runs", output_uri=OUTPUT, source_uri=SOURCE),
             SummarySettings("runs", dead_letter_queue_url=desk.queue),
         ]
         for each in settings:

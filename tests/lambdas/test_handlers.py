@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.errors import (
     CorruptArchiveError,
     DeadlineExceededError,
@@ -21,8 +22,8 @@ from alos_mosaic.errors import (
     PublishError,
     SourceUnavailableError,
 )
-from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year, tiles_of_year
+from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile, tiles_of_region
+from alos_mosaic.inventory import ArchiveKind, cells_of_tile, tiles_of_any_year, tiles_of_year
 from alos_mosaic.processing import deadline
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TILE = Tile.from_name("N25W165")
-SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics")
+SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics", source_uri="file:///")
 CONTEXT = SimpleNamespace(
     log_group_name="/group", log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000
 )
@@ -79,7 +80,7 @@ def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypa
     use(monkeypatch, SEED)
     assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
         "schema_version": 1, "run": "a-run", "bucket": "runs", "key": "runs/a-run/manifest.json", "count": 4,
-        "max_concurrency": 2, "max_tiles": 25_000,
+        "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1695, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
     asked = {"mode": "skip", "product": None, "accept_partial": False, "since": None}
     assert read(s3, "runs/a-run/manifest.json") == [
@@ -100,9 +101,7 @@ def test_forest_maps_are_seeded_where_they_exist(s3: S3Client, monkeypatch: pyte
 def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(
         monkeypatch,
-        SeedSettings(
-            runs_bucket="runs", output_uri="s3://out/mosaics", max_concurrency_ceiling=3, max_tiles_ceiling=100
-        ),
+        replace(SEED, max_concurrency_ceiling=3, max_tiles_ceiling=100),
     )
     seeded = seed({"years": [2020], "region": "africa", "max_concurrency": 50, "max_tiles": 1000})
     assert (seeded["count"], seeded["max_concurrency"], seeded["max_tiles"]) == (178, 3, 100)
@@ -420,3 +419,67 @@ def test_a_record_of_another_tile_counts_as_failed(
     record = {"state": "published", "year": 2020, "tile": "N25W165", "run": "a-run", **change}
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=json.dumps(record).encode())
     assert summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)["failed"] == 1
+
+
+def test_a_run_is_priced_with_the_deployments_own_tile_lambda(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, replace(SEED, memory_mib=4096, architecture="arm64", assumed_megabytes_per_second=5.0))
+    worker = Worker(5e6, 4096, Architecture.ARM64)
+    africa = [
+        len(cells_of_tile(2020, tile)) or CELLS_PER_TILE
+        for tile in tiles_of_region("africa")
+        if tile in tiles_of_year(2020)
+    ]
+    seeded = seed({"years": [2020], "region": "africa"})
+    assert seeded["estimated_usd"] == pytest.approx(worker.cost_of(africa).total, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "given", "advice"),
+    [
+        (1000.0, {"max_usd": 5}, "the run's cap is 5.00; ask for fewer tiles, or raise max_usd, up to 1000.00"),
+        (3.5, {"max_usd": 5}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+        (3.5, {}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+    ],
+)
+def test_a_run_above_its_price_says_so_and_leaves_nothing(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, ceiling: float, given: dict[str, Any], advice: str
+) -> None:
+    nobody_listens = "ftp://127.0.0.1:1"
+    use(monkeypatch, replace(SEED, max_usd_ceiling=ceiling, source_uri=nobody_listens))
+    seeded = seed({"years": [2020], "region": "africa", **given})
+    assert seeded["estimated_usd"] > seeded["max_usd"] == min(5, ceiling)
+    priced = "178 tiles are estimated at 11.63 US dollars (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
+    assert seeded["cost_refusal"].startswith(priced)
+    assert seeded["cost_refusal"].endswith(advice)
+    assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("amount", [0, -1, "5", True, float("inf"), float("nan"), 10**400])
+def test_a_price_is_a_number_above_0(s3: S3Client, monkeypatch: pytest.MonkeyPatch, amount: object) -> None:
+    use(monkeypatch, SEED)
+    with pytest.raises(InvalidRequestError, match="max_usd is a number above 0"):
+        seed({"years": [2020], "max_usd": amount})
+
+
+def test_a_run_whose_source_is_down_is_not_begun(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, replace(SEED, source_uri="ftp://127.0.0.1:1"))
+    with pytest.raises(SourceUnavailableError, match=r"ftp://127.0.0.1:1 does not answer"):
+        seed({"years": [2020], "tiles": ["N25W165"]})
+    assert s3.list_objects_v2(Bucket="runs", Prefix="runs/a-run/")["KeyCount"] == 0
+    assert seed({"years": [2020], "tiles": ["N25W165"], "mode": "metadata-only"})["count"] == 1, "it needs no source"
+
+
+def test_a_run_that_was_stopped_says_so(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs", failure_limit_percent=100))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    failure = {"map_failure": {"Error": "States.ExceedToleratedFailureThreshold", "Cause": "..."}}
+    ended = {"run": "a-run", "execution": "arn:a-run"}
+    summary = summarise_run.lambda_handler({**ended, "so_far": {"seed": {}, **failure}}, CONTEXT)
+    assert summary["complete"] is False
+    assert summary["sentence"].endswith("seeded; the run was stopped, since the source was down for too many tiles")
+    summary = summarise_run.lambda_handler({**ended, "so_far": {"seed": {}}}, CONTEXT)
+    assert (summary["complete"], summary["sentence"]) == (
+        True,
+        "0 published, 0 skipped, 0 absent, 1 failed of 1 seeded",
+    )

@@ -13,7 +13,7 @@ import pytest
 
 from alos_mosaic import parallel
 from alos_mosaic import redrive as redriving
-from alos_mosaic.errors import InvalidRequestError, ServiceError
+from alos_mosaic.errors import InvalidRequestError, ServiceError, SourceUnavailableError
 from alos_mosaic.results import TileFailure
 from lambdas.redrive_tiles import handler as redrive_tiles
 from lambdas.seed_tiles import handler as seed_tiles
@@ -32,7 +32,7 @@ def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
     seed = desk.redrive()
     assert {key: value for key, value in seed.items() if key != "redrive"} == {
         "schema_version": 1, "run": "again", "bucket": "runs", "key": "runs/again/manifest.json", "count": 2,
-        "max_concurrency": 2, "max_tiles": 25_000,
+        "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1564, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
     assert sorted(desk.manifest(), key=lambda line: str(line["tile"])) == [
         {"year": 2020, "tile": "N10E010", "mode": "skip", "product": None, "accept_partial": False,
@@ -86,7 +86,7 @@ def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> No
     assert told["redrive"] == {
         "dry_run": True, "tiles": 2, "first_tiles": told["redrive"]["first_tiles"],
         "letters_by_error": {"SourceUnavailableError": 2, "CorruptArchiveError": 1}, "published_since": 1,
-        "left_in_queue": 0, "unreadable": 0,
+        "left_in_queue": 0, "unreadable": 0, "estimated_usd": 0.1564,
     }  # fmt: skip
     assert set(told["redrive"]["first_tiles"]) == {"2020/N10E010", "2020/N15E010"}
     assert desk.in_sight() == 3
@@ -383,3 +383,36 @@ def test_every_failed_tile_has_a_letter_whatever_became_of_the_map(
     assert "left no result" in failures["N20E010"].cause
     assert "makes no sense" in failures["N25E010"].cause
     assert set(names(desk.redriven())) == {f"2020/{tile}" for tile in with_letters}
+
+
+def test_a_redrive_above_its_price_leaves_all_letters_in_the_queue(desk: Desk) -> None:
+    for tile in ("N10E010", "N15E010", "N20E010"):
+        desk.fail(tile)
+    desk.publish("N20E010")
+    seed = redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "max_usd": 0.1}), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert seed["cost_refusal"].startswith("2 tiles are estimated at 0.16 US dollars")
+    assert desk.in_sight() == 3
+    assert desk.written() == 0
+    desk.end("again")
+    assert redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}}), CONTEXT)["count"] == 2
+
+
+def test_a_redrive_whose_source_is_down_takes_no_letter(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.fail("N10E010")
+    with monkeypatch.context() as patch:
+        patch.setenv("ALOS_MOSAIC_SOURCE_URI", "ftp://127.0.0.1:1")
+        with pytest.raises(SourceUnavailableError):
+            desk.redrive()
+        assert desk.in_sight() == 1
+        assert desk.redrive(dry_run=True)["redrive"]["tiles"] == 1, "a rehearsal needs no source"
+    assert desk.redrive()["count"] == 1
+
+
+def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
+    given = {"years": [2020], "tiles": ["N10E010", "N15E010"]}
+    desk.seed("first", given)
+    given = {"resume": {"run": "first"}, "max_usd": 0.1}
+    seed = seed_tiles.lambda_handler(desk.event("resumed", given), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/resumed/")["KeyCount"] == 0

@@ -24,6 +24,8 @@ _MOST_VCPUS: Final = 6
 """A function has one vCPU per 1769 MiB, six at most (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 TRANSFER_LIMIT_SECONDS: Final = 720.0
 """Of an invocation's 900 seconds, what a transfer may take: the rest is for work on what came, and for publishing."""
+TMP_MIB: Final = 10_240
+"""Of /tmp that a worker has unless it is given less: all that Lambda has."""
 _TRANSITIONS: Final = 5
 """Per tile: the start of its child execution, its worker, the choice behind it, its end, and some for retries."""
 _TRANSITIONS_AGAIN: Final = 3
@@ -122,7 +124,7 @@ class Worker:
     """What one connection to the source gives."""
     memory_mib: int
     architecture: Architecture = Architecture.X86_64
-    ephemeral_storage_mib: int = 10_240
+    ephemeral_storage_mib: int = TMP_MIB
     upload_bytes_per_second: float = 75e6
     """To S3. An assumption: a Lambda's network is commonly measured at some 600 Mbit/s."""
     failed_share: float = 0.01
@@ -238,6 +240,8 @@ MEMORIES_MIB: Final = (2048, 3072, 4096, 6144, 8192, 10_240)
 """What is weighed."""
 TYPICAL_BYTES_PER_SECOND: Final = 5e6
 """Of one connection to JAXA's server from another continent: an assumption until ``doctor`` has measured yours."""
+ASSUMED_MEGABYTES_PER_SECOND: Final = 1.0
+"""What a run is priced with before it starts: the slowest source of docs/cost.md, where a tile costs the most."""
 MEASURED_ARCHITECTURES: Final = (Architecture.X86_64,)
 """arm64 is a fifth cheaper a second; how long it takes, and that its image builds, has to be seen first."""
 

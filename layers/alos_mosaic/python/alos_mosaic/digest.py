@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import IncompleteRunError
-from alos_mosaic.grid import CELLS_PER_TILE
-from alos_mosaic.inventory import ArchiveKind, cells_of_tile
-from alos_mosaic.messages import TileRequest, format_time
+from alos_mosaic.estimates import cells_of
+from alos_mosaic.messages import format_time
 from alos_mosaic.naming import digest_key, results_prefix, summary_key
 from alos_mosaic.run_ends import RunEnd
 from alos_mosaic.runbook import section
@@ -75,7 +74,7 @@ class Digest:
     @property
     def estimated_usd(self) -> float:
         """What the run was to cost if every tile of it is made, by the model of docs/cost.md."""
-        return self._worker.cost_of(map(_cells, self.end.requests)).total
+        return self._worker.cost_of(map(cells_of, self.end.requests)).total
 
     @property
     def worker_seconds(self) -> float:
@@ -187,12 +186,6 @@ class Digest:
             f"aws stepfunctions start-execution --state-machine-arn {self.end.execution.state_machine} "
             f"--name {name} --input '{json.dumps(given)}'"
         )
-
-
-def _cells(request: TileRequest) -> int:
-    """Return how many cells a tile has, as JAXA's listings tell; all, where they do not."""
-    year, tile = request.tile_year.year, request.tile_year.tile
-    return len(cells_of_tile(year, tile, ArchiveKind.of_product(request.product))) or CELLS_PER_TILE
 
 
 def _cut(cause: str | None) -> str:

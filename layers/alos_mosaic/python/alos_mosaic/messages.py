@@ -22,6 +22,9 @@ SCHEMA_VERSION: Final = 1
 
 MOST_INVOCATIONS: Final = 20
 """Invocations that a tile may take, those that failed included: four hours of transfer at 12 minutes each."""
+LIMITS: Final = ("max_concurrency", "max_tiles", "max_usd", "allow_parallel")
+"""What every kind of run may say of its size and company (:func:`parse_limits`)."""
+_MOST_USD: Final = 1_000_000
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -77,6 +80,8 @@ class RunRequest:
     mode: Mode = Mode.SKIP
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    max_usd: float | None = None
+    """US dollars that it may be estimated at."""
     product: str | None = None
     """A product of every year asked for; ``None`` is each year's own mosaic."""
     accept_partial: bool = False
@@ -88,7 +93,7 @@ class RunRequest:
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
         """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
         selection = ("years", "region", "bbox", "tiles")
-        keys = (*selection, "max_concurrency", "max_tiles", "mode", "product", "accept_partial", "allow_parallel")
+        keys = (*selection, *LIMITS, "mode", "product", "accept_partial")
         given = checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
@@ -225,12 +230,13 @@ class ResumeRequest:
     run: str
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    max_usd: float | None = None
     allow_parallel: bool = False
 
     @classmethod
     def from_input(cls, given: object) -> Self:
         """Check ``{"resume": {"run": "africa-2020"}}``; :class:`InvalidRequestError` says what is wrong with it."""
-        given = checked_object(given, ("resume", "max_concurrency", "max_tiles", "allow_parallel"), "the input")
+        given = checked_object(given, ("resume", *LIMITS), "the input")
         what = checked_object(given["resume"], ("run",), "resume")
         return cls(parse_run(what.get("run")), **parse_limits(given))
 
@@ -240,6 +246,7 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "max_concurrency": parse_count(given.get("max_concurrency"), "max_concurrency"),
         "max_tiles": parse_count(given.get("max_tiles"), "max_tiles"),
+        "max_usd": _parse_amount(given.get("max_usd"), "max_usd"),
         "allow_parallel": parse_switch(given.get("allow_parallel"), "allow_parallel"),
     }
 
@@ -366,3 +373,12 @@ def parse_count(value: object, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequestError(f"{name} is a whole number from 1 on, not {shown(value)}")
     return value
+
+
+def _parse_amount(value: object, name: str) -> float | None:
+    """Return US dollars, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_USD:
+        raise InvalidRequestError(f"{name} is a number above 0 and up to {_MOST_USD:,}, not {shown(value)}")
+    return float(value)

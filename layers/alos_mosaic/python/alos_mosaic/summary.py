@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import ServiceError, error_message
+from alos_mosaic.errors import TOLERANCE_EXCEEDED, ServiceError, SourceUnavailableError, error_message
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
@@ -49,6 +49,8 @@ class Summary:
     """One for each tile of the manifest, in its order."""
     failure_limit_percent: float = FAILURE_LIMIT_PERCENT
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
+    stopped_by: str | None = None
+    """The error that the Map ended with, if it did not come to its end by itself."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -93,11 +95,19 @@ class Summary:
     def complete(self) -> bool:
         """Whether the failed and the absent tiles are within their limits."""
         few_failed = self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
-        return few_failed and not self.too_many_absent
+        return few_failed and not self.too_many_absent and self.stopped_by is None
 
     @property
     def sentence(self) -> str:
         """Say in a line how the run ended."""
+        if self.stopped_by is None:
+            return self._counted
+        is_down = self.stopped_by == TOLERANCE_EXCEEDED
+        why = "since the source was down for too many tiles" if is_down else f"by {self.stopped_by}"
+        return f"{self._counted}; the run was stopped, {why}"
+
+    @property
+    def _counted(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
         sentence = f"{counts} of {len(self.results)} seeded"
         if not self.too_many_absent:
@@ -164,22 +174,30 @@ def _key_of(run: str, request: TileRequest) -> str:
     return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
 
 
-def children_ended_well(states: SFNClient, execution: str) -> int:
+def children_ended_well(states: SFNClient, execution: str, source_down: int) -> int:
     """Return how many children of an execution's Map came to their end: to a result, or to a letter that was sent.
 
-    None of them, where Step Functions does not tell; more than that there are never.
+    ``source_down`` tiles failed because of the source: their children end as failed behind their letters, so that many
+    of them stop the Map. None, where Step Functions does not tell; more than that there are never.
     """
     try:
         pages = states.get_paginator("list_map_runs").paginate(executionArn=execution)
         maps = [each["mapRunArn"] for page in pages for each in page["mapRuns"]]
-        return sum(states.describe_map_run(mapRunArn=arn)["executionCounts"]["succeeded"] for arn in maps)
+        counts = [states.describe_map_run(mapRunArn=arn)["executionCounts"] for arn in maps]
     except states.exceptions.ClientError as error:
         logger.warning("Step Functions does not tell of the Map", extra={"cause": str(error), "execution": execution})
         return 0
+    failed = sum(each["failed"] for each in counts)
+    return sum(each["succeeded"] for each in counts) + (failed if failed == source_down else 0)
 
 
 def summarise_run(
-    event: Mapping[str, str], settings: SummarySettings, s3: S3Client, sqs: SQSClient, states: SFNClient
+    event: Mapping[str, str],
+    settings: SummarySettings,
+    s3: S3Client,
+    sqs: SQSClient,
+    states: SFNClient,
+    stopped_by: str | None = None,
 ) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
@@ -188,6 +206,7 @@ def summarise_run(
     recorded, if every child of the Map came to its end; if it was broken off (then the record may be of a try ahead of
     a retry that never came) or a letter was lost, they are sent from here, some for the second time. So are those of
     tiles that left no record: never begun, or with a worker that died. A redrive makes one tile of two letters.
+    ``stopped_by`` is the error that broke the Map off.
     """
     run = event["run"]
     manifest = manifest_of(s3, settings.runs_bucket, run).requests
@@ -195,10 +214,11 @@ def summarise_run(
     if settings.dead_letter_queue_url is not None:
         failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
         untold = [pair for pair in failed if pair[1].error == UNKNOWN]
-        if len(untold) < len(failed) and children_ended_well(states, event["execution"]) == len(manifest):
+        down = sum(result.error == SourceUnavailableError.__name__ for _, result in failed)
+        if len(untold) < len(failed) and children_ended_well(states, event["execution"], down) == len(manifest):
             failed = untold
         _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
-    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
+    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent, stopped_by)
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
