@@ -28,6 +28,8 @@ CHILD_OUTPUT: Final = "{},"
 
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
+OWN_BUCKET: Final = "own"
+"""Stands for a bucket of the stack's in place of an existing one's URI."""
 _CHEAPEST: Final = cheapest(CELLS_PER_TILE)
 """What makes a full tile for the least money (docs/cost.md)."""
 
@@ -54,6 +56,9 @@ class StackConfig:
     """Whether that password may travel unencrypted, as it does over ftp://."""
     requester_pays: bool = False
     """Whether this account pays for what is read from an s3:// source."""
+    keep_archives_in: str | None = None
+    """Where raw archives are kept as a mirror that source_uri can name: s3://bucket/folder of an existing bucket, or
+    "own" for a bucket that the stack makes and that outlives it; they are not kept by default."""
     memory_mib: int = _CHEAPEST.memory_mib
     """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
     architecture: str = _CHEAPEST.architecture.value
@@ -101,6 +106,10 @@ class StackConfig:
             raise ConfigError(
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
+            )
+        if self.keep_archives_in is not None and self.keep_archives_in == self.source_uri.rstrip("/"):
+            raise ConfigError(
+                f"keep_archives_in and source_uri are both {self.keep_archives_in}: nothing is to be kept"
             )
         try:
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
@@ -164,6 +173,10 @@ _CHECKS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "output_bucket_name": _matches(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket"),
     "output_prefix": _matches(r"|[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder without slash at its ends"),
     "source_uri": _matches(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password"),
+    "keep_archives_in": _matches(
+        rf"{OWN_BUCKET}|s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[A-Za-z0-9._-]+)*",
+        f"{OWN_BUCKET} or a URI like s3://bucket/folder",
+    ),
     "source_secret_name": _matches(r"[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN"),
     "memory_mib": _between(128, 10_240),
     "architecture": (lambda name: name in tuple(Architecture), " or ".join(Architecture)),

@@ -8,11 +8,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import LAYOUTS
 from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
 from infra import assets
 from infra.config import StackConfig
@@ -146,12 +149,15 @@ class Functions(Construct):
             extra_layouts=config.extra_layouts,
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
+            keep_archives_in=storage.archives_uri,
         )
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
         self._allow_publishing(role)
         if config.source_uri.startswith("s3://"):
             self._allow_reading_mirror(role, config.source_uri)
+        if storage.archives is not None:
+            self._allow_keeping_archives(role, storage.archives)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -232,6 +238,17 @@ class Functions(Construct):
         pattern = f"{prefix}/*" if prefix else "*"
         allow(role, ["s3:GetObject"], [f"{arn}/{pattern}"], because="The mirror holds every archive of every year.")
         allow(role, ["s3:ListBucket"], [arn], conditions={"StringLike": {"s3:prefix": [pattern]}})
+
+    def _allow_keeping_archives(self, role: iam.Role, bucket: s3.IBucket) -> None:
+        """Let the worker see what the mirror has, and put archives there; it never deletes one."""
+        patterns = self._storage.archive_patterns((*LAYOUTS, *layouts_from_json(self._config.extra_layouts)))
+        allow(
+            role,
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            [bucket.arn_for_objects(pattern) for pattern in patterns],
+            because="Archives of any year are kept in the server's own tree.",
+        )
+        allow(role, ["s3:ListBucket"], [bucket.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.

@@ -134,6 +134,8 @@ class TileSettings(Settings):
     """One of :data:`alos_mosaic.bands.BACKSCATTER_OVERVIEWS`."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
+    keep_archives_in: str | None = None
+    """``s3://bucket`` or ``s3://bucket/folder`` where archives are kept as they came; without one they are not."""
 
 
 @dataclass(frozen=True)
