@@ -92,6 +92,9 @@ class Gathering:
         except SourceUnavailableError:
             self._stage_rest()
             raise
+        finally:
+            for download in self._downloads:
+                download.forget_failure()
 
     def _stage_rest(self) -> None:
         """Leave for the next invocation what came in this one, of all archives."""

@@ -93,9 +93,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
     that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
     """
-    # An error holds the frames that it passed, and a download its error: of a tile that paused or failed in this warm
-    # process all is still here, until somebody looks for cycles.
-    gc.collect()
+    gc.collect()  # an error of the tile before, in a warm process, may hold its frames, and these its memory
     release_memory()
     try:
         return _processed(request, place)
