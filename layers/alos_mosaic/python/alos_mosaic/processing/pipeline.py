@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 import tempfile
@@ -93,8 +92,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
     that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
     """
-    gc.collect()  # an error of the tile before, in a warm process, may hold its frames, and these its memory
-    release_memory()
+    release_memory()  # what a tile that broke off held was still held when it ended
     try:
         return _processed(request, place)
     finally:
