@@ -96,6 +96,8 @@ test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
 .PHONY: bench-smoke
 bench-smoke: $(VENV)-bench/.done $(VENV)/.done ## All of these, small and once: do they still run?
 	$(VENV)/bin/python -m benchmarks.orchestration --tiles 1 --summarised 200 --results build/bench/smoke/orchestration.json
+	$(VENV)/bin/python -m benchmarks.slow_source --cells 1 --bytes-per-second 16000000 --transfer-limit-seconds 4 \
+		--results build/bench/smoke/slow-source.json
 	$(VENV)-bench/bin/python -m benchmarks.warm --tiles 2 --cells 1 --forms envi --results build/bench/smoke/warm.json
 	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \
 		--contenders gdal-deflate ours ours-zstd floor floor-zstd
@@ -112,6 +114,10 @@ bench-candidates: $(VENV)-candidates/.done ## Time what was tried for the engine
 .PHONY: bench-warm
 bench-warm: $(VENV)-bench/.done ## Make 20 tiles in one process, as a warm Lambda does, and watch its memory
 	$(VENV)-bench/bin/python -m benchmarks.warm
+
+.PHONY: bench-slow-source
+bench-slow-source: $(VENV)/.done ## Bring 2 GB from a source of 1 MB/s through the state machine (some 40 minutes, 12 GB of disk)
+	$(VENV)/bin/python -m benchmarks.slow_source
 
 .PHONY: bench-orchestration
 bench-orchestration: $(VENV)/.done ## Time seeding, summing up, and a run of 10,000 tiles whose worker does nothing (some 10 minutes)

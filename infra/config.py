@@ -31,6 +31,8 @@ CHILD_OUTPUT: Final = "{},"
 
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
+OWN_BUCKET: Final = "own"
+"""Stands for a bucket of the stack's in place of an existing one's URI."""
 
 NO_KEY: Final = "none"
 NEW_KEY: Final = "new"
@@ -114,6 +116,15 @@ class StackConfig:
     """Whether that password may travel unencrypted, as it does over ftp://."""
     requester_pays: bool = False
     """Whether this account pays for what is read from an s3:// source."""
+    keep_archives_in: Annotated[
+        str | None,
+        Matching(
+            rf"{OWN_BUCKET}|s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[A-Za-z0-9._-]+)*",
+            f"{OWN_BUCKET} or a URI like s3://bucket/folder",
+        ),
+    ] = None
+    """Where raw archives are kept as a mirror that source_uri can name: s3://bucket/folder of an existing bucket, or
+    `own` for a bucket that the stack makes and that outlives it; they are not kept by default."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's, as JSON, for archives that JAXA has moved or renamed."""
 
@@ -230,6 +241,10 @@ class StackConfig:
             )
         if self.requester_pays and not self.source_uri.startswith("s3://"):
             raise ConfigError(f"requester_pays is for a source in s3://, but source_uri is {self.source_uri!r}")
+        if self.keep_archives_in is not None and self.keep_archives_in == self.source_uri.rstrip("/"):
+            raise ConfigError(
+                f"keep_archives_in and source_uri are both {self.keep_archives_in}: nothing is to be kept"
+            )
         self._check_bounds()
         self._check_output()
         self._check_network()

@@ -8,11 +8,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import LAYOUTS
 from alos_mosaic.settings import (
     DigestSettings,
     RedriveSettings,
@@ -210,6 +213,7 @@ class Functions(Construct):
             requester_pays=config.requester_pays,
             metrics_namespace=cdk.Stack.of(self).stack_name,
             items_topic_arn=None if self._notices.items is None else self._notices.items.topic_arn,
+            keep_archives_in=storage.archives_uri,
         )
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
@@ -219,6 +223,8 @@ class Functions(Construct):
             self._notices.allow_publishing(role, self._notices.items)
         if config.source_uri.startswith("s3://"):
             self._allow_reading_mirror(role)
+        if storage.archives is not None:
+            self._allow_keeping_archives(role, storage.archives)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -390,6 +396,17 @@ class Functions(Construct):
         bucket, _, prefix = self._config.source_uri.removeprefix("s3://").strip("/").partition("/")
         arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
         return arn, f"{prefix}/*" if prefix else "*"
+
+    def _allow_keeping_archives(self, role: iam.Role, bucket: s3.IBucket) -> None:
+        """Let the worker see what the mirror has, and put archives there; it never deletes one."""
+        patterns = self._storage.archive_patterns((*LAYOUTS, *layouts_from_json(self._config.extra_layouts)))
+        allow(
+            role,
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            [bucket.arn_for_objects(pattern) for pattern in patterns],
+            because="Archives of any year are kept in the server's own tree.",
+        )
+        allow(role, ["s3:ListBucket"], [bucket.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.

@@ -71,6 +71,8 @@ class AlosMosaicStack(cdk.Stack):
         Budget(self, "Budget", config=config)
         cdk.CfnOutput(self, "StateMachineArn", value=workflow.state_machine.state_machine_arn)
         cdk.CfnOutput(self, "OutputBucketName", value=storage.output.bucket_name)
+        if storage.archives_uri is not None:
+            cdk.CfnOutput(self, "ArchivesUri", value=storage.archives_uri)
         cdk.CfnOutput(self, "RunsBucketName", value=storage.runs.bucket_name)
         cdk.CfnOutput(self, "DeadLetterQueueUrl", value=queues.dead_letters.queue_url)
         cdk.CfnOutput(self, "ProcessTileFunctionName", value=functions.process_tile.function_name)

@@ -33,6 +33,7 @@ from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.deadline import end_if_overdue, run_within
+from alos_mosaic.processing.mirror import open_mirror
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
@@ -166,6 +167,7 @@ def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging
         target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, f"{_unfinished(request)}/files/")),
         work=work,
         access=_access(settings),
+        mirror=None if settings.keep_archives_in is None else open_mirror(settings.keep_archives_in, _s3()),
         relay=None if staging is None else Relay(staging, settings.transfer_limit_seconds),
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),

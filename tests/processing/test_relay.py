@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from alos_mosaic.errors import PublishError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileRequest, TileYear, Transfer
 from alos_mosaic.processing import download, relay
+from alos_mosaic.processing.mosaic import Mosaic
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import FileTarget
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
@@ -234,3 +236,12 @@ def test_time_left_is_measured_from_the_start(staging: Staging) -> None:
     assert 0 < how.seconds_left <= 0.05
     time.sleep(0.06)
     assert how.seconds_left < 0
+
+
+def test_what_a_paused_tile_held_is_given_back(server: JaxaServer, staging: Staging, tmp_path: Path) -> None:
+    """An error holds the frames that it passed, and a download its error: the collector can't undo all such cycles."""
+    for _ in range(2):
+        with pytest.raises(TransferPausedError):
+            invoke(server, tmp_path, Relay(staging, 0.5))
+    gc.collect()
+    assert [each for each in gc.get_objects() if isinstance(each, Mosaic)] == []

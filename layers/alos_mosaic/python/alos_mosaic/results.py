@@ -62,6 +62,8 @@ class TileResult:
     log: str | None = None
     """Where the log of a worker that failed is: group and stream."""
     product: str | None = None
+    archives_not_kept: str | None = None
+    """Why the mirror lacks the archives of a published tile, where they were to be kept in one."""
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:

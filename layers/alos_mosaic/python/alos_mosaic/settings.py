@@ -162,6 +162,8 @@ class TileSettings(Settings):
     """Where in CloudWatch the worker's metrics stand; without one it emits none."""
     items_topic_arn: str | None = None
     """SNS topic that is told of each published item; none by default."""
+    keep_archives_in: str | None = None
+    """``s3://bucket`` or ``s3://bucket/folder`` where archives are kept as they came; without one they are not."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ class Summary:
     def _counted(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
         sentence = f"{counts} of {len(self.results)} seeded"
+        if not_kept := sum(result.archives_not_kept is not None for result in self.results):
+            sentence += f"; archives of {not_kept} published are not kept in the mirror"
         if not self.too_many_absent:
             return sentence
         share = f"{self.known_absent} of {len(self.known)} known tiles came out absent"
@@ -132,8 +134,10 @@ class Summary:
     def to_report(self) -> dict[str, Any]:
         """Return the whole summary, as it is kept beside the manifest."""
         failed = [result for result in self.results if result.state is State.FAILED]
+        not_kept = [result for result in self.results if result.archives_not_kept is not None]
         return {
             **self.to_dict(),
+            "archives_not_kept": [f"{result.year}/{result.tile}" for result in not_kept],
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }

@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 from urllib.parse import unquote
@@ -44,6 +45,8 @@ class FileToPut(NamedTuple):
     """Where it goes, in the target."""
     media_type: str
     sha256: str
+    modified: datetime | None = None
+    """When it was changed where it comes from; kept with it where it is told."""
 
 
 class Staging(Protocol):
@@ -165,7 +168,11 @@ class _Scratch:
         """Copy a file here."""
         here = self._folder / f"{len(self._waiting)}-{file.path.name}"
         with as_publish_error(self._target.uri(file.key)):
-            _copy(file.path, here)
+            if file.modified is None:
+                _copy(file.path, here)
+            else:  # another name of the same file would have the same time, and that may be somebody's original
+                shutil.copyfile(file.path, here)
+                os.utime(here, (file.modified.timestamp(), file.modified.timestamp()))
         self._waiting.append((here, file))
 
     def settle(self) -> None:
