@@ -45,6 +45,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+.PHONY: coastlines
+coastlines: setup ## Derive the maps' coastlines anew from the pinned package of Natural Earth
+	$(BIN)/python -m local.coastlines
+
 .PHONY: format
 format: setup ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix .
