@@ -169,6 +169,22 @@ class Worker:
             sqs=self.failed_share * prices.sqs_request,
         )
 
+    def spent(self, seconds: float, tiles: int, output_bytes: int) -> Cost:
+        """Return what AWS billed for so many tiles whose workers took so many seconds and put out so many bytes in all.
+
+        As if each tile had taken one invocation: what is not recorded of earlier ones is not in here.
+        """
+        prices, gb_seconds = self.prices, seconds * self.memory_mib / _MIB_PER_GB
+        tmp_gb_seconds = seconds * max(0, self.ephemeral_storage_mib - _FREE_TMP_MIB) / _MIB_PER_GB
+        puts, gets = math.ceil(output_bytes / _PART_BYTES) + tiles * _OTHER_PUTS, tiles * _OTHER_GETS
+        return Cost(
+            lambda_memory=gb_seconds * prices.gb_second[self.architecture],
+            lambda_tmp=tmp_gb_seconds * prices.tmp_gb_second,
+            lambda_requests=tiles * prices.lambda_request,
+            transitions=tiles * _TRANSITIONS * prices.transition,
+            s3=puts * prices.s3_put + gets * prices.s3_get,
+        )
+
     def cost_of(self, cells_by_tile: Iterable[int]) -> Cost:
         """Return what a run over tiles of so many cells each costs; listing and summing up cost less than a cent."""
         total = Cost()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +20,16 @@ from alos_mosaic.errors import ServiceError
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
-from alos_mosaic.naming import result_key, results_prefix, summary_key
+from alos_mosaic.naming import report_key, result_key, results_prefix, summary_key
+from alos_mosaic.report import report_page
 from alos_mosaic.results import UNKNOWN, State, TileResult
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+logger = logging.getLogger(__name__)
 
 READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
@@ -45,6 +49,14 @@ class Summary:
     """One for each tile of the manifest, in its order."""
     failure_limit_percent: float = FAILURE_LIMIT_PERCENT
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
+    started: datetime | None = None
+    """When the manifest was written."""
+    ended: datetime | None = None
+    """When the results were read."""
+    worker: Mapping[str, Any] = field(default_factory=dict)
+    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``."""
+    report_uri: str | None = None
+    """Where the report lies; None where there is none."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -113,6 +125,7 @@ class Summary:
             "known_absent": self.known_absent,
             "complete": self.complete,
             "sentence": self.sentence,
+            **({} if self.report_uri is None else {"report": self.report_uri}),
         }
 
     def to_report(self) -> dict[str, Any]:
@@ -120,6 +133,9 @@ class Summary:
         failed = [result for result in self.results if result.state is State.FAILED]
         return {
             **self.to_dict(),
+            "started": None if self.started is None else format_time(self.started),
+            "ended": None if self.ended is None else format_time(self.ended),
+            "worker": dict(self.worker),
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -130,12 +146,13 @@ def _is_listed(result: TileResult) -> bool:
 
 
 def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:
-    """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
+    """Compare a run's manifest with what its workers recorded, and keep the summary and the report beside them.
 
     A tile without a record gets a dead letter, so that a redrive finds it also if the run was broken off before the
     tile's turn. A worker that died has sent one already; a redrive makes one tile of the two.
     """
-    manifest = manifest_of(s3, settings.runs_bucket, run).requests
+    asked = manifest_of(s3, settings.runs_bucket, run)
+    manifest = asked.requests
     recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
 
     def result_of(request: TileRequest) -> TileResult:
@@ -160,10 +177,31 @@ def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSCli
             if result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product) not in recorded
         ]
         _send_letters(sqs, settings.dead_letter_queue_url, run, left_no_trace)
-    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
+    summary = Summary(
+        run,
+        results,
+        settings.failure_limit_percent,
+        settings.absent_limit_percent,
+        started=asked.written,
+        ended=datetime.now(UTC).replace(microsecond=0),
+        worker=settings.worker,
+    )
+    summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
+
+
+def _keep_report(summary: Summary, bucket: str, s3: S3Client) -> str | None:
+    """Keep the report and return its URI; a page that can't be made is no reason for a run to lose its summary."""
+    try:
+        text = report_page(summary.to_report())
+    except Exception:
+        logger.exception("The report can't be made", extra={"run": summary.run})
+        return None
+    key = report_key(summary.run)
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="text/html; charset=utf-8")
+    return f"s3://{bucket}/{key}"
 
 
 def _send_letters(sqs: SQSClient, queue: str, run: str, requests: Sequence[TileRequest]) -> None:
