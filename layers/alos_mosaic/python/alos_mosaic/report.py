@@ -208,7 +208,7 @@ def _entry(result: TileResult, pictures: Mapping[str, Picture]) -> dict[str, Any
         "name": f"{_mosaic(result)} / {result.tile}",
         "state": result.state.value,
         "facts": list(_facts(result)),
-        "item": result.item_uri,
+        "item": None if picture.href else result.item_uri,  # AWS' console knows nothing of what lies here
         "quicklook": picture.href,
         "thumbnail": picture.thumbnail,
     }
