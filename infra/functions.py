@@ -292,6 +292,9 @@ class Functions(Construct):
             failure_limit_percent=config.failure_limit_percent,
             absent_limit_percent=config.absent_limit_percent,
             dead_letter_queue_url=self._queues.dead_letters.queue_url,
+            memory_mib=config.memory_mib,
+            ephemeral_storage_mib=config.ephemeral_storage_mib,
+            architecture=config.architecture,
         )
         role = self._role("SummariseRun")
         allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
@@ -308,14 +311,14 @@ class Functions(Construct):
         allow(
             role,
             ["s3:PutObject"],
-            [runs.arn_for_objects(naming.summary_key("*"))],
-            because="One summary a run; runs are named when they start.",
+            [runs.arn_for_objects(naming.summary_key("*")), runs.arn_for_objects(naming.report_key("*"))],
+            because="One summary and one report a run; runs are named when they start.",
         )
         return self._zip_function(
             "SummariseRun",
             "summarise_run",
             role=role,
-            description="Compares a run's results with its manifest and writes its summary",
+            description="Compares a run's results with its manifest and writes its summary and its report",
             environment=settings.to_env(),
         )
 

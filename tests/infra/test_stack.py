@@ -217,7 +217,7 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
     assert grants == {
         "s3:GetObject": {"${StorageRuns.Arn}/runs/*/*"},
         "s3:ListBucket": {"${StorageRuns.Arn}"},
-        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json"},
+        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json", "${StorageRuns.Arn}/runs/*/report.html"},
         "sqs:SendMessage": {"${QueuesDeadLetters.Arn}"},
         "states:ListMapRuns": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
         "states:DescribeMapRun": {f"{OF_STATES}:mapRun:${{WorkflowRun.Name}}/*"},

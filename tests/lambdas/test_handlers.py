@@ -313,7 +313,8 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
 
     summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
 
-    assert {key: value for key, value in summary.items() if key not in ("schema_version", "run", "sentence")} == {
+    others = ("schema_version", "run", "sentence", "report")
+    assert {key: value for key, value in summary.items() if key not in others} == {
         "seeded": 6, "published": 2, "skipped": 1, "absent": 1, "failed": 2, "known_absent": 0, "complete": False,
     }  # fmt: skip
     assert summary["sentence"] == "2 published, 1 skipped, 1 absent, 2 failed of 6 seeded"
@@ -321,6 +322,40 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
     assert report["failures_by_error"] == {"OutputError": 1, "unknown": 1}
     assert [tile["tile"] for tile in report["tiles"]] == tiles
     assert report["tiles"][5]["cause"].startswith("the worker left no result")
+
+
+def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs", memory_mib=2048, ephemeral_storage_mib=10_240, architecture="x86_64"))
+    seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
+    put_result(s3, "N25W165", "published", cells=["N23W161"], output_bytes=10, seconds={"check": 1.0, "gather": 99.0})
+    put_result(s3, "N00E010", "failed", error="OutputError", cause="<script>alert(1)</script>")
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert summary["report"] == "s3://runs/runs/a-run/report.html"
+    kept = s3.get_object(Bucket="runs", Key="runs/a-run/report.html")
+    assert kept["ContentType"] == "text/html; charset=utf-8"
+    text = kept["Body"].read().decode()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert(1)" not in text
+    assert "1 min 40 s" in text
+    told = read(s3, "runs/a-run/summary.json")
+    assert told["report"] == summary["report"]
+    assert told["worker"] == {"memory_mib": 2048, "ephemeral_storage_mib": 10_240, "architecture": "x86_64"}
+    assert told["started"] <= told["ended"]
+
+
+def test_a_report_that_can_not_be_made_costs_no_summary(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs"))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    put_result(s3, "N25W165", "published", seconds={"check": "no number"})
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert summary["published"] == 1
+    assert "report" not in summary
+    assert "The report can't be made" in caplog.text
+    assert read(s3, "runs/a-run/summary.json")["published"] == 1
 
 
 @pytest.mark.parametrize(("limit", "complete"), [(0, False), (49.9, False), (50, True), (100, True)])

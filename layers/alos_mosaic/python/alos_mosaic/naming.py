@@ -187,6 +187,11 @@ def summary_key(run: str) -> str:
     return f"{run_prefix(run)}summary.json"
 
 
+def report_key(run: str) -> str:
+    """Return the key of a run's report, a page to look at."""
+    return f"{run_prefix(run)}report.html"
+
+
 def map_run_prefix(run: str) -> str:
     """Return the prefix, without a closing slash, of Step Functions' own account of a run; nothing of ours reads it."""
     return f"{run_prefix(run)}map-run"

@@ -48,6 +48,10 @@ class TileResult:
     """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
     values_under_nodata: int = 0
     """Values under mask 0 that are neither 0 nor the source file's nodata tag, all bands together."""
+    valid_percent: float | None = None
+    """Pixels that hold data, of all of the tile's; None where they were not counted, as of older releases."""
+    water_percent: float | None = None
+    """Pixels of water, of those that hold data."""
     archive: dict[str, Any] = field(default_factory=dict)
     """What was fetched: url of the first archive, layouts of all, size in bytes; the item tells more."""
     output_bytes: int = 0

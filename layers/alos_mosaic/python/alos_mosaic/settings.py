@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Final, Self, get_type_hints
+from typing import Any, Final, Self, get_type_hints
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.costs import (
@@ -177,6 +177,17 @@ class SummarySettings(Settings):
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
     dead_letter_queue_url: str | None = None
     """Where tiles go that left no result; without one the summary only counts them."""
+    memory_mib: int = 0
+    """Of the tile Lambda, whose work the report prices, as are the next two; 0 where it is not to be priced."""
+    ephemeral_storage_mib: int = 0
+    architecture: str = ""
+
+    @property
+    def worker(self) -> dict[str, Any]:
+        """What the tile Lambda is, as the summary tells it; nothing where that is not known."""
+        if not self.memory_mib:
+            return {}
+        return {name: getattr(self, name) for name in ("memory_mib", "ephemeral_storage_mib", "architecture")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,8 @@ from alos_mosaic.errors import TOLERANCE_EXCEEDED, ServiceError, SourceUnavailab
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
-from alos_mosaic.naming import result_key, results_prefix, summary_key
+from alos_mosaic.naming import report_key, result_key, results_prefix, summary_key
+from alos_mosaic.report import report_page
 from alos_mosaic.results import UNKNOWN, State, TileResult
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,14 @@ class Summary:
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
     stopped_by: str | None = None
     """The error that the Map ended with, if it did not come to its end by itself."""
+    started: datetime | None = None
+    """When the manifest was written."""
+    ended: datetime | None = None
+    """When the results were read."""
+    worker: Mapping[str, Any] = field(default_factory=dict)
+    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``."""
+    report_uri: str | None = None
+    """Where the report lies; None where there is none."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -129,6 +140,7 @@ class Summary:
             "known_absent": self.known_absent,
             "complete": self.complete,
             "sentence": self.sentence,
+            **({} if self.report_uri is None else {"report": self.report_uri}),
         }
 
     def to_report(self) -> dict[str, Any]:
@@ -138,6 +150,9 @@ class Summary:
         return {
             **self.to_dict(),
             "archives_not_kept": [f"{result.year}/{result.tile}" for result in not_kept],
+            "started": None if self.started is None else format_time(self.started),
+            "ended": None if self.ended is None else format_time(self.ended),
+            "worker": dict(self.worker),
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -213,7 +228,8 @@ def summarise_run(
     ``stopped_by`` is the error that broke the Map off.
     """
     run = event["run"]
-    manifest = manifest_of(s3, settings.runs_bucket, run).requests
+    asked = manifest_of(s3, settings.runs_bucket, run)
+    manifest = asked.requests
     results, _ = read_results(s3, settings.runs_bucket, run, manifest)
     if settings.dead_letter_queue_url is not None:
         failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
@@ -222,10 +238,32 @@ def summarise_run(
         if len(untold) < len(failed) and children_ended_well(states, event["execution"], down) == len(manifest):
             failed = untold
         _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
-    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent, stopped_by)
+    summary = Summary(
+        run,
+        results,
+        settings.failure_limit_percent,
+        settings.absent_limit_percent,
+        stopped_by=stopped_by,
+        started=asked.written,
+        ended=datetime.now(UTC).replace(microsecond=0),
+        worker=settings.worker,
+    )
+    summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
+
+
+def _keep_report(summary: Summary, bucket: str, s3: S3Client) -> str | None:
+    """Keep the report and return its URI; a page that can't be made is no reason for a run to lose its summary."""
+    try:
+        text = report_page(summary.to_report())
+    except Exception:
+        logger.exception("The report can't be made", extra={"run": summary.run})
+        return None
+    key = report_key(summary.run)
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="text/html; charset=utf-8")
+    return f"s3://{bucket}/{key}"
 
 
 def _send_letters(

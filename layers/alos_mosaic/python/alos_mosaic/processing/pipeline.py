@@ -140,7 +140,7 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
                     layouts = layouts_of(mission_of(year), product.name, place.extra_layouts)
                     not_kept = place.mirror.keep(gathered.whole, request.tile_year, layouts)
         with stopwatch.stage("publish"):
-            from alos_mosaic.processing.documents import publish_documents  # noqa: PLC0415
+            from alos_mosaic.processing.documents import publish_documents, shares  # noqa: PLC0415
 
             publish_documents(replace(done, created=standing.time("created")), expected, place, uploads)
     peak.measure_disk()
@@ -152,6 +152,7 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
         defective_cells=tuple(cell.name for cell in done.defective_cells),
         values_under_nodata=0 if done.statistics is None else done.statistics.values_under_nodata or 0,
         archive=archive,
+        **shares(done),
         output_bytes=sum(cog.size_bytes for cog in done.cogs),
         peak_memory_bytes=peak.memory_bytes,
         peak_disk_bytes=peak.disk_bytes,

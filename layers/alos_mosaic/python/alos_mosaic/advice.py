@@ -1,0 +1,36 @@
+"""Advice: what to do about each way in which a tile or a run ends badly; docs/operations.md says it at length."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from alos_mosaic import errors
+from alos_mosaic.results import UNKNOWN
+
+_DIED: Final = "it timed out or ran out of memory: see its log; redrive, and raise memory_mib if it happens again"
+
+ADVICE: Final = {
+    errors.InvalidRequestError.__name__: "correct what was asked for; trying again ends the same way",
+    errors.TileAbsentError.__name__: "JAXA has no such tile in that year; nothing is to be done",
+    errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then redrive",
+    errors.CorruptArchiveError.__name__: (
+        "the archive lies broken on the server: look into it (alos-mosaic doctor --archive), redrive when JAXA has "
+        "replaced it, or accept a partial tile"
+    ),
+    errors.OutputError.__name__: "see the log; is ephemeral_storage_mib enough?",
+    errors.PublishError.__name__: "see that the worker may write to the output bucket and its key, then redrive",
+    errors.DeadlineExceededError.__name__: "the source may be too slow for one invocation; redrive",
+    errors.ServiceError.__name__: "AWS had a bad minute: start the run again",
+    errors.IncompleteRunError.__name__: "see what failed (alos-mosaic failures), mend it, redrive",
+    errors.RunTooLargeError.__name__: "select less, or raise max_tiles",
+    UNKNOWN: "the worker left no word: see its log, then redrive",
+    **dict.fromkeys(errors.LAMBDA_DIED, _DIED),
+    **dict.fromkeys(errors.LAMBDA_THROTTLED, "lower max_concurrency or raise the account's limit, then redrive"),
+    **dict.fromkeys(errors.LAMBDA_TRANSIENT, "Lambda had a bad minute: redrive"),
+}
+"""By the error's name."""
+
+
+def advice_on(error: str) -> str:
+    """Return what to do about an error, by its name."""
+    return ADVICE.get(error, "see the log; it may be a bug of ours")
