@@ -165,7 +165,7 @@ def _changed_json(given: Any, luck: random.Random) -> Any:
             case 2:
                 given[key] = [given[key]] * (luck.choice((1, 2, 200)) if len(str(given[key])) < 100 else 1)
             case 3:
-                given[key] = luck.choice(_VALUES)
+                given[key] = _any_value(luck)
             case _:
                 given[key] = _changed_json(given[key], luck)
         return given
@@ -175,7 +175,12 @@ def _changed_json(given: Any, luck: random.Random) -> Any:
         return given
     if isinstance(given, str) and luck.random() < 0.7:
         return changed(given, luck, [given])
-    return luck.choice(_VALUES)
+    return _any_value(luck)
+
+
+def _any_value(luck: random.Random) -> Any:
+    """Return one of the values, as an object of its own: it may be changed in turn."""
+    return copy.deepcopy(luck.choice(_VALUES))
 
 
 # What reads

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Self, get_type_hints
+from typing import Any, Final, Self, get_args, get_type_hints
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.costs import (
@@ -74,7 +74,8 @@ def _parse(key: str, text: str, kind: object) -> object:
     try:
         if kind is bool:
             return _TRUTH[text.lower()]
-        return kind(text) if kind in (int, float) else text
+        number = next((each for each in (int, float) if each in (kind, *get_args(kind))), None)
+        return text if number is None else number(text)
     except KeyError as error:
         raise InvalidRequestError(f"{key} is {text!r}, which is neither true nor false") from error
     except ValueError as error:
@@ -177,10 +178,10 @@ class SummarySettings(Settings):
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
     dead_letter_queue_url: str | None = None
     """Where tiles go that left no result; without one the summary only counts them."""
-    memory_mib: int = 0
-    """Of the tile Lambda, whose work the report prices, as are the next two; 0 where it is not to be priced."""
-    ephemeral_storage_mib: int = 0
-    architecture: str = ""
+    memory_mib: int | None = None
+    """Of the tile Lambda, whose work the report prices, as are the next two; without them it is not priced."""
+    ephemeral_storage_mib: int | None = None
+    architecture: str | None = None
 
     @property
     def worker(self) -> dict[str, Any]:
