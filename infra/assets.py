@@ -13,7 +13,7 @@ from aws_cdk import IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
 
-from alos_mosaic import inventory
+from alos_mosaic import coastlines, inventory, pages
 from alos_mosaic.costs import Architecture
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
@@ -21,7 +21,9 @@ CDK_JSON: Final = REPOSITORY / "cdk.json"
 
 _LAYER_FOLDER: Final = "layers/alos_mosaic"
 _PACKAGE: Final = "python/alos_mosaic"
-_PACKAGE_DATA: Final = (f"{_PACKAGE}/py.typed", f"{_PACKAGE}/{inventory.FILE_NAME}")
+_PACKAGE_DATA: Final = tuple(
+    f"{_PACKAGE}/{name}" for name in ("py.typed", coastlines.FILE_NAME, inventory.FILE_NAME, *pages.FILE_NAMES)
+)
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
 _PLATFORMS: Final = {
     Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,
@@ -47,18 +49,19 @@ def zip_code(name: str) -> lambda_.Code:
     )
 
 
-def image_code(architecture: Architecture) -> lambda_.DockerImageCode:
-    """Return the tile Lambda's image, built from its Dockerfile where the stack is deployed."""
+def image_code(architecture: Architecture, name: str = "process_tile") -> lambda_.DockerImageCode:
+    """Return the image, built from its Dockerfile where the stack is deployed, for one of its handlers."""
     return lambda_.DockerImageCode.from_image_asset(
         str(REPOSITORY),
         file=f"{_IMAGE_FOLDER}/Dockerfile",
         # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
-        cmd=[handler("process_tile")],
+        cmd=[handler(name)],
         platform=_PLATFORMS[architecture],
         exclude=_only(
             f"{_IMAGE_FOLDER}/Dockerfile",
             f"{_IMAGE_FOLDER}/requirements.txt",
             f"{_IMAGE_FOLDER}/*.py",
+            "lambdas/watch_source/*.py",
             "lambdas/__init__.py",
             f"{_LAYER_FOLDER}/pyproject.toml",
             *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),

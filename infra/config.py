@@ -14,10 +14,12 @@ from typing import Annotated, Final
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
-from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS, Architecture, cheapest
+from alos_mosaic.costs import ASSUMED_MEGABYTES_PER_SECOND, TRANSFER_LIMIT_SECONDS, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
+from alos_mosaic.messages import parse_year
+from alos_mosaic.runbook import DEFAULT_URL
 from infra.fields import ConfigError, fields_of
 from infra.rules import Between, Matching, OneOf, Passing
 
@@ -29,12 +31,16 @@ CHILD_OUTPUT: Final = "{},"
 
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
+OWN_BUCKET: Final = "own"
+"""Stands for a bucket of the stack's in place of an existing one's URI."""
 
 NO_KEY: Final = "none"
 NEW_KEY: Final = "new"
 
 _CHEAPEST: Final = cheapest(CELLS_PER_TILE)
 """What makes a full tile for the least money (docs/cost.md)."""
+_MOST_BUDGET_ADDRESSES: Final = 10
+"""AWS takes no more for a budget's notification."""
 _MOST_TAGS: Final = 40
 """AWS allows 50 on a resource; CloudFormation and the CDK add some."""
 
@@ -104,11 +110,21 @@ class StackConfig:
     source_secret_name: Annotated[
         str | None, Matching("[A-Za-z0-9/_+=.@-]{1,512}", "the name of a secret, not its ARN")
     ] = None
-    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous."""
+    """Name of a Secrets Manager secret with the source's username and password; without one access is anonymous. The
+    secret's key is AWS's own for secrets, or `kms_key`."""
     allow_plain_login: bool = False
     """Whether that password may travel unencrypted, as it does over ftp://."""
     requester_pays: bool = False
     """Whether this account pays for what is read from an s3:// source."""
+    keep_archives_in: Annotated[
+        str | None,
+        Matching(
+            rf"{OWN_BUCKET}|s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[A-Za-z0-9._-]+)*",
+            f"{OWN_BUCKET} or a URI like s3://bucket/folder",
+        ),
+    ] = None
+    """Where raw archives are kept as a mirror that source_uri can name: s3://bucket/folder of an existing bucket, or
+    `own` for a bucket that the stack makes and that outlives it; they are not kept by default."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's, as JSON, for archives that JAXA has moved or renamed."""
 
@@ -132,11 +148,12 @@ class StackConfig:
 
     # Network
     vpc_id: Annotated[str | None, Matching("vpc-[0-9a-f]{8,17}", "the id of a VPC")] = None
-    """An existing VPC for the tile Lambda; without one it reaches the source and AWS through Lambda's own network."""
+    """An existing VPC for the tile Lambda and whatever else asks the source; without one they reach the source and AWS
+    through Lambda's own network."""
     vpc_subnet_ids: Annotated[tuple[str, ...], Matching("subnet-[0-9a-f]{8,17}", "the id of a subnet")] = ()
     """Private subnets of that VPC, with a route to the source (FTP and HTTPS need a NAT) and to AWS."""
     vpc_security_group_ids: Annotated[tuple[str, ...], Matching("sg-[0-9a-f]{8,17}", "the id of a security group")] = ()
-    """Security groups of the tile Lambda there; without any the stack makes one: everything out, nothing in."""
+    """Security groups of these functions there; without any the stack makes one: everything out, nothing in."""
 
     # Runs and their bounds
     default_region: Annotated[str, Passing(_is_region, "a region that the grid knows")] = settings.DEFAULT_REGION
@@ -149,6 +166,22 @@ class StackConfig:
         settings.MAX_TILES_CEILING
     )
     """Tiles of one run that no run's input can exceed."""
+    max_usd_ceiling: Annotated[float, Between(0.01, 1e6)] = settings.MAX_USD_CEILING
+    """US dollars that no run may be estimated at above, whatever its input says; docs/cost.md has the formula."""
+    assumed_megabytes_per_second: Annotated[float, Between(0.1, 1000)] = ASSUMED_MEGABYTES_PER_SECOND
+    """What the estimate takes one connection to the source to give: the slowest of docs/cost.md, so that it is high;
+    `alos-mosaic doctor` measures yours."""
+    source_failures_tolerated: Annotated[int, Between(0, 25_000)] = 10
+    """A run is stopped once the source was down for more tiles than this, each through all its retries, half an hour or
+    more. One or two may be a tile's own trouble (listed and not served, a re-issue under way), ten are the server's."""
+    reserved_concurrency: Annotated[int | None, Between(1, 1000)] = None
+    """Invocations of the tile Lambda at once that Lambda keeps free for it, and lets it have at most, whoever asks.
+    None by default: runs are bounded by `max_concurrency_ceiling`, and what is reserved is taken from the account's
+    other functions, for which 100 must remain; a new account often has no more than 10 in all."""
+    budget_usd_per_month: Annotated[float | None, Between(1, 1e6)] = None
+    """An AWS Budget of so many US dollars a month, which tells `alarm_emails` at 80 % and 100 %, and when 100 % is in
+    sight. None by default: it counts what carries the tag `alos-mosaic-stack`, and counts nothing, without a word,
+    until whoever pays for the account has activated that tag for cost allocation."""
     failure_limit_percent: Annotated[float, Between(0, 100)] = settings.FAILURE_LIMIT_PERCENT
     """A run with more failed tiles than this ends as failed."""
     absent_limit_percent: Annotated[float, Between(0, 100)] = settings.ABSENT_LIMIT_PERCENT
@@ -158,7 +191,25 @@ class StackConfig:
     alarm_emails: Annotated[
         tuple[str, ...], Matching(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+", "an e-mail address like ops@example.org")
     ] = ()
-    """Who is told of alarms; AWS asks each address once whether it wants to be."""
+    """Who is told of alarms and of the end of each run; AWS asks each address once whether it wants to be."""
+    publish_notifications: bool = False
+    """Whether each published item is announced by a message on an SNS topic of its own."""
+    tracing: bool = True
+    """Whether state machine and functions send traces to X-Ray."""
+    runbook_url: Annotated[str, Matching(r"[^\s#]+", "a path or a URL without #")] = DEFAULT_URL
+    """Where docs/operations.md can be read: alarms and digests link to its sections."""
+
+    # Schedule
+    watch_schedule: Annotated[
+        str | None, Matching(r"(rate|cron)\([^()]+\)", "a schedule like rate(7 days) or cron(0 6 ? * MON *)")
+    ] = None
+    """How often to look for new years and re-issued archives at the source, as EventBridge Scheduler spells it. Never
+    by default: each look asks the one server that serves the world."""
+    watch_years: Annotated[tuple[str, ...], Matching("[0-9]{4}", "a year like 2020")] = ()
+    """Years whose published tiles are compared with the source; without any only new years are looked for."""
+    watch_action: Annotated[str, OneOf(settings.WATCH_ACTIONS)] = settings.WATCH_ACTIONS[0]
+    """What becomes of news: `notify` tells people, each time until it is published; `refresh` also starts a run over
+    what was found first, within the deployment's caps."""
 
     # Lifecycle
     runs_expiry_days: Annotated[int, Between(15, 3650)] = 90
@@ -183,23 +234,47 @@ class StackConfig:
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
             )
+        if self.staging_expiry_days > self.runs_expiry_days:
+            raise ConfigError(
+                f"staging_expiry_days is {self.staging_expiry_days}, "
+                f"above runs_expiry_days, which is {self.runs_expiry_days} and deletes staging, too"
+            )
+        if self.requester_pays and not self.source_uri.startswith("s3://"):
+            raise ConfigError(f"requester_pays is for a source in s3://, but source_uri is {self.source_uri!r}")
+        if self.keep_archives_in is not None and self.keep_archives_in == self.source_uri.rstrip("/"):
+            raise ConfigError(
+                f"keep_archives_in and source_uri are both {self.keep_archives_in}: nothing is to be kept"
+            )
+        self._check_bounds()
         self._check_output()
         self._check_network()
         try:
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
             layouts_from_json(self.extra_layouts)
+            for year in self.watch_years:
+                parse_year(year)
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
+
+    def _check_bounds(self) -> None:
+        reserved = self.reserved_concurrency
+        if reserved is not None and reserved < self.max_concurrency_ceiling:
+            raise ConfigError(
+                f"reserved_concurrency is {reserved}, below max_concurrency_ceiling, which is "
+                f"{self.max_concurrency_ceiling}: a run could ask for more than Lambda lets it have"
+            )
+        if self.budget_usd_per_month is not None and not 1 <= len(self.alarm_emails) <= _MOST_BUDGET_ADDRESSES:
+            raise ConfigError(
+                f"budget_usd_per_month is set, so alarm_emails must name who is told: 1 to {_MOST_BUDGET_ADDRESSES}"
+            )
 
     def _check_output(self) -> None:
         if self.output_versioning and self.output_bucket_name:
             raise ConfigError("output_versioning is for a bucket that the stack creates, but output_bucket_name is set")
         if self.output_versions_expiry_days is not None and not self.output_versioning:
             raise ConfigError("output_versions_expiry_days is set, but output_versioning is not")
-        if self.kms_key.startswith("arn:"):
-            region, account = self.kms_key.split(":")[3:5]
-            if self.region not in (None, region) or self.account not in (None, account):
-                raise ConfigError(f"kms_key is a key of {account} in {region}, which is not where the stack goes")
+        if self.kms_key.startswith("arn:") and self.region not in (None, self.kms_key.split(":")[3]):
+            raise ConfigError(f"kms_key is {self.kms_key!r}, which is not in region, {self.region}")
 
     def _check_network(self) -> None:
         if bool(self.vpc_id) is not bool(self.vpc_subnet_ids):

@@ -36,29 +36,12 @@ class Encryption(Construct):
             self.key = kms.Key.from_key_arn(self, "Key", config.kms_key)
 
     def allow_reading(self, role: iam.Role, service: str) -> None:
-        """Let a role read what ``service`` ("s3", "sqs") keeps, by way of that service only."""
+        """Let a role read what ``service`` ("s3", "sqs", "secretsmanager") keeps, by way of that service only."""
         self._allow(role, _READ, service)
 
     def allow_writing(self, role: iam.Role, service: str) -> None:
         """Let a role write what ``service`` keeps, and read it."""
         self._allow(role, _WRITE, service)
-
-    def allow_service(self, principal: str) -> None:
-        """Let an AWS service ("cloudwatch.amazonaws.com") publish to what the key encrypts, for this account only.
-
-        Services have no role whose policy could say so; the policy of a given key must, and the stack can't change it
-        (docs/configuration.md has the statement).
-        """
-        if self.key is None:
-            return
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal(principal)],
-                actions=_WRITE,
-                resources=["*"],  # in a key's policy this is the key
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
-            )
-        )
 
     def _allow(self, role: iam.Role, actions: list[str], service: str) -> None:
         if self.key is None:

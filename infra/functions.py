@@ -8,17 +8,28 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
-from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings, TileSettings
+from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.layouts import LAYOUTS
+from alos_mosaic.settings import (
+    DigestSettings,
+    RedriveSettings,
+    SeedSettings,
+    SummarySettings,
+    TileSettings,
+    WatchSettings,
+)
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.network import Network
-from infra.permissions import accept, allow
+from infra.notices import Notices
+from infra.permissions import accept, accept_wildcards, allow
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 
@@ -49,11 +60,12 @@ class Functions(Construct):
         queues: Queues,
         encryption: Encryption,
         network: Network,
+        notices: Notices,
     ) -> None:
         """Create the layer and the functions."""
         super().__init__(scope, construct_id)
         self._config, self._storage, self._queues = config, storage, queues
-        self._encryption, self._network = encryption, network
+        self._encryption, self._network, self._notices = encryption, network, notices
         self._layer = lambda_.LayerVersion(
             self,
             "Package",
@@ -65,6 +77,7 @@ class Functions(Construct):
         self.redrive_tiles = self._redrive_tiles()
         self.process_tile = self._process_tile()
         self.summarise_run = self._summarise_run()
+        self.send_digest = self._send_digest()
 
     def _seed_tiles(self) -> lambda_.Function:
         settings = SeedSettings(
@@ -75,12 +88,14 @@ class Functions(Construct):
         )
         role = self._role("SeedTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         return self._zip_function(
             "SeedTiles",
             "seed_tiles",
             role=role,
             description="Checks a run's input and lists its tiles in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
     def _redrive_tiles(self) -> lambda_.Function:
@@ -92,6 +107,7 @@ class Functions(Construct):
         )
         role = self._role("RedriveTiles")
         self._allow_listing_tiles(role)
+        self._allow_probing(role)
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
         allow(role, actions, [self._queues.dead_letters.queue_arn])
         self._encryption.allow_reading(role, "sqs")
@@ -101,22 +117,47 @@ class Functions(Construct):
             role=role,
             description="Takes failed tiles out of the dead-letter queue and lists them in a manifest",
             environment=settings.to_env(),
+            **self._network.function_properties,
         )
 
-    def allow_listing_runs(self, state_machine: sfn.StateMachine) -> None:
-        """Let the functions that begin a run see whether another one is going on.
+    def allow_following_runs(self, state_machine: sfn.StateMachine) -> None:
+        """Let the functions that begin a run see whether another one is going on, and the one that ends it how it went.
 
-        A policy of its own: the state machine is created after its functions, so their roles can't name it.
+        Policies of their own: the state machine is created after its functions, so their roles can't name it.
         """
-        roles = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
-        policy = iam.Policy(self, "ListRuns", roles=roles)
-        policy.add_statements(
-            iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn])
-        )
+        executions = self._of_states("execution", f"{state_machine.state_machine_name}:*")
+        map_runs = self._of_states("mapRun", f"{state_machine.state_machine_name}/*")
+        beginning = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
+        ending = [role for role in (self.summarise_run.role,) if role is not None]
+        for name, roles, actions in (
+            (
+                "BeginRuns",
+                beginning,
+                {"states:ListExecutions": state_machine.state_machine_arn, "states:DescribeExecution": executions},
+            ),
+            ("EndRuns", ending, {"states:ListMapRuns": executions, "states:DescribeMapRun": map_runs}),
+        ):
+            policy = iam.Policy(self, name, roles=roles)
+            for action, arn in actions.items():
+                policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
+            accept_wildcards(policy, list(actions.values()), because="Executions get their names when they start.")
 
-    def _limits(self) -> dict[str, int]:
+    def _of_states(self, resource: str, name: str) -> str:
+        stack = cdk.Stack.of(self)
+        form = cdk.ArnFormat.COLON_RESOURCE_NAME
+        return stack.format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
+
+    def _limits(self) -> dict[str, Any]:
         config = self._config
         return {
+            "memory_mib": config.memory_mib,
+            "architecture": config.architecture,
+            "ephemeral_storage_mib": config.ephemeral_storage_mib,
+            "assumed_megabytes_per_second": config.assumed_megabytes_per_second,
+            "source_uri": config.source_uri,
+            "source_timeout_seconds": config.source_timeout_seconds,
+            "requester_pays": config.requester_pays,
+            "max_usd_ceiling": config.max_usd_ceiling,
             "default_max_concurrency": config.default_max_concurrency,
             "max_concurrency_ceiling": config.max_concurrency_ceiling,
             "max_tiles_ceiling": config.max_tiles_ceiling,
@@ -124,7 +165,7 @@ class Functions(Construct):
 
     def _allow_listing_tiles(self, role: iam.Role) -> None:
         """Let a function write manifests, read earlier ones, and see when a tile was published."""
-        runs, output = self._storage.runs, self._storage.output
+        runs = self._storage.runs
         manifests = naming.manifest_key("*")
         self._encryption.allow_writing(role, "s3")
         allow(
@@ -133,9 +174,14 @@ class Functions(Construct):
             [runs.arn_for_objects(manifests)],
             because="One manifest a run; runs are named when they start.",
         )
+        # A conditional write that compares what is there reads it, too.
+        allow(role, ["s3:PutObject", "s3:GetObject"], [runs.arn_for_objects(naming.RUN_LOCK_KEY)])
         # Without leave to list, S3 answers 403 for what is missing, too.
         allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [manifests]}})
-        patterns = self._storage.product_patterns
+        self._allow_reading_items(role)
+
+    def _allow_reading_items(self, role: iam.Role) -> None:
+        output, patterns = self._storage.output, self._storage.product_patterns
         allow(
             role,
             ["s3:GetObject"],
@@ -143,6 +189,12 @@ class Functions(Construct):
             because="The item of any tile of any year tells since when it is published.",
         )
         allow(role, ["s3:ListBucket"], [output.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
+
+    def _allow_probing(self, role: iam.Role) -> None:
+        """Let a function see whether the source is there, from the worker's network; the secret is not for it."""
+        self._network.allow_joining(role)
+        if self._config.source_uri.startswith("s3://"):
+            self._allow_listing_mirror(role)
 
     def _process_tile(self) -> lambda_.Function:
         config, storage = self._config, self._storage
@@ -159,13 +211,20 @@ class Functions(Construct):
             extra_layouts=config.extra_layouts,
             allow_plain_login=config.allow_plain_login,
             requester_pays=config.requester_pays,
+            metrics_namespace=cdk.Stack.of(self).stack_name,
+            items_topic_arn=None if self._notices.items is None else self._notices.items.topic_arn,
+            keep_archives_in=storage.archives_uri,
         )
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
         self._allow_publishing(role)
         self._network.allow_joining(role)
+        if self._notices.items is not None:
+            self._notices.allow_publishing(role, self._notices.items)
         if config.source_uri.startswith("s3://"):
-            self._allow_reading_mirror(role, config.source_uri)
+            self._allow_reading_mirror(role)
+        if storage.archives is not None:
+            self._allow_keeping_archives(role, storage.archives)
         if config.source_secret_name:
             self._allow_reading_secret(role, config.source_secret_name)
         return lambda_.DockerImageFunction(
@@ -176,10 +235,54 @@ class Functions(Construct):
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
             timeout=TILE_TIMEOUT,
+            reserved_concurrent_executions=config.reserved_concurrency,
             description="Turns one tile of one year into COGs and a published STAC item",
             environment=settings.to_env(),
             **self._network.function_properties,
             **self._common("ProcessTile", role),
+        )
+
+    def watch_source(self, state_machine: sfn.StateMachine) -> lambda_.Function:
+        """Return the function that looks for news at the source, tells people of it, and starts runs if told to.
+
+        It runs the worker's image: it asks the source with the worker's code, and where the source has a login, is the
+        only other function that reads the secret.
+        """
+        config = self._config
+        settings = WatchSettings(
+            output_uri=self._storage.output_uri,
+            topic_arn=self._notices.people.topic_arn,
+            state_machine_arn=state_machine.state_machine_arn,
+            action=config.watch_action,
+            years=",".join(config.watch_years),
+            source_uri=config.source_uri,
+            source_secret_name=config.source_secret_name,
+            source_timeout_seconds=config.source_timeout_seconds,
+            allow_plain_login=config.allow_plain_login,
+            requester_pays=config.requester_pays,
+            extra_layouts=config.extra_layouts,
+        )
+        architecture = Architecture(config.architecture)
+        role = self._role("WatchSource")
+        self._allow_reading_items(role)
+        self._allow_probing(role)
+        self._encryption.allow_reading(role, "s3")
+        self._notices.allow_publishing(role, self._notices.people)
+        if config.watch_action == "refresh":
+            allow(role, ["states:StartExecution"], [state_machine.state_machine_arn])
+        if config.source_secret_name:
+            self._allow_reading_secret(role, config.source_secret_name)
+        return lambda_.DockerImageFunction(
+            self,
+            "WatchSource",
+            code=assets.image_code(architecture, "watch_source"),
+            architecture=_ARCHITECTURES[architecture],
+            memory_size=512,
+            timeout=cdk.Duration.minutes(15),
+            description="Looks for new years and re-issued archives at the source",
+            environment=settings.to_env(),
+            **self._network.function_properties,
+            **self._common("WatchSource", role),
         )
 
     def _summarise_run(self) -> lambda_.Function:
@@ -189,6 +292,9 @@ class Functions(Construct):
             failure_limit_percent=config.failure_limit_percent,
             absent_limit_percent=config.absent_limit_percent,
             dead_letter_queue_url=self._queues.dead_letters.queue_url,
+            memory_mib=config.memory_mib,
+            ephemeral_storage_mib=config.ephemeral_storage_mib,
+            architecture=config.architecture,
         )
         role = self._role("SummariseRun")
         allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
@@ -205,14 +311,49 @@ class Functions(Construct):
         allow(
             role,
             ["s3:PutObject"],
-            [runs.arn_for_objects(naming.summary_key("*"))],
-            because="One summary a run; runs are named when they start.",
+            [runs.arn_for_objects(naming.summary_key("*")), runs.arn_for_objects(naming.report_key("*"))],
+            because="One summary and one report a run; runs are named when they start.",
         )
         return self._zip_function(
             "SummariseRun",
             "summarise_run",
             role=role,
-            description="Compares a run's results with its manifest and writes its summary",
+            description="Compares a run's results with its manifest and writes its summary and its report",
+            environment=settings.to_env(),
+        )
+
+    def _send_digest(self) -> lambda_.Function:
+        config, runs = self._config, self._storage.runs
+        settings = DigestSettings(
+            runs_bucket=runs.bucket_name,
+            topic_arn=self._notices.people.topic_arn,
+            memory_mib=config.memory_mib,
+            ephemeral_storage_mib=config.ephemeral_storage_mib,
+            architecture=config.architecture,
+            runbook_url=config.runbook_url,
+        )
+        role = self._role("SendDigest")
+        self._notices.allow_publishing(role, self._notices.people)
+        self._encryption.allow_writing(role, "s3")
+        everything = naming.run_prefix("*") + "*"
+        allow(
+            role,
+            ["s3:GetObject"],
+            [runs.arn_for_objects(everything)],
+            because="The digest is made of the summary, or of manifest and results, of whichever run has ended.",
+        )
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
+        allow(
+            role,
+            ["s3:PutObject"],
+            [runs.arn_for_objects(naming.digest_key("*"))],
+            because="One record a run that its digest is sent; runs are named when they start.",
+        )
+        return self._zip_function(
+            "SendDigest",
+            "send_digest",
+            role=role,
+            description="Tells people how a run ended, once",
             environment=settings.to_env(),
         )
 
@@ -244,12 +385,31 @@ class Functions(Construct):
             because="One result a tile of a run; runs are named when they start.",
         )
 
-    def _allow_reading_mirror(self, role: iam.Role, uri: str) -> None:
-        bucket, _, prefix = uri.removeprefix("s3://").strip("/").partition("/")
-        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
-        pattern = f"{prefix}/*" if prefix else "*"
+    def _allow_reading_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:GetObject"], [f"{arn}/{pattern}"], because="The mirror holds every archive of every year.")
+        self._allow_listing_mirror(role)
+
+    def _allow_listing_mirror(self, role: iam.Role) -> None:
+        arn, pattern = self._mirror()
         allow(role, ["s3:ListBucket"], [arn], conditions={"StringLike": {"s3:prefix": [pattern]}})
+
+    def _mirror(self) -> tuple[str, str]:
+        """Return the ARN of the source's bucket and a pattern of the keys in it."""
+        bucket, _, prefix = self._config.source_uri.removeprefix("s3://").strip("/").partition("/")
+        arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
+        return arn, f"{prefix}/*" if prefix else "*"
+
+    def _allow_keeping_archives(self, role: iam.Role, bucket: s3.IBucket) -> None:
+        """Let the worker see what the mirror has, and put archives there; it never deletes one."""
+        patterns = self._storage.archive_patterns((*LAYOUTS, *layouts_from_json(self._config.extra_layouts)))
+        allow(
+            role,
+            ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+            [bucket.arn_for_objects(pattern) for pattern in patterns],
+            because="Archives of any year are kept in the server's own tree.",
+        )
+        allow(role, ["s3:ListBucket"], [bucket.bucket_arn], conditions={"StringLike": {"s3:prefix": patterns}})
 
     def _allow_reading_secret(self, role: iam.Role, name: str) -> None:
         # Secrets Manager appends a hyphen and six characters of its own to a secret's name.
@@ -260,9 +420,10 @@ class Functions(Construct):
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
         allow(role, ["secretsmanager:GetSecretValue"], [secret])
+        self._encryption.allow_reading(role, "secretsmanager")
 
     def _zip_function(
-        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str]
+        self, name: str, folder: str, *, role: iam.Role, description: str, environment: dict[str, str], **network: Any
     ) -> lambda_.Function:
         function = lambda_.Function(
             self,
@@ -277,6 +438,7 @@ class Functions(Construct):
             timeout=cdk.Duration.minutes(15),
             description=description,
             environment=environment,
+            **network,
             **self._common(name, role),
         )
         accept(function, "AwsSolutions-L1", because=_RUNTIME_REASON)
@@ -300,9 +462,13 @@ class Functions(Construct):
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         allow(role, ["logs:CreateLogStream", "logs:PutLogEvents"], [log_group.log_group_arn])
+        if self._config.tracing:
+            accept_wildcards(role, ["*"], because="X-Ray knows no resources to limit its actions to.")
         return {
             "role": role,
             "log_group": log_group,
+            "logging_format": lambda_.LoggingFormat.JSON,
+            "tracing": lambda_.Tracing.ACTIVE if self._config.tracing else lambda_.Tracing.DISABLED,
             # A run that is under way goes on with the version it started with, also when the next one is deployed.
             "current_version_options": lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN),
         }

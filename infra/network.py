@@ -1,4 +1,4 @@
-"""Where the tile Lambda runs: in Lambda's own network, or in a VPC that exists already."""
+"""Where what asks the source runs: in Lambda's own network, or in a VPC that exists already."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ACTIONS: Final = [
 
 
 class Network(Construct):
-    """The VPC of the tile Lambda, if there is one; known by its ids, so that synthesis asks AWS nothing."""
+    """The VPC of what asks the source, if there is one; known by its ids, so that synthesis asks AWS nothing."""
 
     def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig) -> None:
         """Refer to the VPC; a security group is made where none is given."""
@@ -49,7 +49,7 @@ class Network(Construct):
         ]
         if not groups:
             groups = [
-                ec2.SecurityGroup(self, "Group", vpc=vpc, description="The tile Lambda: everything out, nothing in")
+                ec2.SecurityGroup(self, "Group", vpc=vpc, description="Who asks the source: everything out, nothing in")
             ]
         self.function_properties = {
             "vpc": vpc,

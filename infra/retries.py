@@ -61,10 +61,13 @@ PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
 """For every Lambda task: what AWS can do to it."""
 
 RUN: Final = (_SERVICE, *PLATFORM)
-"""For the functions that list a run's tiles and sum them up."""
+"""For the functions of a run as a whole."""
 
 TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, _OVERDUE, *PLATFORM)
 """For the tile Lambda: its own errors, then the platform's."""
+
+SOURCE: Final = (_SOURCE,)
+"""On top of that for the functions that list a run's tiles: they ask first whether the source is there."""
 
 DEAD_LETTER: Final = (_SEND,)
 """For the send to the dead-letter queue."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from alos_mosaic import naming
+from alos_mosaic.layouts import Layout, tree_roots
 from alos_mosaic.products import PRODUCTS
-from infra.config import LOG_RETENTIONS, StackConfig
+from infra.config import LOG_RETENTIONS, OWN_BUCKET, StackConfig
 from infra.encryption import Encryption
 
 
@@ -27,6 +30,7 @@ class Storage(Construct):
             prefix=naming.STAGING_FOLDER, expiration=cdk.Duration.days(config.staging_expiry_days)
         )
         self.output = self._output_bucket(config)
+        self._archives_bucket, self._archives_folder = self._archives(config.keep_archives_in)
 
     @property
     def output_uri(self) -> str:
@@ -37,6 +41,31 @@ class Storage(Construct):
     def product_patterns(self) -> list[str]:
         """Patterns of the keys that may be published: each product's folder, nothing beside them."""
         return [f"{self._prefix}{product}/*" for product in sorted(PRODUCTS)]
+
+    @property
+    def archives(self) -> s3.IBucket | None:
+        """Where raw archives are kept; None where they are not."""
+        return self._archives_bucket
+
+    @property
+    def archives_uri(self) -> str | None:
+        """The same as ``s3://bucket`` or ``s3://bucket/folder``."""
+        if self._archives_bucket is None:
+            return None
+        return f"s3://{self._archives_bucket.bucket_name}/{self._archives_folder}".rstrip("/")
+
+    def archive_patterns(self, layouts: Iterable[Layout]) -> list[str]:
+        """Return patterns of the keys that archives may have by these layouts: the server's tree, nothing beside it."""
+        return [f"{self._archives_folder}{root}/*" for root in tree_roots(layouts)]
+
+    def _archives(self, kept_in: str | None) -> tuple[s3.IBucket | None, str]:
+        """Return the bucket in which archives are kept, and the folder in it with its closing slash."""
+        if kept_in is None:
+            return None, ""
+        if kept_in == OWN_BUCKET:
+            return self._bucket("Archives", cdk.RemovalPolicy.RETAIN), ""
+        name, _, folder = kept_in.removeprefix("s3://").partition("/")
+        return s3.Bucket.from_bucket_name(self, "Archives", name), f"{folder}/" if folder else ""
 
     def _output_bucket(self, config: StackConfig) -> s3.IBucket:
         if config.output_bucket_name:

@@ -42,6 +42,13 @@ class TileSteps(Construct):
             result=sfn.Result.from_object({}),
             comment="The result lies in S3, a failed tile's message in the queue; nothing travels on",
         )
+        source_down = sfn.Fail(
+            self,
+            "SourceDown",
+            comment="The tile has its letter; a Map in which too many children end here is stopped",
+            error=errors.SourceUnavailableError.__name__,
+            cause="The source was down for this tile, as its dead letter tells",
+        )
         send = self._send_dead_letter(dead_letters)
         process = self._process_tile(worker)
         process.add_catch(send, errors=[errors.EVERYTHING], result_path="$.failure")
@@ -55,7 +62,9 @@ class TileSteps(Construct):
         goes_on = sfn.Condition.string_equals("$.worker.answer.state", TRANSFERRING)
         process.next(ended.when(goes_on, again.next(process)).otherwise(done))
         self.start = process
-        send.next(done)
+        which = sfn.Choice(self, "SourceDown?", comment="Or is it only this tile that failed?")
+        is_down = sfn.Condition.string_equals("$.failure.Error", errors.SourceUnavailableError.__name__)
+        send.next(which.when(is_down, source_down).otherwise(done))
 
     def _process_tile(self, worker: lambda_.IVersion) -> tasks.LambdaInvoke:
         task = tasks.LambdaInvoke(

@@ -18,6 +18,7 @@ from infra import retries
 from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.functions import Functions
+from infra.permissions import accept
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 from infra.tile_steps import OF_LINE, OF_RUN, TRANSFER, TileSteps
@@ -41,6 +42,7 @@ class Workflow(Construct):
         """Create the states, the role and the state machine."""
         super().__init__(scope, construct_id)
         self._storage, self._queues, self._functions = storage, queues, functions
+        self._source_failures_tolerated = config.source_failures_tolerated
         role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions, encryption=encryption)
         log_group = logs.LogGroup(
             self,
@@ -58,8 +60,10 @@ class Workflow(Construct):
             # The CDK's own grants are wider than need be; infra/workflow_role.py grants what is used.
             role=role.role.without_policy_updates(),
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=True),
-            tracing_enabled=True,
+            tracing_enabled=config.tracing,
         )
+        if not config.tracing:
+            accept(self.state_machine, "AwsSolutions-SF2", because="The settings say tracing = false.")
         # The CDK's own policy for it, which the role has declined.
         self.state_machine.node.try_remove_child("DistributedMapPolicy")
         role.allow_distributed_map(self.state_machine)
@@ -74,10 +78,15 @@ class Workflow(Construct):
             error=errors.RunTooLargeError.__name__,
             cause_path="States.Format('The run lists {} tiles, its limit is {}', $.seed.count, $.seed.max_tiles)",
         )
-        within_limit = sfn.Choice(self, "WithinTileLimit", comment="The hard cap: nothing has started yet")
+        too_expensive = sfn.Fail(
+            self, "RunTooExpensive", error=errors.RunTooExpensiveError.__name__, cause_path="$.seed.cost_refusal"
+        )
+        within_limit = sfn.Choice(self, "WithinLimits", comment="The hard caps: nothing has started yet")
         above = sfn.Condition.number_greater_than_json_path("$.seed.count", "$.seed.max_tiles")
+        dear = sfn.Condition.number_greater_than_json_path("$.seed.estimated_usd", "$.seed.max_usd")
         nothing = sfn.Condition.number_equals("$.seed.count", 0)
-        within_limit.when(above, too_large).when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
+        within_limit.when(above, too_large).when(dear, too_expensive)
+        within_limit.when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
         process.next(summarise)
         seed, redrive = self._list_tiles(within_limit)
         which = sfn.Choice(self, "Redrive?", comment="Tiles by years, or those that have failed?")
@@ -98,6 +107,7 @@ class Workflow(Construct):
             "RedriveTiles", "seed", self._functions.redrive_tiles, payload, "List tiles out of the dead-letter queue"
         )
         for task in (seed, redrive):
+            retries.add_retries(task, retries.SOURCE)
             task.add_catch(refused, errors=[errors.EVERYTHING], result_path="$.refusal")
             task.next(then)
         return seed, redrive
@@ -124,8 +134,8 @@ class Workflow(Construct):
                 TRANSFER: Transfer().to_dict(),
             },
             max_concurrency_path="$.seed.max_concurrency",
-            # A tile that fails fails alone; the summary judges the run.
-            tolerated_failure_percentage=100,
+            # A tile that fails fails alone, unless its source is down: then its child fails, too. Or a letter was lost.
+            tolerated_failure_count=self._source_failures_tolerated,
             # Never read, but without it the outputs of all children count as the Map's output, also when discarded.
             result_writer_v2=sfn.ResultWriterV2(
                 bucket=self._storage.runs,
@@ -139,7 +149,11 @@ class Workflow(Construct):
         failed = sfn.Fail(
             self, "SummaryFailed", error_path="$.summary_failure.Error", cause_path="$.summary_failure.Cause"
         )
-        payload = {"run": JsonPath.execution_name}
+        payload = {
+            "run": JsonPath.execution_name,
+            "execution": JsonPath.execution_id,
+            "so_far": JsonPath.object_at("$"),
+        }
         summarise = self._invoke(
             "SummariseRun", "summary", self._functions.summarise_run, payload, "Count how the tiles ended"
         )
@@ -150,20 +164,32 @@ class Workflow(Construct):
         complete = sfn.Choice(self, "RunComplete?", comment="Are failed and absent tiles within their limits?")
         is_complete = sfn.Condition.boolean_equals("$.summary.complete", value=True)
         complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
-        summarise.next(complete)
+        summarise.next(self._send_digest(complete))
         return summarise
 
+    def _send_digest(self, then: sfn.IChainable) -> tasks.LambdaInvoke:
+        """Return the task that tells people; if it fails, the run ends all the same, and is told of within the hour."""
+        payload = {"execution": JsonPath.execution_id}
+        digest = self._invoke("SendDigest", None, self._functions.send_digest, payload, "Tell people how the run ended")
+        digest.add_catch(then, errors=[errors.EVERYTHING], result_path="$.digest_failure")
+        digest.next(then)
+        return digest
+
     def _invoke(
-        self, name: str, result: str, function: lambda_.Function, payload: dict[str, Any], comment: str
+        self, name: str, result: str | None, function: lambda_.Function, payload: dict[str, Any], comment: str
     ) -> tasks.LambdaInvoke:
-        """Return a task that invokes the published version of a zip function and passes on ``{result: its answer}``."""
+        """Return a task that invokes the published version of a zip function.
+
+        It passes on ``{result: its answer}``; without a name for that, what it was given.
+        """
         task = tasks.LambdaInvoke(
             self,
             name,
             comment=comment,
             lambda_function=function.current_version,
             payload=sfn.TaskInput.from_object(payload),
-            result_selector={result: JsonPath.object_at("$.Payload")},
+            result_selector=None if result is None else {result: JsonPath.object_at("$.Payload")},
+            result_path=JsonPath.DISCARD if result is None else None,
             retry_on_service_exceptions=False,  # infra/retries.py says it all, with reasons
         )
         retries.add_retries(task, retries.RUN)

@@ -41,7 +41,13 @@ class WorkflowRole(Construct):
             assumed_by=iam.ServicePrincipal("states.amazonaws.com"),
             description="What the state machine of a run may do",
         )
-        called = (functions.seed_tiles, functions.redrive_tiles, functions.process_tile, functions.summarise_run)
+        called = (
+            functions.seed_tiles,
+            functions.redrive_tiles,
+            functions.process_tile,
+            functions.summarise_run,
+            functions.send_digest,
+        )
         allow(
             self.role,
             ["lambda:InvokeFunction"],

@@ -1,7 +1,8 @@
 """The whole system on one machine: ``make demo``, or ``python -m local.demo --help``.
 
 A look-alike of JAXA's FTP server with synthetic archives of three missions, the emulated cloud with the stack in it as
-the CDK synthesizes it, one execution over a handful of tiles, and a table of what became of them.
+the CDK synthesizes it, one execution over a handful of tiles, a table of what became of them, and the run's report with
+the quicklooks of what was published.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from rich.text import Text
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileYear
 from alos_mosaic.naming import results_prefix, summary_key
+from alos_mosaic.report import report_page
 from alos_mosaic.results import State, TileResult
 from infra.application import STACK_NAME, synthesize
 from local.archives import add_archive_file, place_archive
 from local.emulator import Cloud, running_cloud
+from local.gallery import collect_pictures
 from local.jaxa_server import JaxaServer
 
 REPOSITORY: Final = Path(__file__).parents[1]
@@ -61,6 +64,17 @@ class Scene:
     years: tuple[int, ...] = (1996, 2009, 2020)
     tiles: tuple[str, ...] = ("N10E010", "S05E055")
     expected: dict[str, State] = field(default_factory=dict)
+    run: str = RUN
+    status: str = "SUCCEEDED"
+    """How the execution is to end."""
+    redrive: dict[str, Any] = field(default_factory=dict)
+    """Which failed tiles are tried again; nothing where the years and tiles are asked for."""
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What the execution is started with."""
+        which = {"redrive": self.redrive} if self.redrive else {"years": list(self.years), "tiles": list(self.tiles)}
+        return {**which, "max_concurrency": 2}
 
     def expect(self, published: list[str]) -> None:
         """Every tile of every year is published if its archive is there, else absent."""
@@ -76,9 +90,7 @@ def main() -> None:
         "--samples", type=Path, help=f"a folder with the real archive {REAL_ARCHIVE}, processed as well"
     )
     arguments = parser.parse_args()
-    for name in ("mirror", "cloud", "cdk.out"):
-        shutil.rmtree(arguments.folder / name, ignore_errors=True)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    clear(arguments.folder)
     console = Console(soft_wrap=True, highlight=False)
     start = time.monotonic()
     scene = _set_up(arguments.folder / "mirror", arguments.samples, console)
@@ -87,13 +99,24 @@ def main() -> None:
         running_cloud(arguments.folder / "cloud", REPOSITORY) as cloud,
     ):
         console.print(f"JAXA look-alike at {server.url}, AWS look-alike at {cloud.endpoint_url}")
-        outputs = _deploy(cloud, arguments.folder, server.url)
-        status = _run(cloud, outputs, scene, console)
-        results = _results(cloud, outputs["RunsBucketName"])
-        ended_well = _judge(status, scene, results, console)
-        _show_where(cloud, outputs, arguments.folder, console)
+        outputs = deploy(cloud, arguments.folder, server.url)
+        ended_well = play(cloud, outputs, scene, console)
+        show_where(cloud, outputs, scene.run, arguments.folder / "report.html", console)
     console.print(f"{time.monotonic() - start:.0f} seconds")
     sys.exit(0 if ended_well else 1)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier demo left in its folder."""
+    for name in ("mirror", "cloud", "cdk.out", "quicklooks"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def play(cloud: Cloud, outputs: dict[str, str], scene: Scene, console: Console) -> bool:
+    """Run a scene's execution, show how its tiles end, and tell whether all is as it should be."""
+    status = _run(cloud, outputs, scene, console)
+    return _judge(status, scene, _results(cloud, outputs["RunsBucketName"], scene.run), console)
 
 
 def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
@@ -101,7 +124,7 @@ def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
     console.print("Making synthetic archives")
     places = _PLACES if samples is None else _PLACES | _PLACES_BESIDE_THE_REAL
     with ProcessPoolExecutor() as pool:
-        list(pool.map(_place, itertools.repeat(mirror), places, places.values()))
+        list(pool.map(place, itertools.repeat(mirror), places, places.values()))
     scene, published = Scene(), list(places)
     if samples is not None:
         archive = samples / REAL_ARCHIVE
@@ -114,13 +137,14 @@ def _set_up(mirror: Path, samples: Path | None, console: Console) -> Scene:
     return scene
 
 
-def _place(mirror: Path, name: str, cell_names: tuple[str, ...]) -> None:
-    place = TileYear.from_text(name)
-    cells = [cell for cell in place.tile.cells if cell.name in cell_names]
-    place_archive(mirror, place.tile, place.year, Grid(), cells=cells)
+def place(mirror: Path, name: str, cell_names: tuple[str, ...]) -> Path:
+    """Put a synthetic archive of a tile's cells onto the server, and return where it lies."""
+    tile_year = TileYear.from_text(name)
+    cells = [cell for cell in tile_year.tile.cells if cell.name in cell_names]
+    return place_archive(mirror, tile_year.tile, tile_year.year, Grid(), cells=cells)
 
 
-def _deploy(cloud: Cloud, folder: Path, source_url: str) -> dict[str, str]:
+def deploy(cloud: Cloud, folder: Path, source_url: str) -> dict[str, str]:
     """Synthesize the stack and put it into the emulated cloud."""
     context = {"alos-mosaic:source_uri": source_url}
     template = synthesize(folder / "cdk.out", context)
@@ -129,13 +153,13 @@ def _deploy(cloud: Cloud, folder: Path, source_url: str) -> dict[str, str]:
 
 def _run(cloud: Cloud, outputs: dict[str, str], scene: Scene, console: Console) -> str:
     """Start the execution and show its progress until it ends; return its status."""
-    given = {"years": list(scene.years), "tiles": list(scene.tiles), "max_concurrency": 2}
-    console.print(f"Starting an execution with {json.dumps(given)}")
+    given = json.dumps(scene.input)
+    console.print(f"Starting an execution with {given}")
     workflow = cloud.client("stepfunctions")
-    started = workflow.start_execution(stateMachineArn=outputs["StateMachineArn"], name=RUN, input=json.dumps(given))
+    started = workflow.start_execution(stateMachineArn=outputs["StateMachineArn"], name=scene.run, input=given)
     deadline = time.monotonic() + _TIME_LIMIT_SECONDS
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        for results in _watch(cloud, outputs["RunsBucketName"], console):
+        for results in _watch(cloud, outputs["RunsBucketName"], scene.run, console):
             execution = workflow.describe_execution(executionArn=started["executionArn"])
             if execution["status"] != "RUNNING":
                 console.print(_reason(execution))
@@ -152,11 +176,11 @@ def _reason(execution: dict[str, Any]) -> str:
     return f"Execution {execution['status']}{': ' if reason else ''}{reason}"
 
 
-def _watch(cloud: Cloud, bucket: str, console: Console) -> Iterator[dict[str, TileResult]]:
+def _watch(cloud: Cloud, bucket: str, run: str, console: Console) -> Iterator[dict[str, TileResult]]:
     """Yield the results so far, again and again; without a terminal each new one is printed as a line."""
     seen: set[str] = set()
     while True:
-        results = _results(cloud, bucket)
+        results = _results(cloud, bucket, run)
         if not console.is_terminal:
             for name in sorted(set(results) - seen):
                 console.print(f"  {name} {results[name].state}")
@@ -165,10 +189,10 @@ def _watch(cloud: Cloud, bucket: str, console: Console) -> Iterator[dict[str, Ti
         time.sleep(_POLL_SECONDS)
 
 
-def _results(cloud: Cloud, bucket: str) -> dict[str, TileResult]:
+def _results(cloud: Cloud, bucket: str, run: str) -> dict[str, TileResult]:
     """Read what the workers recorded, by YEAR/TILE."""
     s3 = cloud.client("s3")
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=results_prefix(RUN)).get("Contents", ())
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=results_prefix(run)).get("Contents", ())
     bodies = (json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()) for entry in found)
     results = (TileResult.from_dict(body) for body in bodies)
     return {f"{result.year}/{result.tile}": result for result in results}
@@ -197,25 +221,34 @@ def _judge(status: str, scene: Scene, results: dict[str, TileResult], console: C
         for name, state in scene.expected.items()
         if name not in results or results[name].state is not state
     ]
-    if status != "SUCCEEDED":
+    if status != scene.status:
         wrong.append(f"the execution ended as {status}")
     for sentence in wrong:
         console.print(f"WRONG: {sentence}", style="red")
     return not wrong
 
 
-def _show_where(cloud: Cloud, outputs: dict[str, str], folder: Path, console: Console) -> None:
-    """Say where everything lies, and leave summary and results beside it."""
+def show_where(cloud: Cloud, outputs: dict[str, str], run: str, report: Path, console: Console) -> None:
+    """Say where everything lies; summary and quicklooks of what is published go beside the report."""
     output, runs = outputs["OutputBucketName"], outputs["RunsBucketName"]
-    console.print(f"Published: {_shown(cloud.bucket_folder(output))}")
-    console.print(f"Run:       {_shown(cloud.bucket_folder(runs) / 'runs' / RUN)}")
+    console.print(f"Published:  {_shown(cloud.bucket_folder(output))}")
+    console.print(f"Run:        {_shown(cloud.bucket_folder(runs) / 'runs' / run)}")
     try:
-        summary = cloud.client("s3").get_object(Bucket=runs, Key=summary_key(RUN))["Body"].read()
+        summary = cloud.client("s3").get_object(Bucket=runs, Key=summary_key(run))["Body"].read()
     except ClientError as error:
         console.print(f"There is no summary: {error}", style="red")
         return
-    (folder / "summary.json").write_bytes(summary)
-    console.print(f"Summary:   {_shown(folder / 'summary.json')}: {json.loads(summary)['sentence']}")
+    kept, told = report.with_name(report.name.replace("report", "summary")).with_suffix(".json"), json.loads(summary)
+    kept.write_bytes(summary)
+    results = [TileResult.from_dict(each) for each in told["tiles"]]
+    quicklooks = report.parent / "quicklooks"
+    pictures = collect_pictures(cloud.bucket_folder(output).parent, results, quicklooks)
+    # The run's own report with the pictures in it, which here may lie beside it and in AWS only behind a login.
+    report.write_text(report_page(told, pictures), "utf-8")
+    console.print(f"Summary:    {_shown(kept)}: {told['sentence']}")
+    if pictures:
+        console.print(f"Quicklooks: {_shown(quicklooks)}: {', '.join(pictures)}")
+    console.print(f"Report:     {_shown(report)}: open it in a browser")
 
 
 def _shown(path: Path) -> Path:

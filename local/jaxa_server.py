@@ -107,6 +107,8 @@ class JaxaServer:
     ) -> None:
         self.commands: list[Command] = []
         """Every command since the start, in the order of arrival."""
+        self.sent_bytes = 0
+        """Of files, all transfers together."""
         self._authorizer = _authorizer(folder, account)
         self._max_connections = max_connections
         self._bytes_per_second = bytes_per_second
@@ -187,7 +189,9 @@ class JaxaServer:
 
         class Handler(FTPHandler):  # type: ignore[misc]
             authorizer = self._authorizer
-            dtp_handler = _data_handler(self._bytes_per_second, self._breaks, self._keeps_quiet, self._transfers)
+            dtp_handler = _data_handler(
+                self._bytes_per_second, self._breaks, self._keeps_quiet, self._transfers, self._count
+            )
             use_sendfile = False  # what is sent is counted
             auth_failed_timeout = 0
             begin = 0
@@ -213,6 +217,9 @@ class JaxaServer:
         handler = Handler if self._certificate is None else self._encrypted(Handler)
         handler.proto_cmds = {name: use for name, use in handler.proto_cmds.items() if name not in self._lacks}
         return handler
+
+    def _count(self, sent: int) -> None:
+        self.sent_bytes += sent
 
     def _next_fault(self, command: Command) -> Fault | None:
         for place, fault in enumerate(self._faults):
@@ -244,7 +251,11 @@ def _authorizer(folder: Path, account: Account | None) -> DummyAuthorizer:
 
 
 def _data_handler(
-    bytes_per_second: int, breaks: Iterator[int], keeps_quiet: bool, transfers: weakref.WeakSet[DTPHandler]
+    bytes_per_second: int,
+    breaks: Iterator[int],
+    keeps_quiet: bool,
+    transfers: weakref.WeakSet[DTPHandler],
+    count: Callable[[int], None],
 ) -> type[DTPHandler]:
     class DataHandler(ThrottledDTPHandler if bytes_per_second else DTPHandler):  # type: ignore[misc]
         write_limit = bytes_per_second
@@ -266,6 +277,7 @@ def _data_handler(
                     self.left = max(self.fault.at_byte - begin, 0)
             sent = int(super().send(data[: self.left]))
             self.left -= sent
+            count(sent)
             if not self.left:
                 self._break()
             return sent

@@ -85,7 +85,7 @@ def _years_of(tiles: int) -> list[int]:
 def _seed(cloud: Cloud) -> dict[str, Any]:
     """Seed the globe of all listed years."""
     event = {"run": "seeded", "input": {"years": list(known_years()), "allow_parallel": True}}
-    settings = SeedSettings(runs_bucket=_BUCKET, output_uri=f"s3://{_BUCKET}")
+    settings = SeedSettings(runs_bucket=_BUCKET, output_uri=f"s3://{_BUCKET}", source_uri="file:///")
     told = _step(cloud, "lambdas.seed_tiles.handler.lambda_handler", event, settings.to_env())
     return {**told, "tiles": told.pop("answer")["count"]}
 

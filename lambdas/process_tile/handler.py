@@ -7,12 +7,15 @@ import json
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.bands import backscatter_resampling
@@ -21,24 +24,29 @@ from alos_mosaic.errors import (
     InvalidRequestError,
     MosaicError,
     PublishError,
-    SourceUnavailableError,
     error_message,
 )
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
+from alos_mosaic.log_lines import concealed, lines_about
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.deadline import end_if_overdue, run_within
+from alos_mosaic.processing.mirror import open_mirror
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
-from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from alos_mosaic.results import TRANSFERRING, State, TileResult
+from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.processing.sources.secret import read_credentials
+from alos_mosaic.results import TRANSFERRING, UNTIL_FAILURE, State, TileResult
 from alos_mosaic.settings import TileSettings
+from lambdas.process_tile.announcing import announce
+from lambdas.process_tile.metrics import Invocation, emit_metrics
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
 
 _ALONE: Final = "alone"
 """Stands for the run's name where a tile is processed without one."""
@@ -62,13 +70,15 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         request, settings = TileRequest.from_event(event), TileSettings.from_env()
     except InvalidRequestError as error:
         raise InvalidRequestError(error_message(str(error), log=log)) from error
-    facts: dict[str, Any] = {
-        "year": request.tile_year.year,
-        "tile": request.tile_year.tile.name,
-        "run": request.run,
-        "log": log,
-    }
+    facts = {"year": request.tile_year.year, "tile": request.tile_year.tile.name, "run": request.run}
     seconds = context.get_remaining_time_in_millis() / 1000 - _LAST_WORDS_SECONDS
+    with lines_about(**facts, attempt=request.attempt):
+        return _answer(request, settings, seconds, {**facts, "log": log})
+
+
+def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts: dict[str, Any]) -> dict[str, Any]:
+    """Process a tile within so many seconds, and leave its record and its metrics, however it ends."""
+    begun = time.monotonic()
     staging = _staging(request, settings)
     try:
         with _fresh_work_folder() as work:
@@ -77,19 +87,26 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
         if isinstance(result, TileResult):
             _record(result, request, settings)
     except Exception as error:
-        name, cause = type(error).__name__, str(error)
-        logger.exception("Tile failed", extra=facts)
+        name, cause = type(error).__name__, concealed(str(error))
+        taken = time.monotonic() - begun
+        logger.exception("Tile failed", extra={"error": name, "log": facts["log"]})
         failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
+        failure = replace(failure, seconds={UNTIL_FAILURE: round(taken, 3)})
         _record_if_possible(failure, request, settings)
+        emit_metrics(settings.metrics_namespace, Invocation(request, failure, taken))
         if staging is not None and isinstance(error, CorruptArchiveError):
             _clear(staging)  # what was spoilt on its way here is not to be taken up again
         if isinstance(error, MosaicError):
             raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
         raise
+    ended = Invocation(request, result, time.monotonic() - begun)
     if isinstance(result, Transfer):
-        logger.info("Transfer goes on in another invocation", extra={**facts, **result.to_dict()})
+        logger.info("Transfer goes on in another invocation", extra=result.to_dict())
+        emit_metrics(settings.metrics_namespace, ended)
         return {"schema_version": SCHEMA_VERSION, "state": TRANSFERRING, "transfer": result.to_dict()}
-    logger.info("Tile ended", extra={**facts, "state": result.state})
+    logger.info("Tile ended", extra={"state": result.state})
+    announced = announce(_sns, settings.items_topic_arn, request, result)
+    emit_metrics(settings.metrics_namespace, replace(ended, announced=announced))
     if staging is not None:
         _clear(staging)
     return result.to_dict()
@@ -97,10 +114,11 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
 
 def _process(request: TileRequest, place: Workplace) -> TileResult | Transfer:
     """Process a tile, or return how far its transfer came."""
+    request.check_attempt()
     try:
         return process_tile(request, place)
     except TransferPausedError as pause:
-        return request.transfer.next(pause.received_bytes, pause.restored_bytes)
+        return Transfer.after(request.attempt, pause.received_bytes, pause.restored_bytes)
 
 
 def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:
@@ -149,6 +167,7 @@ def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging
         target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, f"{_unfinished(request)}/files/")),
         work=work,
         access=_access(settings),
+        mirror=None if settings.keep_archives_in is None else open_mirror(settings.keep_archives_in, _s3()),
         relay=None if staging is None else Relay(staging, settings.transfer_limit_seconds),
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),
@@ -160,7 +179,7 @@ def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging
 def _access(settings: TileSettings) -> SourceAccess:
     secret = settings.source_secret_name
     return SourceAccess(
-        credentials=None if secret is None else _credentials(secret),
+        credentials=None if secret is None else read_credentials(boto3.client("secretsmanager"), secret),
         allow_plain_login=settings.allow_plain_login,
         timeout_seconds=settings.source_timeout_seconds,
         requester_pays=settings.requester_pays,
@@ -173,6 +192,12 @@ def _s3() -> S3Client:
     return boto3.client("s3")
 
 
+@functools.cache
+def _sns() -> SNSClient:
+    # A message that does not get out must not cost the tile, whose time may be nearly over.
+    return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
+
+
 @contextmanager
 def _fresh_work_folder() -> Iterator[Path]:
     """Yield an empty folder; what a worker that died left in this warm environment, which is ours alone, goes first."""
@@ -183,22 +208,3 @@ def _fresh_work_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(parent, ignore_errors=True)
-
-
-def _credentials(secret_name: str) -> Credentials:
-    """Read the source's user and password, anew each time, since they may be rotated.
-
-    No error text may carry what the secret holds.
-    """
-    try:
-        answer = boto3.client("secretsmanager").get_secret_value(SecretId=secret_name)
-    except (BotoCoreError, ClientError) as error:
-        raise SourceUnavailableError(f"the secret {secret_name} can't be read: {error}") from error
-    try:
-        secret = json.loads(answer["SecretString"])
-        pair = secret["username"], secret["password"]
-    except (ValueError, KeyError, TypeError):
-        pair = None
-    if pair is not None and all(isinstance(text, str) for text in pair):
-        return Credentials(*pair)
-    raise SourceUnavailableError(f"the secret {secret_name} is not of the form {{username, password}}")

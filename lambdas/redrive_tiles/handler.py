@@ -28,10 +28,12 @@ logger.setLevel(logging.INFO)
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Turn the queue's letters into a manifest in S3 and return where it lies, and what was left where it was."""
     request = RedriveRequest.from_input(event["input"])
+    settings = RedriveSettings.from_env()
     with raised_as(ServiceError, BotoCoreError, ClientError):
         if not (request.dry_run or request.allow_parallel):
-            refuse_second_run(_states(), event["state_machine"], event["execution"])
-        redrive = Redrive(RedriveSettings.from_env(), _s3(), _sqs())
+            bucket, machine = settings.runs_bucket, event["state_machine"]
+            refuse_second_run(_s3(), _states(), bucket, machine, event["execution"])
+        redrive = Redrive(settings, _s3(), _sqs())
         seed = redrive.run(event, request, lambda: context.get_remaining_time_in_millis() / 1000)
     logger.info("Redriven", extra={"seed": seed})
     return seed

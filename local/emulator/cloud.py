@@ -117,20 +117,21 @@ class Cloud:
 
 
 @contextmanager
-def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0) -> Iterator[Cloud]:
+def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0, hooks: Path | None = None) -> Iterator[Cloud]:
     """Run the emulator in a process of its own for as long as the context lasts.
 
     Args:
         folder: where all it writes goes; ``emulator.log`` in it is its log.
         repo: the repository, whose code the image functions run.
         wait_scale: factor for the delays of Wait and Retry in state machines; 0 skips them.
+        hooks: a folder that workers import from first of all: a ``sitecustomize`` in it can make things go wrong.
 
     Raises:
         CloudError: it did not start.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    server = _start_server(folder, repo.resolve(), wait_scale)
+    server = _start_server(folder, repo.resolve(), wait_scale, hooks)
     try:
         cloud = Cloud(_await_endpoint(server, folder), folder)
         try:
@@ -141,9 +142,10 @@ def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0) -> Iterator
         _end(server)
 
 
-def _start_server(folder: Path, repo: Path, wait_scale: float) -> "subprocess.Popen[bytes]":
+def _start_server(folder: Path, repo: Path, wait_scale: float, hooks: Path | None) -> "subprocess.Popen[bytes]":
     (folder / "endpoint").unlink(missing_ok=True)
     options = ["--folder", str(folder), "--repo", str(repo), "--wait-scale", str(wait_scale), "--region", Cloud.region]
+    options += [] if hooks is None else ["--hooks", str(hooks.resolve())]
     with (folder / "emulator.log").open("ab") as log:
         return subprocess.Popen(
             lifeline.command("-m", "local.emulator.server", *options),

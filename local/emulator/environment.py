@@ -21,8 +21,10 @@ def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
-def worker_environment(function: Function, code: CodeLocation, folder: Path, endpoint_url: str) -> dict[str, str]:
-    """All variables of a worker whose own folder is ``folder``."""
+def worker_environment(
+    function: Function, code: CodeLocation, folder: Path, endpoint_url: str, hooks: Path | None = None
+) -> dict[str, str]:
+    """All variables of a worker whose own folder is ``folder``; from ``hooks`` it imports first of all."""
     temporary = folder / "tmp"
     lambda_variables = {
         "AWS_REGION": function.region,
@@ -46,7 +48,7 @@ def worker_environment(function: Function, code: CodeLocation, folder: Path, end
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(temporary),  # no ~/.aws of the person at the keyboard
         "TMPDIR": str(temporary),
-        "PYTHONPATH": os.pathsep.join(map(str, code.import_folders)),
+        "PYTHONPATH": os.pathsep.join(map(str, ([] if hooks is None else [hooks]) + [*code.import_folders])),
     }
     asked_for = {"TZ": ":UTC", **function.environment}
     return {**inherited_environment(), **asked_for, **CREDENTIALS, **lambda_variables, **stand_ins}

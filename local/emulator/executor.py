@@ -15,9 +15,9 @@ from local.emulator.worker import Worker
 class Executor:
     """One worker for each concurrent invocation, reused when it is free again."""
 
-    def __init__(self, folder: Path, repo: Path, endpoint_url: str) -> None:
-        """Keep workers below ``folder``; image functions run the code in ``repo``."""
-        self._folder = folder
+    def __init__(self, folder: Path, repo: Path, endpoint_url: str, hooks: Path | None = None) -> None:
+        """Keep workers below ``folder``; image functions run the code in ``repo``, and all import from ``hooks``."""
+        self._folder, self._hooks = folder, hooks
         self._endpoint_url = endpoint_url
         self._packages = PackageStore(folder / "code", repo)
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class Executor:
     def _start(self, function: Function) -> Worker:
         code = self._packages.locate(function)
         folder = self._folder / "workers" / f"{function.name}-{function.version.lstrip('$')}-{next(self._numbers)}"
-        environment = worker_environment(function, code, folder, self._endpoint_url)
+        environment = worker_environment(function, code, folder, self._endpoint_url, self._hooks)
         worker = Worker(function, folder, code.task_root, environment)
         with self._lock:
             self._workers.add(worker)

@@ -22,6 +22,9 @@ _MAP_PATHS = {
     "ToleratedFailurePercentagePath": "ToleratedFailurePercentage",
 }
 
+_PASSED_OVER = ("AWS::Logs::QueryDefinition",)
+"""Types of resources that MiniStack does not know, and that nothing here depends on."""
+
 _PLAIN_PATH = re.compile(r"\$\$?(\.[A-Za-z_]\w*)+")
 _RESULT_LIMIT_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -41,15 +44,20 @@ def apply(executor: Executor) -> None:
     installed = version("ministack")
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
-    from ministack.services import lambda_svc, stepfunctions  # noqa: PLC0415 - reads its environment when imported
+    # They read their environment when they are imported.
+    from ministack.services import lambda_svc, s3, stepfunctions  # noqa: PLC0415
+    from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
     _replace_executors(lambda_svc, executor)
     _name_throttling(lambda_svc)
     _resolve_map_paths(stepfunctions)
     _name_child_executions(stepfunctions)
+    _stop_with_the_parent(stepfunctions)
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _pass_over_types(provisioners)
+    _keep_full_buckets(provisioners, s3)
 
 
 def _original(module: Any, name: str, *parameters: str) -> Callable[..., Any]:
@@ -123,6 +131,23 @@ def _name_child_executions(stepfunctions: Any) -> None:
     stepfunctions._run_sub_machine = run_as_child
 
 
+def _stop_with_the_parent(stepfunctions: Any) -> None:
+    """Begin no child of a Distributed Map whose execution was stopped; MiniStack runs them all.
+
+    Those that are under way run on to their end: on AWS only their invocation does.
+    """
+    run = _original(stepfunctions, "_run_sub_machine", "states", "start_at", "input_data", "execution", "ctx")
+
+    def run_unless_stopped(states: Any, start_at: str, input_data: Any, execution: dict[str, Any], ctx: Any) -> Any:
+        if "mapRunArn" in execution:
+            parent = stepfunctions._map_runs[execution["mapRunArn"]]["executionArn"]
+            if stepfunctions._executions[parent]["status"] != "RUNNING":
+                raise stepfunctions._ExecutionError("States.Aborted", "the execution was stopped")
+        return run(states, start_at, input_data, execution, ctx)
+
+    stepfunctions._run_sub_machine = run_unless_stopped
+
+
 def _refuse_missing_paths(stepfunctions: Any) -> None:
     """Fail a state whose parameters, selectors or choices point at nothing; MiniStack takes null and goes on."""
     resolve_template = _original(stepfunctions, "_resolve_params_obj", "template", "data", "ctx")
@@ -179,3 +204,29 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
         return False if error in _FATAL else bool(matches(error_equals, error))
 
     stepfunctions._error_matches = matches_unless_fatal
+
+
+def _pass_over_types(provisioners: Any) -> None:
+    """Take resources for made that MiniStack does not know; it would refuse the whole template."""
+
+    def create(logical_id: str, _props: Any, _stack_name: str) -> tuple[str, dict[str, str]]:
+        return logical_id, {}
+
+    def delete(_physical_id: str, _props: Any) -> None:
+        """There is nothing to remove."""
+
+    for name in _PASSED_OVER:
+        provisioners._RESOURCE_HANDLERS.setdefault(name, {"create": create, "delete": delete})
+
+
+def _keep_full_buckets(provisioners: Any, s3: Any) -> None:
+    """Fail the deletion of a stack's bucket that is not empty; MiniStack lets it go with all that is in it."""
+    delete = _original(provisioners, "_s3_delete", "physical_id", "props")
+    has_versions = _original(s3, "_bucket_has_versions", "name")
+
+    def delete_empty(physical_id: str, props: Any) -> None:
+        if s3._buckets.get(physical_id, {}).get("objects") or has_versions(physical_id):
+            raise ValueError("The bucket you tried to delete is not empty (Service: S3, Status Code: 409)")
+        delete(physical_id, props)
+
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = delete_empty

@@ -26,13 +26,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--wait-scale", type=float, default=1.0, help="0 skips the delays of Wait and Retry")
+    parser.add_argument("--hooks", type=Path, help="a folder that workers import from first of all")
     options = parser.parse_args(arguments)
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with socket.create_server((HOST, options.port)) as listener:  # bound before anyone hears of the port: no race
         endpoint_url = f"http://{HOST}:{listener.getsockname()[1]}"
         _configure_ministack(folder, endpoint_url, options.region, options.wait_scale)
-        executor = Executor(folder, options.repo.resolve(), endpoint_url)
+        executor = Executor(folder, options.repo.resolve(), endpoint_url, options.hooks)
         patches.apply(executor)
         asyncio.run(_serve(listener, executor, folder / "endpoint", endpoint_url))
 

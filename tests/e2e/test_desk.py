@@ -107,7 +107,7 @@ def test_before_the_first_run_there_is_nothing_but_a_plan(desk: Desk) -> None:
         "all  5  1",
     ]
     assert planned[5] == "to do  6 tiles, mode skip"
-    assert [line.split()[0] for line in planned[6:]] == ["download", "output", "time", "cost"]
+    assert [line.split()[0] for line in planned[6:]] == ["download", "output", "time", "cost", "source"]
     assert not desk.cloud.client("stepfunctions").list_executions(stateMachineArn=desk.outputs["StateMachineArn"])[
         "executions"
     ]
@@ -126,8 +126,9 @@ def test_a_run_that_is_waited_for_tells_its_end(first: Desk) -> None:
     assert shown[2].endswith("6 of 6 tiles ended")
     assert set(shown[2].split()[0]) == set("#ox")
     assert shown[3] == "4 published, 1 absent, 1 failed"
-    assert shown[4] == "What failed:"
-    assert shown[6].startswith(f"{BROKEN}  CorruptArchiveError  N25W165_96_MOS.tar.gz: ")
+    assert re.fullmatch(r"\$0\.\d+ of work on record", shown[4])
+    assert shown[5] == "What failed:"
+    assert shown[7].startswith(f"{BROKEN}  CorruptArchiveError  N25W165_96_MOS.tar.gz: ")
     told = of_json("status", "first", code=1)
     assert isinstance(told, dict)
     assert (told["status"], told["seeded"], told["published"], told["waiting"]) == ("FAILED", 6, 4, 0)
@@ -150,6 +151,16 @@ def test_runs_are_listed_the_newest_first(first: Desk) -> None:
     listed = lines(invoke("runs").stdout)
     assert listed[0] == "run  status  started (UTC)  took"
     assert listed[-1].startswith("first  failed  <time>")
+
+
+def test_a_report_is_made_of_a_runs_summary(first: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "first.html"
+    told = invoke("report", "first", "--html", str(path)).stdout
+    assert told.endswith("4 published, 0 skipped, 1 absent, 1 failed of 6 seeded\n")
+    key = "runs/first/report.html"
+    kept = first.cloud.client("s3").get_object(Bucket=first.outputs["RunsBucketName"], Key=key)["Body"].read()
+    assert path.read_bytes() == kept
+    assert of_json("report", "first")["seeded"] == 6  # type: ignore[index]
 
 
 def test_the_log_of_a_tile_is_found(first: Desk) -> None:
@@ -193,6 +204,10 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
 def test_a_plan_knows_what_is_published(first: Desk, tmp_path: Path) -> None:
     nothing = lines(invoke("plan", "--years", "2020", "--tiles", "N10E010", code=3).stdout)
     assert nothing == ["year  published", "2020  1", "Nothing to do: all that JAXA has of it is published."]
+    page, squares = tmp_path / "plan.html", tmp_path / "plan.geojson"
+    invoke("plan", *SELECTED, "--html", str(page), "--geojson-out", str(squares))
+    assert "2 tiles would be made" in page.read_text()
+    assert len(json.loads(squares.read_text())["features"]) == 6
     area = tmp_path / "area.geojson"
     ring = [[11, 6], [12, 6], [12, 7], [11, 6]]
     area.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
@@ -210,7 +225,7 @@ def test_what_failed_is_redriven_and_what_was_broken_off_resumed(first: Desk, gr
     assert "1 published" in done
     assert invoke("failures", "again").stdout == "Nothing failed in again.\n"
     ended = lines(invoke("resume", "first", "--name", "on", "--yes", "--wait").stdout)
-    assert ended[-1] == "1 absent"
+    assert ended[-2] == "1 absent"
 
 
 def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:

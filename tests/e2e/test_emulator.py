@@ -468,3 +468,13 @@ def test_other_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_changed_function_of_ministack_is_refused() -> None:
     with pytest.raises(patches.MiniStackMismatchError, match=r"itertools\.count"):
         patches._original(itertools, "count", "func", "event", "request_id")
+
+
+def test_types_that_are_passed_over_deploy_and_go(probe: Probe) -> None:
+    stacks = probe.cloud.client("cloudformation")
+    search = {"Name": "a search", "QueryString": "fields @message"}
+    template = {"Resources": {"Search": {"Type": "AWS::Logs::QueryDefinition", "Properties": search}}}
+    stacks.create_stack(StackName="searches", TemplateBody=json.dumps(template))
+    stacks.get_waiter("stack_create_complete").wait(StackName="searches", WaiterConfig={"Delay": 0.1})
+    stacks.delete_stack(StackName="searches")
+    stacks.get_waiter("stack_delete_complete").wait(StackName="searches", WaiterConfig={"Delay": 0.1})

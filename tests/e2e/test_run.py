@@ -96,6 +96,9 @@ def test_a_run_with_a_failed_tile_says_so(first_run: dict[str, Any], system: Sys
     states = {f"{tile['year']}/{tile['tile']}": tile["state"] for tile in summary["tiles"]}
     assert states == {**dict.fromkeys(PUBLISHED, "published"), ABSENT: "absent", BROKEN: "failed"}
     assert summary["failures_by_error"] == {"CorruptArchiveError": 1}
+    bucket, _, key = summary["report"].removeprefix("s3://").partition("/")
+    report = system.cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    assert "alos-mosaic redrive --error CorruptArchiveError --run first" in report
 
 
 def test_what_is_published_is_whole(first_run: dict[str, Any], system: System, grid: Grid, tmp_path: Path) -> None:

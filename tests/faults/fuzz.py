@@ -43,7 +43,8 @@ from local.archives import Container, make_cell, members, write_files
 TILE: Final = Tile.from_name("N25W165")
 CELL: Final = Cell.from_name("N23W161")
 GRID: Final = Grid(10)
-_LIMIT_SECONDS: Final = 10.0
+_LIMITS: Final = {signal.SIGPROF: 10.0, signal.SIGALRM: 120.0}
+"""Seconds that one input may take: of processor time, and of anyone's."""
 _FINDINGS_LIMIT: Final = 20
 
 _MAKES_NO_SENSE: Final[tuple[type[Exception], ...]] = (
@@ -164,7 +165,7 @@ def _changed_json(given: Any, luck: random.Random) -> Any:
             case 2:
                 given[key] = [given[key]] * (luck.choice((1, 2, 200)) if len(str(given[key])) < 100 else 1)
             case 3:
-                given[key] = luck.choice(_VALUES)
+                given[key] = _any_value(luck)
             case _:
                 given[key] = _changed_json(given[key], luck)
         return given
@@ -174,7 +175,12 @@ def _changed_json(given: Any, luck: random.Random) -> Any:
         return given
     if isinstance(given, str) and luck.random() < 0.7:
         return changed(given, luck, [given])
-    return luck.choice(_VALUES)
+    return _any_value(luck)
+
+
+def _any_value(luck: random.Random) -> Any:
+    """Return one of the values, as an object of its own: it may be changed in turn."""
+    return copy.deepcopy(luck.choice(_VALUES))
 
 
 # What reads
@@ -257,7 +263,14 @@ _EVENTS: Final = (
     "2020/N25W165",
 )  # fmt: skip
 _INPUTS: Final = (
-    {"years": [2020, "2017"], "tiles": ["N25W165"], "mode": "refresh", "max_concurrency": 2, "max_tiles": 10},
+    {
+        "years": [2020, "2017"],
+        "tiles": ["N25W165"],
+        "mode": "refresh",
+        "max_concurrency": 2,
+        "max_tiles": 10,
+        "max_usd": 2.5,
+    },
     {"years": [2020], "region": "africa", "product": "alos_palsar_fnf", "accept_partial": True},
     {"years": [2009], "bbox": [10, -10, 20, 10.5], "allow_parallel": True},
     {"redrive": {"error": "OutputError", "year": 2020, "tile": "N25W165", "run": "a", "limit": 3, "dry_run": True}},
@@ -347,16 +360,21 @@ def targets(scratch: Path) -> list[Target]:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise HangError(f"more than {_LIMIT_SECONDS} s")
+    """Raise HangError from what takes too long: of processor time, since others may have most of the machine's."""
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, _LIMIT_SECONDS)
+    def ring(number: int, *_: object) -> None:
+        raise HangError(f"more than {_LIMITS[signal.Signals(number)]} s")
+
+    timers = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
+    before = {number: signal.signal(number, ring) for number in timers}
+    for number, timer in timers.items():
+        signal.setitimer(timer, _LIMITS[number])
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer in timers.items():
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from unittest import mock
@@ -28,22 +27,16 @@ from alos_mosaic.processing import s3_target
 from local.archives import Packing
 from local.jaxa_server import Fault
 from local.web_server import Answer
+from tests.faults.pairs import PAIRS
+from tests.faults.run_cases import BREAKS, RUN_CASES
+from tests.faults.stages import Stage
+from tests.faults.stops import STOPS
 from tests.faults.world import CELL, Refusal, World, archive_name
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN: Final = "<!-- The table is written by: python -m tests.faults.matrix -->"
 END: Final = "<!-- end of the table -->"
 _HH: Final = f"{CELL}_20_sl_HH_F02DAR.tif"
-
-
-class Stage(StrEnum):
-    """Where on its way a tile is when something goes wrong."""
-
-    FIND = "find"
-    TRANSFER = "transfer"
-    UNPACK = "unpack"
-    DISK = "work folder"
-    PUBLISH = "publish"
 
 
 @dataclass(frozen=True)
@@ -65,6 +58,11 @@ class Case:
     def name(self) -> str:
         """What the case is called in a test's name."""
         return f"{self.stage.value}: {self.fault}"
+
+    @property
+    def ending(self) -> str:
+        """How it ends."""
+        return "published" if self.outcome is None else f"`{self.outcome.__name__}`"
 
 
 _FTP_REPLIES: Final = {
@@ -439,27 +437,33 @@ def _s3_cases() -> Iterator[Case]:
 
 
 CASES: Final = (*_ftp_cases(), *_http_cases(), *_archive_cases(), *_disk_cases(), *_s3_cases())
+TILE_ROWS: Final = (*CASES, *STOPS, *PAIRS)
+"""What happens to a tile."""
+RUN_ROWS: Final = (*RUN_CASES, *BREAKS)
+"""What happens to a run."""
+ROWS: Final = (*TILE_ROWS, *RUN_ROWS)
+"""All that the table tells of."""
 
 
 def table() -> str:
     """Return the cases as a Markdown table."""
-    lines = ["| stage | fault | injected as | the worker ends with |", "|---|---|---|---|"]
-    for case in sorted(CASES, key=lambda case: list(Stage).index(case.stage)):
-        outcome = "published" if case.outcome is None else f"`{case.outcome.__name__}`"
-        lines.append(f"| {case.stage.value} | {case.fault} | {case.how} | {outcome} |")
+    lines = ["| stage | fault | injected as | the worker ends with, or what comes of the run |", "|---|---|---|---|"]
+    of_tiles = sorted(TILE_ROWS, key=lambda row: list(Stage).index(row.stage))
+    lines += [f"| {row.stage.value} | {row.fault} | {row.how} | {row.ending} |" for row in of_tiles]
+    lines += [f"| {row.stage} | {row.fault} | {row.how} | {row.ending} |" for row in RUN_ROWS]
     return "\n".join(lines)
 
 
 def with_table(document: str) -> str:
     """Return the document with the table of today in its place."""
     before, _, rest = document.partition(BEGIN)
-    return f"{before}{BEGIN}\n{len(CASES)} cases:\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{len(ROWS)} cases:\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
     """Write the table into the document."""
     DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"{len(CASES)} cases in {DOCUMENT.name}")  # noqa: T201
+    print(f"{len(ROWS)} cases in {DOCUMENT.name}")  # noqa: T201
 
 
 if __name__ == "__main__":

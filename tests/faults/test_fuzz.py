@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import string
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_an_error_that_nobody_documents_and_a_hang_are_findings(monkeypatch: pyt
         while True:
             pass
 
-    monkeypatch.setattr("tests.faults.fuzz._LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr("tests.faults.fuzz._LIMITS", {signal.SIGPROF: 0.05, signal.SIGALRM: 60.0})
     for read, name in ((hang, "HangError"), (lambda _: 1 // 0, "ZeroDivisionError")):
         finding = tried(Target("any", [b""], read, (ValueError,)), b"", 3)
         assert finding is not None

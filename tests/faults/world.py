@@ -110,23 +110,28 @@ class World:
 
     def run(self, mode: str = "skip") -> dict[str, Any]:
         """Invoke the worker once, with an event as the state machine makes it."""
-        event = {"schema_version": 1, "year": YEAR, "tile": TILE.name, "mode": mode, "run": "a-run", "retries": 0}
         with ExitStack() as stack:
-            patch = stack.enter_context(_environment())
-            url = stack.enter_context(self._served())
-            for name, value in self._settings(url).to_env().items():
-                patch.setenv(name, value)
+            environment = self.settings(stack.enter_context(self.served())).to_env()
             for refusal in self.refusals:
                 stack.enter_context(_refused(self.s3, refusal))
+            return self.invoke(event(mode), environment)
+
+    def invoke(self, event: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+        """Hand an event to the worker, which has these settings in its environment; return its answer."""
+        with _environment() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
             return handler.lambda_handler(event, CONTEXT)
 
-    def _settings(self, url: str) -> TileSettings:
+    def settings(self, url: str) -> TileSettings:
+        """Return the worker's settings; ``url`` is the source's."""
         return TileSettings(
             "s3://out", "runs", url, cell_pixels=self.grid.cell_pixels, source_timeout_seconds=_TIMEOUT_SECONDS
         )
 
     @contextmanager
-    def _served(self) -> Iterator[str]:
+    def served(self) -> Iterator[str]:
+        """Serve the mirror and yield its URL."""
         if self.protocol == "file":
             yield self.mirror.as_uri()
         elif self.protocol == "http":
@@ -142,10 +147,14 @@ class World:
             if self.is_down:
                 yield url
 
+    @property
+    def record_key(self) -> str:
+        """Where the worker leaves its result."""
+        return f"runs/a-run/results/{YEAR}/{TILE}.json"
+
     def record(self) -> dict[str, Any]:
         """Return the result that the worker left under the run's prefix."""
-        key = f"runs/a-run/results/{YEAR}/{TILE}.json"
-        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket="runs", Key=key)["Body"].read())
+        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket="runs", Key=self.record_key)["Body"].read())
         return content
 
     def item(self) -> bytes | None:
@@ -170,6 +179,11 @@ class World:
         assert not self.broken_promises()
         assets = json.loads(self.item() or b"")["assets"]
         assert len(assets) == _FILES + 1  # the bands, and a thumbnail
+
+
+def event(mode: str) -> dict[str, Any]:
+    """Return what the state machine hands the worker."""
+    return {"schema_version": 1, "year": YEAR, "tile": TILE.name, "mode": mode, "run": "a-run", "retries": 0}
 
 
 @contextmanager

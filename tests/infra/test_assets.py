@@ -15,6 +15,7 @@ from tests.infra.conftest import Synthesized
 
 IMAGE = REPOSITORY / "lambdas" / "process_tile"
 PACKAGE = REPOSITORY / "layers" / "alos_mosaic"
+DATA = ("py.typed", "coastlines.json", "inventory.json", "page.css", "page.js")
 
 
 def _files(folder: Path) -> set[str]:
@@ -39,7 +40,7 @@ def _pins(path: Path) -> dict[str, str]:
 def test_the_layer_holds_the_light_half_and_nothing_else(stack: Synthesized) -> None:
     source = PACKAGE / "python" / "alos_mosaic"
     light = {f"python/alos_mosaic/{path.name}" for path in source.glob("*.py")}
-    assert _files(_layer(stack)) == light | {"python/alos_mosaic/py.typed", "python/alos_mosaic/inventory.json"}
+    assert _files(_layer(stack)) == light | {f"python/alos_mosaic/{name}" for name in DATA}
 
 
 def test_the_layer_imports_by_itself(stack: Synthesized) -> None:
@@ -50,6 +51,7 @@ def test_the_layer_imports_by_itself(stack: Synthesized) -> None:
         f"import sys, importlib; sys.path.insert(0, {str(folder)!r})\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
         "assert sys.modules['alos_mosaic.inventory'].known_years()\n"
+        "assert sys.modules['alos_mosaic.report'].report_page({'tiles': []})\n"
         "print(sys.modules['alos_mosaic'].__file__)"
     )
     # -S: nothing that pip installed is found, in particular no editable alos_mosaic.
@@ -78,9 +80,10 @@ def test_the_image_is_built_from_code_and_pins_alone(stack: Synthesized) -> None
         "lambdas/process_tile/Dockerfile",
         "lambdas/process_tile/requirements.txt",
         "layers/alos_mosaic/pyproject.toml",
-        "layers/alos_mosaic/python/alos_mosaic/py.typed",
-        "layers/alos_mosaic/python/alos_mosaic/inventory.json",
+        *(f"layers/alos_mosaic/python/alos_mosaic/{name}" for name in DATA),
         *(f"lambdas/process_tile/{path.name}" for path in IMAGE.glob("*.py")),
+        "lambdas/watch_source/__init__.py",
+        "lambdas/watch_source/handler.py",
     }
     assert shipped == package | others
     assert not [name for name in shipped if "__pycache__" in name or "egg-info" in name]
@@ -100,7 +103,7 @@ def test_the_dockerfile_builds_on_any_base() -> None:
     assert {line.split()[0] for line in lines[2:]} == {"COPY", "RUN", "CMD"}
     runs = [line.removeprefix("RUN ") for line in lines if line.startswith("RUN")]
     assert all(run.startswith("pip install --no-cache-dir ") for run in runs[:-1])
-    assert runs[-1] == 'python -c "import lambdas.process_tile.handler"'
+    assert runs[-1] == 'python -c "import lambdas.process_tile.handler, lambdas.watch_source.handler"'
     assert lines[-1] == 'CMD ["lambdas.process_tile.handler.lambda_handler"]'
 
 

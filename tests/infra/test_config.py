@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from infra.assets import REPOSITORY
 from infra.config import StackConfig
 from infra.fields import ConfigError
 from infra.stages import read_deployment
-from tests.infra.conftest import as_list, flat, synthesized
+from tests.infra.conftest import Synthesized, as_list, flat, synthesized
 
 
 def test_settings_come_as_json_or_as_text() -> None:
@@ -56,6 +57,8 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("max_tiles_ceiling", 100_000, "max_tiles_ceiling is 100000; expected is a number from 1 to 87380"),
         ("log_retention_days", 31, "log_retention_days is 31; expected is 30, 90, 180 or 365"),
         ("staging_expiry_days", 0, "staging_expiry_days is 0; expected is a number from 1 to 3650"),
+        ("keep_archives_in", "my-bucket", "keep_archives_in is 'my-bucket'; expected is own or a URI like s3://bucket"),
+        ("keep_archives_in", "s3://mine/a/", "keep_archives_in is 's3://mine/a/'; expected is own or a URI like s3://"),
         ("output_versioning", "maybe", "output_versioning is 'maybe'; expected is true or false"),
         ("removal", "burn", "removal is 'burn'; expected is destroy or retain"),
     ],
@@ -119,6 +122,62 @@ def test_a_mirror_in_s3_may_be_read_and_nothing_beside_it(tmp_path: Path) -> Non
     assert flat(granted["s3:GetObject"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror/jaxa/*"
     assert flat(granted["s3:ListBucket"]["Resource"]) == "arn:${AWS::Partition}:s3:::a-mirror"
     assert granted["s3:ListBucket"]["Condition"] == {"StringLike": {"s3:prefix": ["jaxa/*"]}}
+
+
+def test_archives_are_kept_in_an_existing_bucket_and_nothing_beside_the_tree_is_touched(tmp_path: Path) -> None:
+    row = {"name": "a", "mission": "PALSAR-2", "folder_template": "new/{year}", "archive_template": "{square}.zip"}
+    stack = synthesized(tmp_path, keep_archives_in="s3://mine/jaxa", extra_layouts=json.dumps([row]))
+    assert stack.outputs["ArchivesUri"]["Value"] == "s3://mine/jaxa"
+    assert worker_settings(stack)["ALOS_MOSAIC_KEEP_ARCHIVES_IN"] == "s3://mine/jaxa"
+    granted = worker_grants(stack, "s3:::mine")
+    bucket = "arn:${AWS::Partition}:s3:::mine"
+    objects = [f"{bucket}/jaxa/new/*", f"{bucket}/jaxa/pub/*"]
+    assert {action: found["Resource"] for action, found in granted.items()} == {
+        "s3:GetObject": objects, "s3:PutObject": objects, "s3:AbortMultipartUpload": objects, "s3:ListBucket": [bucket],
+    }  # fmt: skip
+    assert granted["s3:ListBucket"]["Condition"] == {"StringLike": {"s3:prefix": ["jaxa/new/*", "jaxa/pub/*"]}}
+
+
+def test_archives_are_kept_in_a_bucket_of_the_stacks_that_outlives_it(tmp_path: Path) -> None:
+    stack = synthesized(tmp_path, keep_archives_in="own")
+    ((name, bucket),) = ((name, each) for name, each in stack.of_type("AWS::S3::Bucket").items() if "Archives" in name)
+    assert stack.resources[name]["DeletionPolicy"] == "Retain"
+    assert bucket["BucketEncryption"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert not [rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
+    assert flat(stack.outputs["ArchivesUri"]["Value"]) == f"s3://${{{name}}}"
+    assert flat(worker_settings(stack)["ALOS_MOSAIC_KEEP_ARCHIVES_IN"]) == f"s3://${{{name}}}"
+    granted = worker_grants(stack, f"{name}.Arn")
+    assert set(granted) == {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket"}
+    assert granted["s3:PutObject"]["Resource"] == [f"${{{name}.Arn}}/pub/*"]
+
+
+def test_by_default_no_archives_are_kept(stack: Synthesized) -> None:
+    assert not [name for name in stack.of_type("AWS::S3::Bucket") if "Archives" in name]
+    assert "ArchivesUri" not in stack.outputs
+    assert "ALOS_MOSAIC_KEEP_ARCHIVES_IN" not in worker_settings(stack)
+
+
+def test_a_mirror_is_not_kept_in_itself() -> None:
+    with pytest.raises(ConfigError, match="nothing is to be kept"):
+        StackConfig(source_uri="s3://mine/jaxa/", keep_archives_in="s3://mine/jaxa")
+
+
+def worker_settings(stack: Synthesized) -> dict[str, Any]:
+    (worker,) = (f for name, f in stack.of_type("AWS::Lambda::Function").items() if "ProcessTile" in name)
+    variables: dict[str, Any] = worker["Environment"]["Variables"]
+    return variables
+
+
+def worker_grants(stack: Synthesized, text: str) -> dict[str, dict[str, Any]]:
+    """What the worker may do where the resource's ARN has this text in it, by action."""
+    (policy,) = (p for name, p in stack.of_type("AWS::IAM::Policy").items() if "ProcessTile" in name)
+    granted = {}
+    for statement in policy["PolicyDocument"]["Statement"]:
+        arns = [flat(arn) for arn in as_list(statement["Resource"])]
+        if any(text in arn for arn in arns):
+            granted |= {action: {**statement, "Resource": arns} for action in as_list(statement["Action"])}
+    return granted
 
 
 def test_what_is_replaced_and_what_is_unfinished_stays_as_long_as_told(tmp_path: Path) -> None:

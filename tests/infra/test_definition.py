@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from alos_mosaic import errors
-from alos_mosaic.messages import SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
+from alos_mosaic.messages import MOST_INVOCATIONS, SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
-from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES
+from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES, StackConfig
 from tests.infra.conftest import Synthesized, all_states
 
 OWN_ERRORS = {name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)}
@@ -37,7 +37,7 @@ def _ends(state: dict[str, Any]) -> bool:
 
 def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
     tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
-    assert len(tasks) == 5
+    assert len(tasks) == 6
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -132,16 +132,31 @@ def test_the_map_takes_its_tiles_and_its_concurrency_from_the_seed(tile_map: dic
     assert tile_map["ItemReader"]["Parameters"] == {"Bucket.$": "$.seed.bucket", "Key.$": "$.seed.key"}
     assert tile_map["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
     assert tile_map["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    assert tile_map["ToleratedFailurePercentage"] == 100
+
+
+def test_children_fail_only_where_the_source_is_down_and_too_many_of_them_stop_the_map(
+    tile_map: dict[str, Any],
+) -> None:
+    states = tile_map["ItemProcessor"]["States"]
+    choice = states[states["SendDeadLetter"]["Next"]]
+    (rule,) = choice["Choices"]
+    assert (rule["Variable"], rule["StringEquals"]) == ("$.failure.Error", errors.SourceUnavailableError.__name__)
+    assert states[rule["Next"]]["Type"] == "Fail"
+    assert states[choice["Default"]]["Result"] == {}
+    assert tile_map["ToleratedFailureCount"] == StackConfig().source_failures_tolerated
+    assert "ToleratedFailurePercentage" not in tile_map
 
 
 def test_the_hard_cap_stands_before_the_map(definition: dict[str, Any]) -> None:
     states = definition["States"]
     for start in ("SeedTiles", "RedriveTiles"):
         guard = states[states[start]["Next"]]
-        rule, nothing = guard["Choices"]
+        rule, dear, nothing = guard["Choices"]
         assert (rule["Variable"], rule["NumericGreaterThanPath"]) == ("$.seed.count", "$.seed.max_tiles")
         assert states[rule["Next"]]["Error"] == errors.RunTooLargeError.__name__
+        assert (dear["Variable"], dear["NumericGreaterThanPath"]) == ("$.seed.estimated_usd", "$.seed.max_usd")
+        assert states[dear["Next"]]["Error"] == errors.RunTooExpensiveError.__name__
+        assert states[dear["Next"]]["CausePath"] == "$.seed.cost_refusal"
         assert (nothing["Variable"], nothing["NumericEquals"]) == ("$.seed.count", 0)
         assert states[nothing["Next"]]["Type"] == "Succeed"
         assert states[guard["Default"]]["Type"] == "Map"
@@ -173,6 +188,37 @@ def test_a_worker_whose_transfer_goes_on_is_invoked_again_with_how_far_it_came(t
     assert states[choice["Default"]]["Result"] == {}
 
 
+@pytest.mark.parametrize("failures_between", [0, 1, 5, 17])
+def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_of_times(
+    definition: dict[str, Any], failures_between: int
+) -> None:
+    """The state machine's own counts begin anew with each invocation whose transfer goes on; the worker's do not."""
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    left_at_entry = sum(retry["MaxAttempts"] for retry in retries)
+    (unavailable,) = (retry for retry in retries if "SourceUnavailableError" in retry["ErrorEquals"])
+    transfer, asked, invoked, is_over = Transfer(), 0, 0, False
+    while not is_over:
+        tried, refused = 0, 0
+        while True:
+            invoked += 1
+            event = {"year": 2020, "tile": "N25W165", "transfer": transfer.to_dict(), "retries": tried}
+            request = TileRequest.from_event(event)
+            try:
+                request.check_attempt()
+                asked += 1
+                if tried == min(failures_between, left_at_entry):
+                    transfer = Transfer.after(request.attempt, 1000 * request.attempt, 1)
+                    break
+            except errors.SourceUnavailableError:
+                refused += 1
+            tried += 1
+            if refused > unavailable["MaxAttempts"] or tried > left_at_entry:
+                is_over = True
+                break
+    assert asked == MOST_INVOCATIONS == 20
+    assert invoked <= MOST_INVOCATIONS + 1 + unavailable["MaxAttempts"]
+
+
 def test_a_line_of_the_manifest_is_handed_on_whole(tile_map: dict[str, Any]) -> None:
     line = TileRequest(TileYear.from_text("2020/N25W165")).to_line()
     paths = [path for path in tile_map["ItemSelector"].values() if isinstance(path, str)]
@@ -193,15 +239,15 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
-    assert tile_map["ItemSelector"]["transfer"] == {"rounds": 0, "received_bytes": 0}
-    item["$.transfer"], known["none yet"] = "none yet", {"rounds": 3, "received_bytes": 1000}
+    assert tile_map["ItemSelector"]["transfer"] == {"invocations": 0, "received_bytes": 0}
+    item["$.transfer"], known["none yet"] = "none yet", {"invocations": 3, "received_bytes": 1000}
     context = {"$$.State.RetryCount": 2}
     event = {
         key.removesuffix(".$"): context[path] if path in context else known[item[path]] for key, path in payload.items()
     }
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
-    assert (request.attempt, request.product, request.accept_partial) == (3, "alos_palsar_fnf", True)
+    assert (request.attempt, request.product, request.accept_partial) == (6, "alos_palsar_fnf", True)
     assert request.transfer == Transfer(3, 1000)
     assert (request.mode, request.since) == (Mode.OVERWRITE, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
 
@@ -222,15 +268,35 @@ def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Syn
         for state in all_states(definition).values()
         if state.get("Resource", "").endswith(":lambda:invoke")
     ]
-    assert len(invoked) == 4
+    assert len(invoked) == 5
     assert {name.strip("${}") for name in invoked} == set(versions)
 
 
 def test_the_summary_decides_how_a_run_ends(definition: dict[str, Any]) -> None:
     states = definition["States"]
-    choice = states[states["SummariseRun"]["Next"]]
+    choice = states[states[states["SummariseRun"]["Next"]]["Next"]]
     (rule,) = choice["Choices"]
     assert (rule["Variable"], rule["BooleanEquals"]) == ("$.summary.complete", True)
     assert states[rule["Next"]]["Type"] == "Succeed"
     assert states[choice["Default"]]["Error"] == errors.IncompleteRunError.__name__
     assert states[choice["Default"]]["CausePath"] == "$.summary.sentence"
+    payload = states["SummariseRun"]["Parameters"]["Payload"]
+    assert payload["so_far.$"] == "$", "what broke the Map off is among it"
+
+
+def test_who_begins_a_run_is_patient_with_the_source(definition: dict[str, Any]) -> None:
+    for name in ("SeedTiles", "RedriveTiles"):
+        tried_again = [retry["ErrorEquals"] for retry in definition["States"][name]["Retry"]]
+        assert [errors.SourceUnavailableError.__name__] in tried_again, name
+
+
+def test_people_are_told_of_a_run_that_is_summed_up_and_the_run_ends_whether_they_are_or_not(
+    definition: dict[str, Any],
+) -> None:
+    states = definition["States"]
+    digest = states[states["SummariseRun"]["Next"]]
+    assert digest["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Id"}
+    assert digest["ResultPath"] is None, "what the summary said decides how the run ends"
+    (catch,) = digest["Catch"]
+    assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], digest["Next"])
+    assert catch["ResultPath"] == "$.digest_failure"

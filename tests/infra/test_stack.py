@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 
-from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
+from alos_mosaic.settings import DigestSettings, RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
 from infra.config import StackConfig
 from infra.node import use_bundled_node
 from tests.infra.conftest import Synthesized, as_list, flat
 
-OUTPUTS = {"StateMachineArn", "OutputBucketName", "RunsBucketName", "DeadLetterQueueUrl", "ProcessTileFunctionName"}
+OUTPUTS = {
+    "StateMachineArn",
+    "OutputBucketName",
+    "RunsBucketName",
+    "DeadLetterQueueUrl",
+    "ProcessTileFunctionName",
+    "NoticesTopicArn",
+}
+TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
+OF_STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
 
 
 def _statements(stack: Synthesized, role: str) -> list[dict[str, Any]]:
@@ -94,9 +103,10 @@ def test_dead_letters_are_kept_as_long_as_sqs_can(stack: Synthesized) -> None:
 
 def test_each_function_has_a_role_a_log_and_a_version_of_its_own(stack: Synthesized) -> None:
     functions = stack.of_type("AWS::Lambda::Function")
-    assert len(functions) == 4
-    assert len({flat(function["Role"]) for function in functions.values()}) == 4
-    assert len({flat(function["LoggingConfig"]["LogGroup"]) for function in functions.values()}) == 4
+    assert len(functions) == 5
+    assert len({flat(function["Role"]) for function in functions.values()}) == 5
+    assert len({flat(function["LoggingConfig"]["LogGroup"]) for function in functions.values()}) == 5
+    assert {function["LoggingConfig"]["LogFormat"] for function in functions.values()} == {"JSON"}
     assert {flat(v["FunctionName"]).strip("${}") for v in stack.of_type("AWS::Lambda::Version").values()} == set(
         functions
     )
@@ -109,7 +119,7 @@ def test_each_function_has_a_role_a_log_and_a_version_of_its_own(stack: Synthesi
 
 def test_logs_expire(stack: Synthesized) -> None:
     groups = stack.of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 5
+    assert len(groups) == 6
     assert {group["RetentionInDays"] for group in groups.values()} == {90}
 
 
@@ -136,6 +146,7 @@ def test_the_tile_function_is_the_image(stack: Synthesized) -> None:
         ("RedriveTiles", RedriveSettings),
         ("ProcessTile", TileSettings),
         ("SummariseRun", SummarySettings),
+        ("SendDigest", DigestSettings),
     ],
 )
 def test_environments_parse_back(stack: Synthesized, function: str, settings: type[Settings]) -> None:
@@ -154,13 +165,16 @@ def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthes
             assert grants.pop(f"sqs:{action}") == {"${QueuesDeadLetters.Arn}"}
     names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
     items = {f"${{StorageOutput.Arn}}/{name}/*.stac-item.json" for name in names}
+    runs = {"${StorageRuns.Arn}/runs/*/manifest.json", "${StorageRuns.Arn}/runs/.running"}
     assert grants == {
-        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/manifest.json"} | items,
-        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/manifest.json"},
+        "s3:GetObject": runs | items,
+        "s3:PutObject": runs,
         "s3:ListBucket": {"${StorageRuns.Arn}", "${StorageOutput.Arn}"},
         "states:ListExecutions": {"${WorkflowRun}"},
+        "states:DescribeExecution": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
         "logs:CreateLogStream": {f"${{Functions{function}Log.Arn}}"},
         "logs:PutLogEvents": {f"${{Functions{function}Log.Arn}}"},
+        **TRACES,
     }
 
 
@@ -176,6 +190,25 @@ def test_the_worker_reads_and_writes_products_and_leaves_results(stack: Synthesi
         "s3:ListBucket": {"${StorageOutput.Arn}", "${StorageRuns.Arn}"},
         "logs:CreateLogStream": {"${FunctionsProcessTileLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsProcessTileLog.Arn}"},
+        **TRACES,
+    }
+
+
+def test_the_digest_reads_runs_and_tells_people(stack: Synthesized) -> None:
+    grants = _grants(stack, "SendDigestRole")
+    executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${WorkflowRun.Name}:*"
+    assert grants == {
+        "s3:GetObject": {"${StorageRuns.Arn}/runs/*/*"},
+        "s3:ListBucket": {"${StorageRuns.Arn}"},
+        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/digest.json"},
+        "sns:Publish": {"${NoticesPeople}"},
+        "kms:Decrypt": {"${NoticesKey.Arn}"},
+        "kms:GenerateDataKey": {"${NoticesKey.Arn}"},
+        "states:ListExecutions": {"${WorkflowRun}"},
+        "states:DescribeExecution": {executions},
+        "logs:CreateLogStream": {"${FunctionsSendDigestLog.Arn}"},
+        "logs:PutLogEvents": {"${FunctionsSendDigestLog.Arn}"},
+        **TRACES,
     }
 
 
@@ -184,23 +217,26 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
     assert grants == {
         "s3:GetObject": {"${StorageRuns.Arn}/runs/*/*"},
         "s3:ListBucket": {"${StorageRuns.Arn}"},
-        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json"},
+        "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json", "${StorageRuns.Arn}/runs/*/report.html"},
         "sqs:SendMessage": {"${QueuesDeadLetters.Arn}"},
+        "states:ListMapRuns": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
+        "states:DescribeMapRun": {f"{OF_STATES}:mapRun:${{WorkflowRun.Name}}/*"},
         "logs:CreateLogStream": {"${FunctionsSummariseRunLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsSummariseRunLog.Arn}"},
+        **TRACES,
     }
 
 
 def test_listing_is_limited_to_a_prefix(stack: Synthesized) -> None:
     listings = [s for s in _statements(stack, "") if "s3:ListBucket" in as_list(s["Action"])]
-    assert len(listings) == 7
+    assert len(listings) == 8
     for statement in listings:
         assert all("/*" in prefix for prefix in as_list(statement["Condition"]["StringLike"]["s3:prefix"]))
 
 
 def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None:
     grants = _grants(stack, "WorkflowRole")
-    executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${WorkflowRun.Name}"
+    executions = f"{OF_STATES}:execution:${{WorkflowRun.Name}}"
     assert grants.pop("states:StartExecution") == {"${WorkflowRun}"}
     for action in ("DescribeExecution", "StopExecution", "RedriveExecution"):
         assert grants.pop(f"states:{action}") == {f"{executions}:*", f"{executions}/Tiles:*"}
@@ -208,7 +244,7 @@ def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None
     assert grants.pop("s3:GetObject") == {"${StorageRuns.Arn}/runs/*/manifest.json", results}
     for action in ("PutObject", "ListMultipartUploadParts", "AbortMultipartUpload"):
         assert grants.pop(f"s3:{action}") == {results}
-    functions = ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun")
+    functions = ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun", "SendDigest")
     assert grants.pop("lambda:InvokeFunction") == {f"${{Functions{name}.Arn}}:*" for name in functions}
     assert grants.pop("sqs:SendMessage") == {"${QueuesDeadLetters.Arn}"}
     assert {action.partition(":")[0] for action in grants} == {"logs", "xray"}
@@ -216,7 +252,7 @@ def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None
 
 def test_no_role_has_managed_policies_or_inline_ones(stack: Synthesized) -> None:
     roles = stack.of_type("AWS::IAM::Role")
-    assert len(roles) == 5
+    assert len(roles) == 6
     for role in roles.values():
         assert not role.keys() & {"ManagedPolicyArns", "Policies"}
 

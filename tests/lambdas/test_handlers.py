@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.errors import (
     CorruptArchiveError,
     DeadlineExceededError,
@@ -21,8 +22,8 @@ from alos_mosaic.errors import (
     PublishError,
     SourceUnavailableError,
 )
-from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year, tiles_of_year
+from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile, tiles_of_region
+from alos_mosaic.inventory import ArchiveKind, cells_of_tile, tiles_of_any_year, tiles_of_year
 from alos_mosaic.processing import deadline
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TILE = Tile.from_name("N25W165")
-SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics")
+SEED = SeedSettings(runs_bucket="runs", output_uri="s3://out/mosaics", source_uri="file:///")
 CONTEXT = SimpleNamespace(
     log_group_name="/group", log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000
 )
@@ -79,7 +80,7 @@ def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypa
     use(monkeypatch, SEED)
     assert seed({"years": ["2017", 2020], "tiles": ["N25W165", "N00E010"]}) == {
         "schema_version": 1, "run": "a-run", "bucket": "runs", "key": "runs/a-run/manifest.json", "count": 4,
-        "max_concurrency": 2, "max_tiles": 25_000,
+        "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1695, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
     asked = {"mode": "skip", "product": None, "accept_partial": False, "since": None}
     assert read(s3, "runs/a-run/manifest.json") == [
@@ -100,9 +101,7 @@ def test_forest_maps_are_seeded_where_they_exist(s3: S3Client, monkeypatch: pyte
 def test_seeding_keeps_to_the_deployments_ceilings(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(
         monkeypatch,
-        SeedSettings(
-            runs_bucket="runs", output_uri="s3://out/mosaics", max_concurrency_ceiling=3, max_tiles_ceiling=100
-        ),
+        replace(SEED, max_concurrency_ceiling=3, max_tiles_ceiling=100),
     )
     seeded = seed({"years": [2020], "region": "africa", "max_concurrency": 50, "max_tiles": 1000})
     assert (seeded["count"], seeded["max_concurrency"], seeded["max_tiles"]) == (178, 3, 100)
@@ -138,14 +137,14 @@ def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
     place_archive(mirror, TILE, 2017, large)
     with JaxaServer(mirror, bytes_per_second=150_000) as server:
         use(monkeypatch, replace(settings_for(mirror, large), source_uri=server.url, transfer_limit_seconds=1.0))
-        asked, rounds = event(year=2017), 0
+        asked, rounds = event(year=2017, retries=0), 0
         while (answer := process_tile.lambda_handler(asked, CONTEXT))["state"] == "transferring":
             rounds += 1
-            assert answer["transfer"]["rounds"] == rounds
+            assert answer["transfer"]["invocations"] == rounds
             assert s3.list_objects_v2(Bucket="runs", Prefix="runs/")["KeyCount"] == 0
             staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/a-run/2017/N25W165/mosaic/archives/")["Contents"]
             assert sum(entry["Size"] for entry in staged) == answer["transfer"]["received_bytes"]
-            asked = event(year=2017, transfer=answer["transfer"])
+            asked = event(year=2017, transfer=answer["transfer"], retries=0)
     assert answer["state"] == "published"
     assert rounds >= 2
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
@@ -180,8 +179,21 @@ def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
     with JaxaServer(mirror, bytes_per_second=100_000) as server:
         use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url, transfer_limit_seconds=0.5))
         with pytest.raises(SourceUnavailableError, match="in 20 invocations"):
-            process_tile.lambda_handler(event(year=2017, transfer={"rounds": 19, "received_bytes": 1}), CONTEXT)
+            given = {"invocations": 19, "received_bytes": 1}
+            process_tile.lambda_handler(event(year=2017, transfer=given, retries=0), CONTEXT)
     assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "SourceUnavailableError"
+
+
+def test_a_tile_that_had_all_its_invocations_asks_the_source_no_more(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JaxaServer(mirror) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        given = {"invocations": 15, "received_bytes": 1000}
+        with pytest.raises(SourceUnavailableError, match="its 20 invocations are used up, 1000 bytes came in them"):
+            process_tile.lambda_handler(event(transfer=given, retries=5), CONTEXT)
+        assert not server.commands
+        assert process_tile.lambda_handler(event(transfer=given, retries=4), CONTEXT)["attempt"] == 20
 
 
 def test_a_worker_that_is_not_done_in_its_time_says_so_itself(
@@ -299,9 +311,10 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
     put_result(s3, "N30E010", "failed", error="OutputError", cause="disk full", attempt=1)
     put_result(s3, "S05E010", "published")  # nobody asked for this one
 
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
 
-    assert {key: value for key, value in summary.items() if key not in ("schema_version", "run", "sentence")} == {
+    others = ("schema_version", "run", "sentence", "report")
+    assert {key: value for key, value in summary.items() if key not in others} == {
         "seeded": 6, "published": 2, "skipped": 1, "absent": 1, "failed": 2, "known_absent": 0, "complete": False,
     }  # fmt: skip
     assert summary["sentence"] == "2 published, 1 skipped, 1 absent, 2 failed of 6 seeded"
@@ -311,13 +324,47 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
     assert report["tiles"][5]["cause"].startswith("the worker left no result")
 
 
+def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs", memory_mib=2048, ephemeral_storage_mib=10_240, architecture="x86_64"))
+    seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
+    put_result(s3, "N25W165", "published", cells=["N23W161"], output_bytes=10, seconds={"check": 1.0, "gather": 99.0})
+    put_result(s3, "N00E010", "failed", error="OutputError", cause="<script>alert(1)</script>")
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert summary["report"] == "s3://runs/runs/a-run/report.html"
+    kept = s3.get_object(Bucket="runs", Key="runs/a-run/report.html")
+    assert kept["ContentType"] == "text/html; charset=utf-8"
+    text = kept["Body"].read().decode()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert(1)" not in text
+    assert "1 min 40 s" in text
+    told = read(s3, "runs/a-run/summary.json")
+    assert told["report"] == summary["report"]
+    assert told["worker"] == {"memory_mib": 2048, "ephemeral_storage_mib": 10_240, "architecture": "x86_64"}
+    assert told["started"] <= told["ended"]
+
+
+def test_a_report_that_can_not_be_made_costs_no_summary(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs"))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    put_result(s3, "N25W165", "published", seconds={"check": "no number"})
+    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    assert summary["published"] == 1
+    assert "report" not in summary
+    assert "The report can't be made" in caplog.text
+    assert read(s3, "runs/a-run/summary.json")["published"] == 1
+
+
 @pytest.mark.parametrize(("limit", "complete"), [(0, False), (49.9, False), (50, True), (100, True)])
 def test_the_failure_limit_decides(s3: S3Client, monkeypatch: pytest.MonkeyPatch, limit: float, complete: bool) -> None:
     use(monkeypatch, SEED)
     use(monkeypatch, SummarySettings("runs", limit))
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published")
-    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["complete"] is complete
+    assert summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)["complete"] is complete
 
 
 @pytest.mark.parametrize(("limit", "complete"), [(0, False), (16, False), (17, True), (100, True)])
@@ -331,7 +378,7 @@ def test_known_tiles_that_are_absent_end_a_run_as_incomplete(
     for tile in known:
         put_result(s3, tile, "absent" if tile == "N10E010" else "published")
     put_result(s3, "N35W040", "absent")
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["absent"], summary["known_absent"], summary["complete"]) == (2, 1, complete)
     moved = "; 1 of 6 known tiles came out absent: has JAXA moved its folders?"
     assert summary["sentence"].endswith(moved) is not complete
@@ -344,7 +391,7 @@ def test_in_a_year_that_nobody_has_listed_no_tile_is_known(s3: S3Client, monkeyp
     seed({"years": [2021], "tiles": ["N10E010"]})
     body = json.dumps({"state": "absent", "year": 2021, "tile": "N10E010", "run": "a-run"})
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2021/N10E010.json", Body=body.encode())
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["absent"], summary["known_absent"], summary["complete"]) == (1, 0, True)
 
 
@@ -368,7 +415,7 @@ def test_a_year_that_nobody_has_listed_is_not_all_absent(
         put_result(s3, tile, "published")
         body = {"state": states[min(number, len(states) - 1)], "year": 2021, "tile": tile, "run": "a-run"}
         s3.put_object(Bucket="runs", Key=f"runs/a-run/results/2021/{tile}.json", Body=json.dumps(body).encode())
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert summary["complete"] is complete
     moved = f"; 0 of {count} known tiles came out absent, and all of 2021: has JAXA moved its folders?"
     assert summary["sentence"].endswith(moved) is not complete
@@ -392,7 +439,7 @@ def test_a_record_that_makes_no_sense_counts_as_failed(
     use(monkeypatch, SummarySettings("runs"))
     seed({"years": [2020], "tiles": ["N25W165"]})
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=body)
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    summary = summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)
     assert (summary["seeded"], summary["failed"]) == (1, 1)
     assert "makes no sense" in read(s3, "runs/a-run/summary.json")["tiles"][0]["cause"]
 
@@ -406,4 +453,68 @@ def test_a_record_of_another_tile_counts_as_failed(
     seed({"years": [2020], "tiles": ["N25W165"]})
     record = {"state": "published", "year": 2020, "tile": "N25W165", "run": "a-run", **change}
     s3.put_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json", Body=json.dumps(record).encode())
-    assert summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)["failed"] == 1
+    assert summarise_run.lambda_handler({"run": "a-run", "execution": "arn:a-run"}, CONTEXT)["failed"] == 1
+
+
+def test_a_run_is_priced_with_the_deployments_own_tile_lambda(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, replace(SEED, memory_mib=4096, architecture="arm64", assumed_megabytes_per_second=5.0))
+    worker = Worker(5e6, 4096, Architecture.ARM64)
+    africa = [
+        len(cells_of_tile(2020, tile)) or CELLS_PER_TILE
+        for tile in tiles_of_region("africa")
+        if tile in tiles_of_year(2020)
+    ]
+    seeded = seed({"years": [2020], "region": "africa"})
+    assert seeded["estimated_usd"] == pytest.approx(worker.cost_of(africa).total, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "given", "advice"),
+    [
+        (1000.0, {"max_usd": 5}, "the run's cap is 5.00; ask for fewer tiles, or raise max_usd, up to 1000.00"),
+        (3.5, {"max_usd": 5}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+        (3.5, {}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+    ],
+)
+def test_a_run_above_its_price_says_so_and_leaves_nothing(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, ceiling: float, given: dict[str, Any], advice: str
+) -> None:
+    nobody_listens = "ftp://127.0.0.1:1"
+    use(monkeypatch, replace(SEED, max_usd_ceiling=ceiling, source_uri=nobody_listens))
+    seeded = seed({"years": [2020], "region": "africa", **given})
+    assert seeded["estimated_usd"] > seeded["max_usd"] == min(5, ceiling)
+    priced = "178 tiles are estimated at 11.63 US dollars (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
+    assert seeded["cost_refusal"].startswith(priced)
+    assert seeded["cost_refusal"].endswith(advice)
+    assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("amount", [0, -1, "5", True, float("inf"), float("nan"), 10**400])
+def test_a_price_is_a_number_above_0(s3: S3Client, monkeypatch: pytest.MonkeyPatch, amount: object) -> None:
+    use(monkeypatch, SEED)
+    with pytest.raises(InvalidRequestError, match="max_usd is a number above 0"):
+        seed({"years": [2020], "max_usd": amount})
+
+
+def test_a_run_whose_source_is_down_is_not_begun(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, replace(SEED, source_uri="ftp://127.0.0.1:1"))
+    with pytest.raises(SourceUnavailableError, match=r"ftp://127.0.0.1:1 does not answer"):
+        seed({"years": [2020], "tiles": ["N25W165"]})
+    assert s3.list_objects_v2(Bucket="runs", Prefix="runs/a-run/")["KeyCount"] == 0
+    assert seed({"years": [2020], "tiles": ["N25W165"], "mode": "metadata-only"})["count"] == 1, "it needs no source"
+
+
+def test_a_run_that_was_stopped_says_so(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, SEED)
+    use(monkeypatch, SummarySettings("runs", failure_limit_percent=100))
+    seed({"years": [2020], "tiles": ["N25W165"]})
+    failure = {"map_failure": {"Error": "States.ExceedToleratedFailureThreshold", "Cause": "..."}}
+    ended = {"run": "a-run", "execution": "arn:a-run"}
+    summary = summarise_run.lambda_handler({**ended, "so_far": {"seed": {}, **failure}}, CONTEXT)
+    assert summary["complete"] is False
+    assert summary["sentence"].endswith("seeded; the run was stopped, since the source was down for too many tiles")
+    summary = summarise_run.lambda_handler({**ended, "so_far": {"seed": {}}}, CONTEXT)
+    assert (summary["complete"], summary["sentence"]) == (
+        True,
+        "0 published, 0 skipped, 0 absent, 1 failed of 1 seeded",
+    )

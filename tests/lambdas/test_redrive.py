@@ -6,102 +6,24 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
+from alos_mosaic import parallel
 from alos_mosaic import redrive as redriving
-from alos_mosaic.errors import InvalidRequestError, ServiceError
-from alos_mosaic.settings import RedriveSettings, SeedSettings, Settings, SummarySettings
+from alos_mosaic.errors import InvalidRequestError, ServiceError, SourceUnavailableError
+from alos_mosaic.results import TileFailure
 from lambdas.redrive_tiles import handler as redrive_tiles
 from lambdas.seed_tiles import handler as seed_tiles
-from lambdas.summarise_run import handler as summarise_run
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
-OUTPUT = "s3://out/mosaics"
-ROLE = "arn:aws:iam::123456789012:role/any"
-DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
-
-
-class Desk:
-    """Buckets, queue and state machine as a deployment has them."""
-
-    def __init__(self, s3: S3Client) -> None:
-        self.s3, self.sqs, self.states = s3, boto3.client("sqs"), boto3.client("stepfunctions")
-        self.queue = self.sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
-        machine = self.states.create_state_machine(name="runs", definition=DEFINITION, roleArn=ROLE)
-        self.machine = machine["stateMachineArn"]
-
-    def event(self, run: str, given: object, started: str = "2026-11-24T06:00:00Z") -> dict[str, Any]:
-        execution = self.machine.replace("stateMachine", "execution") + ":" + run
-        machine = {"state_machine": self.machine, "execution": execution}
-        return {"run": run, "input": given, "started": started, **machine}
-
-    def redrive(self, named: str = "again", **which: Any) -> dict[str, Any]:
-        return redrive_tiles.lambda_handler(self.event(named, {"redrive": which}), CONTEXT)
-
-    def fail(self, tile: str, error: str = "SourceUnavailableError", **changes: Any) -> None:
-        told = {"cause": "421", "attempt": 6}
-        letter = {
-            "schema_version": 1, "run": "first", "year": 2020, "tile": tile, "mode": "skip", "product": None,
-            "accept_partial": False, "since": None, "error": error, "execution": "arn", "time": "2026-11-23T20:00:00Z",
-            "cause": json.dumps({"errorType": error, "errorMessage": json.dumps(told)}), **changes,
-        }  # fmt: skip
-        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps(letter))
-
-    def letters(self) -> int:
-        """Messages in the queue, in sight or not."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
-        return sum(map(int, found.values()))
-
-    def in_sight(self) -> int:
-        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["ApproximateNumberOfMessages"])
-        return int(found["Attributes"]["ApproximateNumberOfMessages"])
-
-    def manifest(self, run: str = "again") -> list[dict[str, Any]]:
-        body = self.s3.get_object(Bucket="runs", Key=f"runs/{run}/manifest.json")["Body"].read()
-        found: list[dict[str, Any]] = json.loads(body)
-        return found
-
-    def publish(self, tile: str, **properties: Any) -> None:
-        key = f"mosaics/alos_palsar_mosaic/2020/{tile}/{tile}_20.stac-item.json"
-        item = {"properties": {"updated": datetime.now(UTC).isoformat(), **properties}}
-        self.s3.put_object(Bucket="out", Key=key, Body=json.dumps(item).encode())
+from tests.lambdas.desk import CONTEXT, Desk, desk_on_moto, names
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(redriving, "_WAIT_SECONDS", 0)
-    caches = (
-        redrive_tiles._s3, redrive_tiles._sqs, redrive_tiles._states, seed_tiles._s3, seed_tiles._states,
-        summarise_run._s3, summarise_run._sqs,
-    )  # fmt: skip
-    with mock_aws():
-        s3 = boto3.client("s3")
-        for bucket in ("runs", "out"):
-            s3.create_bucket(Bucket=bucket)
-        desk = Desk(s3)
-        settings: list[Settings] = [
-            RedriveSettings(runs_bucket="runs", output_uri=OUTPUT, dead_letter_queue_url=desk.queue),
-            SeedSettings(runs_bucket="runs", output_uri=OUTPUT),
-            SummarySettings("runs", dead_letter_queue_url=desk.queue),
-        ]
-        for each in settings:
-            for name, value in each.to_env().items():
-                monkeypatch.setenv(name, value)
+def desk() -> Iterator[Desk]:
+    with desk_on_moto() as desk:
         yield desk
-    for cache in caches:
-        cache.cache_clear()
-
-
-def names(lines: list[dict[str, Any]]) -> list[str]:
-    return [f"{line['year']}/{line['tile']}" for line in lines]
 
 
 def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
@@ -110,7 +32,7 @@ def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
     seed = desk.redrive()
     assert {key: value for key, value in seed.items() if key != "redrive"} == {
         "schema_version": 1, "run": "again", "bucket": "runs", "key": "runs/again/manifest.json", "count": 2,
-        "max_concurrency": 2, "max_tiles": 25_000,
+        "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1564, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
     assert sorted(desk.manifest(), key=lambda line: str(line["tile"])) == [
         {"year": 2020, "tile": "N10E010", "mode": "skip", "product": None, "accept_partial": False,
@@ -137,9 +59,8 @@ def test_what_is_not_asked_for_stays_in_the_queue(desk: Desk, which: dict[str, A
     desk.fail("N15E010", error="CorruptArchiveError")
     desk.fail("N10E010", year=2017, run="second")
     assert desk.redrive(**which)["count"] == len(expected)
-    assert (
-        set(names(desk.manifest())) == expected if expected else desk.s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0
-    )
+    is_written = desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/again")["KeyCount"] > 0
+    assert set(names(desk.manifest()) if is_written else ()) == expected
     assert desk.letters() == desk.in_sight() == 3 - len(expected)
 
 
@@ -165,7 +86,7 @@ def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> No
     assert told["redrive"] == {
         "dry_run": True, "tiles": 2, "first_tiles": told["redrive"]["first_tiles"],
         "letters_by_error": {"SourceUnavailableError": 2, "CorruptArchiveError": 1}, "published_since": 1,
-        "left_in_queue": 0, "unreadable": 0,
+        "left_in_queue": 0, "unreadable": 0, "estimated_usd": 0.1564,
     }  # fmt: skip
     assert set(told["redrive"]["first_tiles"]) == {"2020/N10E010", "2020/N15E010"}
     assert desk.in_sight() == 3
@@ -333,20 +254,79 @@ def test_a_second_run_beside_one_that_is_going_on_is_refused(desk: Desk) -> None
 
 def test_of_two_runs_that_begin_together_the_first_goes_on(desk: Desk) -> None:
     for name in ("a", "b"):
-        desk.states.start_execution(stateMachineArn=desk.machine, name=name, input="{}")
-    given, ended = {"years": [2020], "tiles": ["N10E010"]}, {}
+        desk.start(name)
+    assert [is_let_through(desk, name) for name in ("a", "b")].count(True) == 1
+
+
+def is_let_through(desk: Desk, name: str) -> bool:
+    try:
+        seed_tiles.lambda_handler(desk.event(name, {"years": [2020], "tiles": ["N10E010"]}), CONTEXT)
+    except InvalidRequestError:
+        return False
+    return True
+
+
+@pytest.fixture
+def lagging_list(desk: Desk) -> Iterator[None]:
+    """A list of executions that lags behind: it tells of none."""
+    answer = SimpleNamespace(status_code=200), {"executions": []}
+    clients = (seed_tiles._states(), redrive_tiles._states())
+    for client in clients:
+        client.meta.events.register("before-call.sfn.ListExecutions", lambda **_: answer)
+    yield
+
+
+@pytest.mark.usefixtures("lagging_list")
+def test_of_two_runs_that_do_not_see_each_other_one_goes_on(desk: Desk) -> None:
+    desk.start("a")
+    desk.start("b")
+    assert is_let_through(desk, "b")
+    assert not is_let_through(desk, "a")
+    with pytest.raises(InvalidRequestError, match="the run b is going on since"):
+        redrive_tiles.lambda_handler(desk.event("a", {"redrive": {}}), CONTEXT)
+    assert is_let_through(desk, "b"), "the same execution, called again"
+    assert redrive_tiles.lambda_handler(desk.event("c", {"redrive": {}, "allow_parallel": True}), CONTEXT)
+    desk.end("b")
+    assert is_let_through(desk, "a")
+    assert not is_let_through(desk, "b")
+
+
+@pytest.mark.usefixtures("lagging_list")
+def test_of_two_runs_that_take_over_the_lock_at_once_one_goes_on(desk: Desk) -> None:
+    desk.seed("over", {"years": [2020], "tiles": ["N10E010"]})
     for name in ("a", "b"):
-        try:
-            ended[name] = seed_tiles.lambda_handler(desk.event(name, given), CONTEXT)["count"]
-        except InvalidRequestError:
-            ended[name] = 0
-    assert sorted(ended.values()) == [0, 1]
+        desk.start(name)
+    other, ahead = boto3.client("s3"), []
+
+    def get_ahead(params: dict[str, Any], **_: object) -> None:
+        if "IfMatch" in params and not ahead:
+            ahead.append("b")
+            lock = json.dumps({"execution": desk.event("b", {})["execution"]})
+            other.put_object(Bucket="runs", Key="runs/.running", Body=lock)
+
+    seed_tiles._s3().meta.events.register("before-parameter-build.s3.PutObject", get_ahead)
+    assert not is_let_through(desk, "a")
+    assert ahead == ["b"]
+    assert is_let_through(desk, "b")
+
+
+@pytest.mark.usefixtures("lagging_list")
+@pytest.mark.parametrize(("age", "is_free"), [(timedelta(hours=1), False), (timedelta(days=2), True)])
+@pytest.mark.parametrize("machine", ["runs", "replaced"])
+def test_an_execution_that_nobody_knows_holds_the_lock_for_a_day(
+    desk: Desk, age: timedelta, is_free: bool, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = json.dumps({"execution": desk.event("forgotten", {})["execution"].replace(":runs:", f":{machine}:")})
+    desk.s3.put_object(Bucket="runs", Key="runs/.running", Body=lock)
+    now = SimpleNamespace(now=lambda zone: datetime.now(zone) + age)
+    monkeypatch.setattr(parallel, "datetime", now)
+    assert is_let_through(desk, "a") is is_free
 
 
 def test_a_run_is_resumed_with_what_it_did_not_publish(desk: Desk) -> None:
     given = {"years": [2020], "tiles": ["N10E010", "N15E010", "N20E010"], "mode": "overwrite"}
     desk.publish("N15E010", updated=(datetime.now(UTC) - timedelta(hours=1)).isoformat())
-    seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
+    desk.seed("first", given)
     seeded_at = desk.s3.head_object(Bucket="runs", Key="runs/first/manifest.json")["LastModified"]
     desk.publish("N10E010", updated=(datetime.now(UTC) + timedelta(seconds=2)).isoformat())
     seed = seed_tiles.lambda_handler(desk.event("again", {"resume": {"run": "first"}}), CONTEXT)
@@ -369,15 +349,70 @@ def test_a_resume_that_makes_no_sense_starts_nothing(desk: Desk, given: object, 
         seed_tiles.lambda_handler(desk.event("again", given), CONTEXT)
 
 
-def test_a_tile_that_left_no_trace_gets_a_letter_that_a_redrive_finds(desk: Desk) -> None:
-    given = {"years": [2020], "tiles": ["N10E010", "N15E010", "N20E010"], "mode": "overwrite"}
-    seed_tiles.lambda_handler(desk.event("first", given), CONTEXT)
-    for tile, state in (("N10E010", "published"), ("N15E010", "failed")):
-        body = json.dumps({"state": state, "year": 2020, "tile": tile, "run": "first"})
-        desk.s3.put_object(Bucket="runs", Key=f"runs/first/results/2020/{tile}.json", Body=body)
-    summary = summarise_run.lambda_handler({"run": "first"}, CONTEXT)
-    assert (summary["published"], summary["failed"]) == (1, 2)
-    assert desk.letters() == 1
+@pytest.mark.parametrize(
+    ("ended_well", "with_letters"),
+    [
+        (4, {"N20E010", "N25E010"}),
+        (3, {"N15E010", "N20E010", "N25E010"}),
+        (0, {"N15E010", "N20E010", "N25E010"}),
+        (None, {"N15E010", "N20E010", "N25E010"}),
+    ],
+)
+def test_every_failed_tile_has_a_letter_whatever_became_of_the_map(
+    desk: Desk, ended_well: int | None, with_letters: set[str]
+) -> None:
+    """Only where all children of the Map came to their end is it certain that it has sent what it had to."""
+    tiles = ["N10E010", "N15E010", "N20E010", "N25E010"]
+    desk.seed("first", {"years": [2020], "tiles": tiles, "mode": "overwrite"})
+    desk.record("first", "N10E010", "published")
+    told = {"error": "SourceUnavailableError", "cause": 'said "421"', "attempt": 3, "log": "group stream"}
+    desk.record("first", "N15E010", "failed", **told)
+    desk.record("first", "N25E010", "failed")
+    desk.s3.put_object(Bucket="runs", Key="runs/first/results/2020/N25E010.json", Body=b"{")
+    assert desk.summarise("first", ended_well)["failed"] == 3
+    bodies = desk.bodies()
+    assert {body["tile"] for body in bodies} == with_letters
+    assert {(body["run"], body["mode"], body["execution"]) for body in bodies} == {
+        ("first", "overwrite", desk.event("first", {})["execution"])
+    }
+    failures = {body["tile"]: TileFailure.from_body(json.dumps(body)) for body in bodies}
+    if "N15E010" in with_letters:
+        found = failures["N15E010"]
+        assert (found.error, found.cause, found.attempt) == ("SourceUnavailableError", 'said "421"', 3)
+    assert (failures["N20E010"].error, failures["N20E010"].attempt) == ("unknown", "unknown")
+    assert "left no result" in failures["N20E010"].cause
+    assert "makes no sense" in failures["N25E010"].cause
+    assert set(names(desk.redriven())) == {f"2020/{tile}" for tile in with_letters}
+
+
+def test_a_redrive_above_its_price_leaves_all_letters_in_the_queue(desk: Desk) -> None:
+    for tile in ("N10E010", "N15E010", "N20E010"):
+        desk.fail(tile)
+    desk.publish("N20E010")
+    seed = redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "max_usd": 0.1}), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert seed["cost_refusal"].startswith("2 tiles are estimated at 0.16 US dollars")
+    assert desk.in_sight() == 3
+    assert desk.written() == 0
+    desk.end("again")
+    assert redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}}), CONTEXT)["count"] == 2
+
+
+def test_a_redrive_whose_source_is_down_takes_no_letter(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.fail("N10E010")
+    with monkeypatch.context() as patch:
+        patch.setenv("ALOS_MOSAIC_SOURCE_URI", "ftp://127.0.0.1:1")
+        with pytest.raises(SourceUnavailableError):
+            desk.redrive()
+        assert desk.in_sight() == 1
+        assert desk.redrive(dry_run=True)["redrive"]["tiles"] == 1, "a rehearsal needs no source"
     assert desk.redrive()["count"] == 1
-    (line,) = desk.manifest()
-    assert (line["tile"], line["mode"], line["first_run"]) == ("N20E010", "overwrite", "first")
+
+
+def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
+    given = {"years": [2020], "tiles": ["N10E010", "N15E010"]}
+    desk.seed("first", given)
+    given = {"resume": {"run": "first"}, "max_usd": 0.1}
+    seed = seed_tiles.lambda_handler(desk.event("resumed", given), CONTEXT)
+    assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
+    assert desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/resumed/")["KeyCount"] == 0

@@ -17,13 +17,14 @@ from alos_mosaic.bands import Resampling, bands_of
 from alos_mosaic.errors import CorruptArchiveError, MosaicError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile
 from alos_mosaic.inventory import cells_of_tile
+from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.overviews import halved
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import FileTarget
-from alos_mosaic.results import State
-from local.archives import Form, make_cell, place_archive, write_archive
+from alos_mosaic.results import State, TileResult
+from local.archives import Form, make_cell, make_forest_cell, place_archive, write_archive
 
 TILE = Tile.from_name("N25W165")
 FAR_TILE = Tile.from_name("S55E175")
@@ -149,6 +150,23 @@ def test_the_item_says_what_lies_beside_it(place: MakePlace, mirror: Path, publi
         assert asset["file:checksum"].startswith("1220")
         assert len(asset["file:checksum"]) == 4 + 64
     assert [link["href"] for link in content["links"] if link["rel"] == "self"] == [path.as_uri()]
+
+
+@pytest.mark.parametrize("product", [None, "alos_palsar_fnf"])
+def test_the_result_tells_the_item_s_shares(
+    place: MakePlace, mirror: Path, published: Path, grid: Grid, product: str | None
+) -> None:
+    if product is None:
+        place_archive(mirror, TILE, 2017, grid, cells=CELLS)
+    else:
+        row = next(row for row in layouts_of(mission_of(2017), product))
+        made = [make_forest_cell(cell, 2017, grid) for cell in CELLS]
+        write_archive(mirror / row.archive_path(TILE, 2017), made, 2017)
+    result = process_tile(TileRequest(TileYear(2017, TILE), product=product), place())
+    properties = json.loads(next(published.rglob("*.stac-item.json")).read_text())["properties"]
+    assert result.valid_percent == properties["alos_mosaic:valid_percent"] > 0
+    assert result.water_percent == properties["alos_mosaic:water_percent"]
+    assert TileResult.from_dict(result.to_dict()) == result
 
 
 def test_a_published_tile_is_skipped_and_a_damaged_one_is_not(

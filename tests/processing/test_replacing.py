@@ -267,35 +267,85 @@ def test_two_workers_with_the_same_archive_leave_one_whole_tile(
     assert not output.staged()
 
 
+@pytest.mark.parametrize("mode", [Mode.SKIP, Mode.OVERWRITE])
 def test_two_workers_with_different_archives_leave_a_whole_tile_or_one_of_them_says_so(
-    place: MakePlace, mirrors: list[str], output: Output
+    place: MakePlace, mirrors: list[str], output: Output, mode: Mode
 ) -> None:
-    run(place(), mirrors[0], output.target)
-    for _ in range(4):
-        ended = at_once(place, mirrors, output, Mode.OVERWRITE)
-        if not [each for each in ended if isinstance(each, PublishError)]:
-            assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
-        assert State.PUBLISHED in ended or all("another worker" in str(each) for each in ended)
-    run(place(), mirrors[0], output.target)
+    if mode is Mode.OVERWRITE:
+        run(place(), mirrors[0], output.target)
+    ended = at_once(place, mirrors, output, mode)
+    if not [each for each in ended if isinstance(each, PublishError)]:
+        assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
+    assert State.PUBLISHED in ended or all("another worker" in str(each) for each in ended)
+    run(place(), mirrors[0], output.target, Mode.SKIP)
     assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
 
 
-def test_a_worker_whose_files_were_replaced_meanwhile_says_so(
-    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other one's files come between ours and our item."""
-    run(place(), mirrors[0], output.target)
-    theirs = {key: content for key, content in output.files().items() if key.endswith("HH_F02DAR.tif")}
+@contextmanager
+def others_files(
+    monkeypatch: pytest.MonkeyPatch, output: Output, files: dict[str, bytes], times: int
+) -> Iterator[list[str]]:
+    """Let another worker's files come right behind an item of ours, so many times; yield the items' keys."""
+    put_items: list[str] = []
     with monkeypatch.context() as patch:
         for kind in (FileTarget, S3Target):
 
             def put(self: Any, file: FileToPut, original: Callable[..., None] = kind.put) -> None:
                 original(self, file)
                 if file.key == ITEM:
-                    for key, content in theirs.items():
+                    put_items.append(file.key)
+                    for key, content in files.items() if len(put_items) <= times else ():
                         output.write(key, content)
 
             patch.setattr(kind, "put", put)
-        with pytest.raises(PublishError, match="did another worker publish the tile just now"):
-            run(place(), mirrors[1], output.target)
+        yield put_items
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_a_worker_whose_files_were_replaced_meanwhile_puts_them_there_again(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch, is_published: bool
+) -> None:
+    run(place(), mirrors[0], output.target)
+    theirs = {key: content for key, content in output.files().items() if key.endswith("HH_F02DAR.tif")}
+    if not is_published:
+        output.remove(ITEM)
+    with others_files(monkeypatch, output, theirs, times=2) as items:
+        assert run(place(), mirrors[1], output.target) is State.PUBLISHED
+    assert len(items) == 3
+    assert not output.staged()
+    assert output.files().items().isdisjoint(theirs.items())
+    assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.SKIPPED
+
+
+def test_a_worker_leaves_the_tile_to_another_one_that_is_done(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of its files comes behind our item, and while we wait all the others and its item."""
+    run(place(), mirrors[0], output.target)
+    theirs = {key: content for key, content in output.files().items() if key.endswith("HH_F02DAR.tif")}
+    waited: list[float] = []
+
+    def finish_theirs(seconds: float) -> None:
+        waited.append(seconds)
+        assert run(place(), mirrors[0], output.target) is State.PUBLISHED
+
+    with others_files(monkeypatch, output, theirs, times=1) as items, monkeypatch.context() as patch:
+        patch.setattr(publish.time, "sleep", finish_theirs)
+        assert run(place(), mirrors[1], output.target) is State.PUBLISHED
+    assert (len(items), len(waited)) == (2, 1)
+    assert output.files().items() >= theirs.items()
+    assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.SKIPPED
+
+
+def test_a_worker_whose_files_are_replaced_again_and_again_says_so(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(place(), mirrors[0], output.target)
+    theirs = {key: content for key, content in output.files().items() if key.endswith("HH_F02DAR.tif")}
+    with (
+        others_files(monkeypatch, output, theirs, times=100) as items,
+        pytest.raises(PublishError, match="did another worker publish the tile just now"),
+    ):
+        run(place(), mirrors[1], output.target)
+    assert len(items) == 4
     assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.PUBLISHED

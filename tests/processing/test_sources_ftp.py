@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from alos_mosaic.errors import SourceUnavailableError
+from alos_mosaic.processing.sources.ftp import FtpSource
+from alos_mosaic.processing.sources.listed import listed
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
-from local.jaxa_server import Account, JaxaServer
+from local.jaxa_server import Account, Fault, JaxaServer
 from tests.processing.certificates import write_certificate
 from tests.processing.test_download import scripted_server
 
@@ -208,3 +210,31 @@ def test_a_server_that_quotes_the_password_is_not_quoted(caplog: pytest.LogCaptu
         pass
     assert caught.value.__suppress_context__
     assert "s3cret" not in str(caught.value) + repr(caught.value) + repr(access) + caplog.text
+
+
+def test_one_listing_tells_of_all_files_what_size_and_mdtm_tell_of_one(root: Path) -> None:
+    folder, _, name = PATH.rpartition("/")
+    with JaxaServer(root) as server, FtpSource(server.url, SourceAccess()) as source:
+        told = source.stat(PATH)
+        assert told is not None
+        assert source.files(folder) == {name: told}
+        assert source.files("pub/1999") is None, "MLSD's 501 may mean anything"
+        server.commands.clear()
+        asked = listed(source)
+        assert [asked.stat(PATH), asked.stat(f"{folder}/nothing"), asked.stat(PATH)] == [told, None, told]
+        assert server.names().count("MLSD") == 1
+        assert not {"SIZE", "MDTM"} & set(server.names())
+
+
+@pytest.mark.parametrize("lacks", [(), ("MLSD", "MLST")])
+def test_a_listing_that_tells_no_sizes_leaves_it_to_size_and_mdtm(root: Path, lacks: tuple[str, ...]) -> None:
+    """RFC 3659 has a server say 501 of what it takes for no folder."""
+    refused = Fault("MLSD", "501 not a folder")
+    with (
+        JaxaServer(root, faults=[refused], lacks=lacks) as server,
+        FtpSource(server.url, SourceAccess()) as source,
+    ):
+        assert source.files("pub/2020") is None
+        told = source.stat(PATH)
+        assert told is not None
+        assert listed(source).stat(PATH) == told

@@ -116,6 +116,26 @@ def test_the_mode_is_chosen(mirror: Path) -> None:
     assert done.exit_code == 2
 
 
+def test_archives_are_kept_in_a_mirror_that_is_a_source(mirror: Path) -> None:
+    kept = mirror.with_name("kept")
+    process(mirror, "--keep-archives-in", kept.as_uri())
+    (archive,) = mirror.rglob("*.tar.gz")
+    (copy,) = kept.rglob("*.tar.gz")
+    assert copy.relative_to(kept) == archive.relative_to(mirror)
+    assert copy.read_bytes() == archive.read_bytes()
+    assert process(kept, "--mode", "refresh")["state"] == "skipped", "it is the same archive, of the same time"
+
+
+def test_a_mirror_that_can_not_be_written_is_told_and_no_failure(mirror: Path) -> None:
+    (mirror.with_name("kept")).write_text("no folder")
+    arguments = ["2009/N25W165", "--source", mirror.as_uri(), "--to", out(mirror).as_uri()]
+    done = CliRunner().invoke(
+        main.app, ["process", *arguments, "--keep-archives-in", mirror.with_name("kept").as_uri()]
+    )
+    assert done.exit_code == 0
+    assert "archives not kept: " in done.stderr
+
+
 @pytest.mark.parametrize("options", [("--codec", "lzw"), ("--backscatter-overviews", "median")])
 def test_what_is_no_choice_is_a_failure_with_a_sentence(mirror: Path, options: tuple[str, str]) -> None:
     result = process(mirror, *options, code=1)

@@ -24,6 +24,8 @@ _MOST_VCPUS: Final = 6
 """A function has one vCPU per 1769 MiB, six at most (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 TRANSFER_LIMIT_SECONDS: Final = 720.0
 """Of an invocation's 900 seconds, what a transfer may take: the rest is for work on what came, and for publishing."""
+TMP_MIB: Final = 10_240
+"""Of /tmp that a worker has unless it is given less: all that Lambda has."""
 _TRANSITIONS: Final = 5
 """Per tile: the start of its child execution, its worker, the choice behind it, its end, and some for retries."""
 _TRANSITIONS_AGAIN: Final = 3
@@ -122,7 +124,7 @@ class Worker:
     """What one connection to the source gives."""
     memory_mib: int
     architecture: Architecture = Architecture.X86_64
-    ephemeral_storage_mib: int = 10_240
+    ephemeral_storage_mib: int = TMP_MIB
     upload_bytes_per_second: float = 75e6
     """To S3. An assumption: a Lambda's network is commonly measured at some 600 Mbit/s."""
     failed_share: float = 0.01
@@ -167,6 +169,22 @@ class Worker:
             transitions=(_TRANSITIONS + (times.invocations - 1) * _TRANSITIONS_AGAIN) * prices.transition,
             s3=(parts + _OTHER_PUTS) * prices.s3_put + _OTHER_GETS * prices.s3_get,
             sqs=self.failed_share * prices.sqs_request,
+        )
+
+    def spent(self, seconds: float, tiles: int, output_bytes: int) -> Cost:
+        """Return what AWS billed for so many tiles whose workers took so many seconds and put out so many bytes in all.
+
+        As if each tile had taken one invocation: what is not recorded of earlier ones is not in here.
+        """
+        prices, gb_seconds = self.prices, seconds * self.memory_mib / _MIB_PER_GB
+        tmp_gb_seconds = seconds * max(0, self.ephemeral_storage_mib - _FREE_TMP_MIB) / _MIB_PER_GB
+        puts, gets = math.ceil(output_bytes / _PART_BYTES) + tiles * _OTHER_PUTS, tiles * _OTHER_GETS
+        return Cost(
+            lambda_memory=gb_seconds * prices.gb_second[self.architecture],
+            lambda_tmp=tmp_gb_seconds * prices.tmp_gb_second,
+            lambda_requests=tiles * prices.lambda_request,
+            transitions=tiles * _TRANSITIONS * prices.transition,
+            s3=puts * prices.s3_put + gets * prices.s3_get,
         )
 
     def cost_of(self, cells_by_tile: Iterable[int]) -> Cost:
@@ -222,6 +240,8 @@ MEMORIES_MIB: Final = (2048, 3072, 4096, 6144, 8192, 10_240)
 """What is weighed."""
 TYPICAL_BYTES_PER_SECOND: Final = 5e6
 """Of one connection to JAXA's server from another continent: an assumption until ``doctor`` has measured yours."""
+ASSUMED_MEGABYTES_PER_SECOND: Final = 1.0
+"""What a run is priced with before it starts: the slowest source of docs/cost.md, where a tile costs the most."""
 MEASURED_ARCHITECTURES: Final = (Architecture.X86_64,)
 """arm64 is a fifth cheaper a second; how long it takes, and that its image builds, has to be seen first."""
 

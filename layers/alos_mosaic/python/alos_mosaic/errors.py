@@ -64,6 +64,10 @@ class RunTooLargeError(MosaicError):
     """A run was seeded with more tiles than its hard cap. Raised by nothing: names the run's end."""
 
 
+class RunTooExpensiveError(MosaicError):
+    """A run was estimated at more US dollars than its cap. Raised by nothing: names the run's end."""
+
+
 @contextmanager
 def raised_as(kind: type[MosaicError], *errors: type[Exception]) -> Iterator[None]:
     """Raise these errors as one of ours, with their text."""
@@ -89,6 +93,9 @@ LAMBDA_DIED: Final = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError",
 
 TASK_FAILED: Final = "States.TaskFailed"
 """What an integration without error names of its own (SQS) fails with."""
+
+TOLERANCE_EXCEEDED: Final = "States.ExceedToleratedFailureThreshold"
+"""What a Map fails with of which more children failed than it tolerates; :data:`EVERYTHING` catches it."""
 
 EVERYTHING: Final = "States.ALL"
 """The last Catch of every task."""

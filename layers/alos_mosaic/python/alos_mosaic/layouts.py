@@ -19,6 +19,8 @@ ARCHIVE_ENDINGS: Final = (".tar.gz", ".zip")
 """What archives end with, which is how they are told from the rest of a listing."""
 TREE_SCHEMES: Final = ("ftp", "ftps", "file", "s3", "https", "http")
 """What serves JAXA's FTP tree (``pub/...``): the server itself and mirrors of it."""
+MIRROR_SCHEMES: Final = frozenset({"s3", "file"})
+"""What a mirror of our own may be."""
 SITE_SCHEMES: Final = ("https",)
 """What serves JAXA's download site, which has another tree and nothing but cells in it."""
 
@@ -52,6 +54,11 @@ class Layout:
     def kind(self) -> str:
         """What archive names say of the product: ``MOS`` or ``FNF``."""
         return "FNF" if self.product == FOREST_PRODUCT else "MOS"
+
+    @property
+    def is_of_mirrors(self) -> bool:
+        """Whether mirrors serve it, in S3 and in folders."""
+        return set(self.schemes) >= MIRROR_SCHEMES
 
     def covers(self, year: int) -> bool:
         """Tell whether archives of that year may lie here (the mission's years apart)."""
@@ -146,6 +153,35 @@ def layouts_of(mission: Mission, product: str | None = None, extra: Sequence[Lay
     """
     wanted = product or mission.product
     return tuple(row for row in (*extra, *LAYOUTS) if (row.mission, row.product) == (mission.name, wanted))
+
+
+def in_tree(layout: Layout, layouts: Iterable[Layout], year: int) -> Layout | None:
+    """Return the layout by which a mirror in S3 or in a folder serves what ``layout`` served elsewhere.
+
+    That is the same one, unless it is of a site with a tree of its own: then the first of these by which the tree has
+    archives of the same release and name; None if there is none.
+
+    >>> site = next(row for row in LAYOUTS if row.name == "palsar-2-site-v2")
+    >>> in_tree(site, LAYOUTS, 2020).name, in_tree(LAYOUTS[0], LAYOUTS, 1996).name
+    ('palsar-2-v2', 'jers-1-v1')
+    """
+    same = (layout.mission, layout.product, layout.release, layout.archive_template, layout.suffix)
+    for row in (layout, *layouts):
+        is_same = (row.mission, row.product, row.release, row.archive_template, row.suffix) == same
+        if is_same and row.covers(year) and row.is_of_mirrors:
+            return row
+    return None
+
+
+def tree_roots(layouts: Iterable[Layout]) -> list[str]:
+    """Return the top folders of the trees that mirrors have by these layouts; ``*`` for one that depends on the year.
+
+    >>> tree_roots(LAYOUTS)
+    ['pub']
+    """
+    folders = [row.folder_template for row in layouts if row.is_of_mirrors]
+    roots = {folder.partition("/")[0] for folder in folders}
+    return sorted({"*" if "{" in root else root for root in roots})
 
 
 def for_tiles(layouts: Iterable[Layout], year: int, url: str) -> list[Layout]:

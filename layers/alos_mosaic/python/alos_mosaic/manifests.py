@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from alos_mosaic import estimates
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
 from alos_mosaic.naming import manifest_key
@@ -65,11 +66,30 @@ def _request_of(line: dict[str, Any]) -> TileRequest:
     return TileRequest.from_event({name: value for name, value in line.items() if name != "first_run"})
 
 
-def seeded(
-    run: str, bucket: str, count: int, limits: RunLimits, max_concurrency: int | None, max_tiles: int | None
-) -> dict[str, Any]:
-    """Return where a run's manifest lies and how it is to be worked off: what the state machine goes on with."""
-    wanted = max_concurrency or limits.default_max_concurrency
+class Asked(Protocol):
+    """What a request for any kind of run says of its size."""
+
+    @property
+    def max_concurrency(self) -> int | None:
+        """Tiles at once."""
+
+    @property
+    def max_tiles(self) -> int | None:
+        """Tiles in all."""
+
+    @property
+    def max_usd(self) -> float | None:
+        """US dollars that it may be estimated at."""
+
+
+def seeded(run: str, bucket: str, requests: Sequence[TileRequest], limits: RunLimits, asked: Asked) -> dict[str, Any]:
+    """Return where a run's manifest lies, how it is to be worked off, and whether it may: what the state machine needs.
+
+    It compares ``count`` with ``max_tiles`` and ``estimated_usd`` with ``max_usd``, neither above the deployment's.
+    """
+    wanted = asked.max_concurrency or limits.default_max_concurrency
+    count, usd = len(requests), estimates.estimated_usd(requests, limits)
+    max_usd = min(asked.max_usd or limits.max_usd_ceiling, limits.max_usd_ceiling)
     return {
         "schema_version": SCHEMA_VERSION,
         "run": run,
@@ -77,8 +97,16 @@ def seeded(
         "key": manifest_key(run),
         "count": count,
         "max_concurrency": min(wanted, limits.max_concurrency_ceiling),
-        "max_tiles": min(max_tiles or limits.max_tiles_ceiling, limits.max_tiles_ceiling),
+        "max_tiles": min(asked.max_tiles or limits.max_tiles_ceiling, limits.max_tiles_ceiling),
+        "estimated_usd": usd,
+        "max_usd": max_usd,
+        "cost_refusal": estimates.refusal(count, usd, max_usd, limits) if usd > max_usd else "",
     }
+
+
+def is_within_caps(seed: Mapping[str, Any]) -> bool:
+    """Tell whether the state machine will let a run begin; one that it refuses is to leave nothing behind."""
+    return bool(seed["count"] <= seed["max_tiles"] and seed["estimated_usd"] <= seed["max_usd"])
 
 
 def manifest_of(s3: S3Client, bucket: str, run: str) -> Manifest:

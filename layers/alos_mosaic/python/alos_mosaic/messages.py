@@ -20,8 +20,11 @@ from alos_mosaic.products import product_of
 
 SCHEMA_VERSION: Final = 1
 
-MOST_ROUNDS: Final = 20
-"""Invocations that a tile's transfer may take: four hours at 12 minutes each."""
+MOST_INVOCATIONS: Final = 20
+"""Invocations that a tile may take, those that failed included: four hours of transfer at 12 minutes each."""
+LIMITS: Final = ("max_concurrency", "max_tiles", "max_usd", "allow_parallel")
+"""What every kind of run may say of its size and company (:func:`parse_limits`)."""
+_MOST_USD: Final = 1_000_000
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -77,6 +80,8 @@ class RunRequest:
     mode: Mode = Mode.SKIP
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    max_usd: float | None = None
+    """US dollars that it may be estimated at."""
     product: str | None = None
     """A product of every year asked for; ``None`` is each year's own mosaic."""
     accept_partial: bool = False
@@ -88,7 +93,7 @@ class RunRequest:
     def from_input(cls, given: object, default_region: str, current_year: int | None = None) -> Self:
         """Check an execution's input; :class:`InvalidRequestError` says what is wrong with it."""
         selection = ("years", "region", "bbox", "tiles")
-        keys = (*selection, "max_concurrency", "max_tiles", "mode", "product", "accept_partial", "allow_parallel")
+        keys = (*selection, *LIMITS, "mode", "product", "accept_partial")
         given = checked_object(given, keys, "the input")
         if "years" not in given:
             raise InvalidRequestError('the input lacks years; {"years": [2020]} is enough')
@@ -116,31 +121,33 @@ class RunRequest:
 class Transfer:
     """How far the transfer of a tile's archives came in earlier invocations."""
 
-    rounds: int = 0
-    """Invocations that ended with it."""
+    invocations: int = 0
+    """How many there were, each try that failed included: a retry's count begins anew with each invocation that ends
+    with its transfer going on, so the count travels here."""
     received_bytes: int = 0
 
     def to_dict(self) -> dict[str, int]:
         """Return what the state machine hands on."""
         return asdict(self)
 
-    def next(self, received_bytes: int, restored_bytes: int) -> Transfer:
-        """Return how far it is after one more; :class:`SourceUnavailableError` if it leads nowhere.
+    @classmethod
+    def after(cls, attempt: int, received_bytes: int, restored_bytes: int) -> Self:
+        """Return how far it is at the end of a tile's ``attempt``; :class:`SourceUnavailableError` if it leads nowhere.
 
-        ``restored_bytes`` are those of them that earlier invocations left. They may be fewer than those had, where a
-        file was replaced on the server.
+        ``restored_bytes`` are those that were here at its beginning. They may be fewer than earlier invocations had,
+        where a file was replaced on the server.
         """
         if received_bytes <= restored_bytes:
             raise SourceUnavailableError(f"no byte came behind the first {restored_bytes} in a whole invocation")
-        if self.rounds + 1 >= MOST_ROUNDS:
-            raise SourceUnavailableError(f"only {received_bytes} bytes came in {MOST_ROUNDS} invocations")
-        return Transfer(self.rounds + 1, received_bytes)
+        if attempt >= MOST_INVOCATIONS:
+            raise SourceUnavailableError(f"only {received_bytes} bytes came in {MOST_INVOCATIONS} invocations")
+        return cls(attempt, received_bytes)
 
     @classmethod
     def from_dict(cls, given: object) -> Self:
         """Read what :meth:`to_dict` wrote."""
-        given = checked_object({} if given is None else given, ("rounds", "received_bytes"), "transfer")
-        numbers = {name: given.get(name, 0) for name in ("rounds", "received_bytes")}
+        given = checked_object({} if given is None else given, ("invocations", "received_bytes"), "transfer")
+        numbers = {name: given.get(name, 0) for name in ("invocations", "received_bytes")}
         for name, number in numbers.items():
             if isinstance(number, bool) or not isinstance(number, int) or number < 0:
                 raise InvalidRequestError(f"{name} is a number from 0 on, not {shown(number)}")
@@ -158,6 +165,7 @@ class TileRequest:
     mode: Mode = Mode.SKIP
     run: str | None = None
     attempt: int = 1
+    """The number of this invocation for its tile, from 1 on."""
     product: str | None = None
     """A product that the year has; ``None`` is the year's own mosaic."""
     accept_partial: bool = False
@@ -204,7 +212,15 @@ class TileRequest:
         accept_partial = parse_switch(given.get("accept_partial"), "accept_partial")
         mode, since = parse_mode(given.get("mode")), _parse_time(given.get("since"), "since")
         transfer = Transfer.from_dict(given.get("transfer"))
-        return cls(tile_year, mode, run, retries + 1, product, accept_partial, since, transfer)
+        attempt = transfer.invocations + retries + 1
+        return cls(tile_year, mode, run, attempt, product, accept_partial, since, transfer)
+
+    def check_attempt(self) -> None:
+        """Raise :class:`SourceUnavailableError` if the tile has had all its invocations, so that nothing is asked."""
+        if self.attempt > MOST_INVOCATIONS:
+            raise SourceUnavailableError(
+                f"its {MOST_INVOCATIONS} invocations are used up, {self.transfer.received_bytes} bytes came in them"
+            )
 
 
 @dataclass(frozen=True)
@@ -214,12 +230,13 @@ class ResumeRequest:
     run: str
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    max_usd: float | None = None
     allow_parallel: bool = False
 
     @classmethod
     def from_input(cls, given: object) -> Self:
         """Check ``{"resume": {"run": "africa-2020"}}``; :class:`InvalidRequestError` says what is wrong with it."""
-        given = checked_object(given, ("resume", "max_concurrency", "max_tiles", "allow_parallel"), "the input")
+        given = checked_object(given, ("resume", *LIMITS), "the input")
         what = checked_object(given["resume"], ("run",), "resume")
         return cls(parse_run(what.get("run")), **parse_limits(given))
 
@@ -229,6 +246,7 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "max_concurrency": parse_count(given.get("max_concurrency"), "max_concurrency"),
         "max_tiles": parse_count(given.get("max_tiles"), "max_tiles"),
+        "max_usd": _parse_amount(given.get("max_usd"), "max_usd"),
         "allow_parallel": parse_switch(given.get("allow_parallel"), "allow_parallel"),
     }
 
@@ -355,3 +373,12 @@ def parse_count(value: object, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRequestError(f"{name} is a whole number from 1 on, not {shown(value)}")
     return value
+
+
+def _parse_amount(value: object, name: str) -> float | None:
+    """Return US dollars, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_USD:
+        raise InvalidRequestError(f"{name} is a number above 0 and up to {_MOST_USD:,}, not {shown(value)}")
+    return float(value)

@@ -29,6 +29,9 @@ _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 STAGING_FOLDER: Final = "staging/"
 """Prefix in the runs bucket of all that is not finished: what a dead worker leaves there expires."""
 
+RUN_LOCK_KEY: Final = "runs/.running"
+"""Key in the runs bucket of the lock that names the run that is going on; lies beside the runs' folders."""
+
 ITEM_ENDING: Final = ".stac-item.json"
 """What the file name of every STAC item ends with."""
 THUMBNAIL: Final = "thumbnail"
@@ -193,6 +196,16 @@ def summary_key(run: str) -> str:
     return f"{run_prefix(run)}summary.json"
 
 
+def report_key(run: str) -> str:
+    """Return the key of a run's report, a page to look at."""
+    return f"{run_prefix(run)}report.html"
+
+
 def map_run_prefix(run: str) -> str:
     """Return the prefix, without a closing slash, of Step Functions' own account of a run; nothing of ours reads it."""
     return f"{run_prefix(run)}map-run"
+
+
+def digest_key(run: str) -> str:
+    """Return the key of the record of a run's digest: that it was sent, and what it said."""
+    return f"{run_prefix(run)}digest.json"

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,34 +60,26 @@ class PlannedTile:
 
 
 @dataclass(frozen=True)
-class Span:
-    """An amount between a favourable and an unfavourable end."""
+class Taken:
+    """What a plan takes, if one connection to the source gives so much."""
 
-    low: float
-    high: float
-
-    def to_dict(self) -> list[float]:
-        """Return the JSON form."""
-        return [self.low, self.high]
+    megabytes_per_second: float
+    download_bytes: float
+    output_bytes: float
+    minutes: float
+    dollars: float
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan takes, from a fast source with tar.gz archives to a slow one with zips."""
+    """What a plan takes: from a fast source with tar.gz archives to a slow one with zips."""
 
-    download_bytes: Span
-    output_bytes: float
-    minutes: Span
-    dollars: Span
+    low: Taken
+    high: Taken
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
-            "download_bytes": self.download_bytes.to_dict(),
-            "output_bytes": self.output_bytes,
-            "minutes": self.minutes.to_dict(),
-            "dollars": self.dollars.to_dict(),
-        }
+        return {"low": asdict(self.low), "high": asdict(self.high)}
 
 
 @dataclass(frozen=True)
@@ -110,28 +102,21 @@ class Machine:
         """Return what tiles of so many cells each take."""
         by_cells = Counter(cells_by_tile)
         fast, slow = self.source_bytes_per_second
-        ends = [_totals(self.worker(rate, engine), by_cells) for rate, engine in ((fast, TAR), (slow, ZIP))]
-        cells = sum(cells * count for cells, count in by_cells.items())
-        longest = [
-            max((self.worker(rate, engine).times(cells).total_seconds for cells in by_cells), default=0.0)
-            for rate, engine in ((fast, TAR), (slow, ZIP))
-        ]
-        minutes = [
-            max(seconds / self.concurrency, least) / 60 for (seconds, _), least in zip(ends, longest, strict=True)
-        ]
-        return Estimate(
-            Span(cells * TAR.archive_bytes, cells * ZIP.archive_bytes),
-            cells * TAR.output_bytes,
-            Span(*minutes),
-            Span(ends[0][1], ends[1][1]),
+        return Estimate(self._taken(by_cells, fast, TAR), self._taken(by_cells, slow, ZIP))
+
+    def _taken(self, by_cells: Mapping[int, int], rate: float, engine: Engine) -> Taken:
+        worker = self.worker(rate, engine)
+        seconds = {cells: worker.times(cells).total_seconds for cells in by_cells}
+        in_all = sum(seconds[cells] * count for cells, count in by_cells.items())
+        longest = max(seconds.values(), default=0.0)
+        cells_in_all = sum(cells * count for cells, count in by_cells.items())
+        return Taken(
+            megabytes_per_second=rate / 1e6,
+            download_bytes=cells_in_all * engine.archive_bytes,
+            output_bytes=cells_in_all * engine.output_bytes,
+            minutes=max(in_all / self.concurrency, longest) / 60,
+            dollars=sum(worker.cost(cells).total * count for cells, count in by_cells.items()),
         )
-
-
-def _totals(worker: Worker, by_cells: Mapping[int, int]) -> tuple[float, float]:
-    """Return seconds of all workers together, and dollars."""
-    seconds = sum(worker.times(cells).total_seconds * count for cells, count in by_cells.items())
-    dollars = sum(worker.cost(cells).total * count for cells, count in by_cells.items())
-    return seconds, dollars
 
 
 @dataclass(frozen=True)

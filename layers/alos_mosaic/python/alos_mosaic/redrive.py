@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import Tile
-from alos_mosaic.manifests import read_manifest, seeded, write_manifest
+from alos_mosaic.manifests import is_within_caps, read_manifest, seeded, write_manifest
 from alos_mosaic.messages import (
+    LIMITS,
     TileRequest,
     checked_object,
     parse_count,
@@ -24,6 +25,7 @@ from alos_mosaic.messages import (
     parse_switch,
     parse_year,
 )
+from alos_mosaic.probing import probe_source
 from alos_mosaic.publication import Publications
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import RedriveSettings
@@ -61,12 +63,13 @@ class RedriveRequest:
     """Only say which: the queue stays as it is."""
     max_concurrency: int | None = None
     max_tiles: int | None = None
+    max_usd: float | None = None
     allow_parallel: bool = False
 
     @classmethod
     def from_input(cls, given: object) -> Self:
         """Check ``{"redrive": {"error": "SourceUnavailableError"}}``; :class:`InvalidRequestError` if it is wrong."""
-        given = checked_object(given, ("redrive", "max_concurrency", "max_tiles", "allow_parallel"), "the input")
+        given = checked_object(given, ("redrive", *LIMITS), "the input")
         which = checked_object(given["redrive"], ("error", "year", "tile", "run", "limit", "dry_run"), "redrive")
         for name in ("error", "run"):
             if not isinstance(which.get(name), str | None):
@@ -135,28 +138,35 @@ class Redrive:
 
         ``event`` holds the run's name and the time its execution began. Called again for the same execution, after it
         was broken off, the manifest that was written holds: its letters are gone, and only it knows their tiles.
+        :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer, before a letter is taken. A
+        redrive above its caps leaves all of them in the queue.
         """
         run, started, limits = str(event["run"]), str(event["started"]), self._settings
         known = read_manifest(self._s3, limits.runs_bucket, run)
         if known is not None and known.metadata.get(_STARTED) == started:
-            return self._answer(run, request, len(known.requests))
+            return self._answer(run, request, known.requests)
+        if not request.dry_run:
+            probe_source(limits, self._s3)
         letters = self._receive(request, seconds_left)
         self._leave_out_published(letters)
-        told = {"redrive": self._told(letters, request)}
+        first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
+        requests = tuple(first_runs)
+        seed = self._answer(run, request, requests)
+        told = {"redrive": self._told(letters, request) | {"estimated_usd": seed["estimated_usd"]}}
         if request.dry_run or not letters.chosen:
             self._show_again([*letters.passed_over, *letters.handles, *(letters.published if request.dry_run else ())])
             self._delete([] if request.dry_run else letters.published)
-            return self._answer(run, request, 0) | told
-        first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
-        requests = tuple(first_runs)
+            return self._answer(run, request, ()) | told
+        if not is_within_caps(seed):
+            self._show_again([*letters.passed_over, *letters.handles, *letters.published])
+            return seed | told
         write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata={_STARTED: started})
         self._delete([*letters.published, *letters.handles])
         self._show_again(letters.passed_over)
-        return self._answer(run, request, len(requests)) | told
+        return seed | told
 
-    def _answer(self, run: str, request: RedriveRequest, count: int) -> dict[str, Any]:
-        settings = self._settings
-        return seeded(run, settings.runs_bucket, count, settings, request.max_concurrency, request.max_tiles)
+    def _answer(self, run: str, request: RedriveRequest, requests: Sequence[TileRequest]) -> dict[str, Any]:
+        return seeded(run, self._settings.runs_bucket, requests, self._settings, request)
 
     def _receive(self, request: RedriveRequest, seconds_left: Callable[[], float]) -> _Letters:
         """Read the queue until it is empty, the limit is reached, or the time is half over."""

@@ -19,6 +19,10 @@ TRANSFERRING: Final = "transferring"
 """What an invocation answers whose transfer goes on in the next: no end of a tile, so no state, and not recorded."""
 
 
+UNTIL_FAILURE: Final = "until_failure"
+"""Stands for a stage among the seconds of a tile that failed: all of its last invocation."""
+
+
 class State(StrEnum):
     """The four ways a tile ends; nothing else exists."""
 
@@ -44,6 +48,10 @@ class TileResult:
     """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
     values_under_nodata: int = 0
     """Values under mask 0 that are neither 0 nor the source file's nodata tag, all bands together."""
+    valid_percent: float | None = None
+    """Pixels that hold data, of all of the tile's; None where they were not counted, as of older releases."""
+    water_percent: float | None = None
+    """Pixels of water, of those that hold data."""
     archive: dict[str, Any] = field(default_factory=dict)
     """What was fetched: url of the first archive, layouts of all, size in bytes; the item tells more."""
     output_bytes: int = 0
@@ -58,7 +66,14 @@ class TileResult:
     log: str | None = None
     """Where the log of a worker that failed is: group and stream."""
     product: str | None = None
+    archives_not_kept: str | None = None
+    """Why the mirror lacks the archives of a published tile, where they were to be kept in one."""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def worker_seconds(self) -> float:
+        """How long its last invocation worked: the transfer happens within another stage."""
+        return sum(seconds for stage, seconds in self.seconds.items() if stage != "transfer")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; facts that do not apply are left out."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from alos_mosaic.costs import Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import manifest_key, results_prefix, summary_key
 from alos_mosaic.results import State, TileResult, said
@@ -126,6 +127,12 @@ class Progress:
     def waiting(self) -> int:
         """Tiles that have not ended."""
         return max(0, self.seeded - len(self.results))
+
+    def usd(self, worker: Worker) -> float:
+        """Return what the tiles that have ended cost, of each its last invocation, by the cost model."""
+        worked = [result for result in self.results if result.seconds]
+        seconds = sum(result.worker_seconds for result in worked)
+        return worker.spent(seconds, len(worked), sum(result.output_bytes for result in worked)).total
 
     @property
     def failures(self) -> tuple[TileResult, ...]:

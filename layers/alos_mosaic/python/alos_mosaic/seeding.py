@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import ArchiveKind, known_years, tiles_of_any_year, tiles_of_year
-from alos_mosaic.manifests import manifest_of, seeded, write_manifest
-from alos_mosaic.messages import ResumeRequest, RunRequest, TileRequest, TileYear
+from alos_mosaic.manifests import is_within_caps, manifest_of, seeded, write_manifest
+from alos_mosaic.messages import Mode, ResumeRequest, RunRequest, TileRequest, TileYear
 from alos_mosaic.parallel import refuse_second_run
+from alos_mosaic.probing import probe_source
 from alos_mosaic.publication import Publications
 from alos_mosaic.settings import SeedSettings
 
@@ -50,7 +51,9 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client, states
 
     ``event`` holds the run's name, its execution and state machine, and the execution's input as it came;
     :class:`InvalidRequestError` if the input makes no sense, selects nothing that JAXA publishes, or another run is
-    going on. Only pointers and numbers are returned: lists travel through S3.
+    going on; :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer, which only a run needs
+    that fetches archives. A run above its caps writes nothing. Only pointers and numbers are returned: lists travel
+    through S3.
     """
     run, given, bucket = event["run"], event["input"], settings.runs_bucket
     request: RunRequest | ResumeRequest
@@ -60,10 +63,14 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client, states
     else:
         request = RunRequest.from_input(given, settings.default_region)
         requests, first_runs = request.requests(tiles_to_seed(request)), {}
-    if not request.allow_parallel:
-        refuse_second_run(states, event["state_machine"], event["execution"])
-    write_manifest(s3, bucket, run, requests, first_runs=first_runs)
-    return seeded(run, bucket, len(requests), settings, request.max_concurrency, request.max_tiles)
+    seed = seeded(run, bucket, requests, settings, request)
+    if is_within_caps(seed):
+        if not request.allow_parallel:
+            refuse_second_run(s3, states, bucket, event["state_machine"], event["execution"])
+        if any(each.mode is not Mode.METADATA_ONLY for each in requests):
+            probe_source(settings, s3)
+        write_manifest(s3, bucket, run, requests, first_runs=first_runs)
+    return seed
 
 
 def _resumed(

@@ -9,11 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Final, Self, get_type_hints
+from typing import Any, Final, Self, get_args, get_type_hints
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
-from alos_mosaic.costs import TRANSFER_LIMIT_SECONDS
+from alos_mosaic.costs import (
+    ASSUMED_MEGABYTES_PER_SECOND,
+    MEMORIES_MIB,
+    TMP_MIB,
+    TRANSFER_LIMIT_SECONDS,
+    Architecture,
+)
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.runbook import DEFAULT_URL
 
 _PREFIX: Final = "ALOS_MOSAIC_"
 
@@ -22,6 +29,8 @@ _PLAIN_SCHEMES: Final = ("ftp", "http")
 
 CODECS: Final = ("deflate", "zstd")
 """How COGs may be compressed: what every reader of TIFF knows, first, and what writes a little less."""
+WATCH_ACTIONS: Final = ("notify", "refresh")
+"""What becomes of news from the source: people are told, or a run is started as well."""
 DEFAULT_SOURCE_URI: Final = "ftp://ftp.eorc.jaxa.jp"
 DEFAULT_REGION: Final = "global"
 DEFAULT_MAX_CONCURRENCY: Final = 2
@@ -30,6 +39,10 @@ MAX_CONCURRENCY_CEILING: Final = 8
 MAX_TILES_CEILING: Final = 25_000
 """Hard cap of one run: twice the ten years of the globe that are listed (11,372 tiles)."""
 FAILURE_LIMIT_PERCENT: Final = 0.0
+MAX_USD_CEILING: Final = 1000.0
+"""US dollars that one run may be estimated at: the ten years of the globe that are listed come to some 690 with the
+default memory and the slowest source."""
+SOURCE_TIMEOUT_SECONDS: Final = 60.0
 ABSENT_LIMIT_PERCENT: Final = 5.0
 """A re-issue may lack a few tiles; where many are gone, JAXA may have moved its folders, as it has before."""
 
@@ -61,7 +74,8 @@ def _parse(key: str, text: str, kind: object) -> object:
     try:
         if kind is bool:
             return _TRUTH[text.lower()]
-        return kind(text) if kind in (int, float) else text
+        number = next((each for each in (int, float) if each in (kind, *get_args(kind))), None)
+        return text if number is None else number(text)
     except KeyError as error:
         raise InvalidRequestError(f"{key} is {text!r}, which is neither true nor false") from error
     except ValueError as error:
@@ -83,11 +97,22 @@ def check_plain_login(source_uri: str, has_login: bool, is_allowed: bool) -> Non
 
 @dataclass(frozen=True, kw_only=True)
 class RunLimits(Settings):
-    """How much a run may take at once, and in all."""
+    """How much a run may take at once, and in all, and what has to be known to price and begin it."""
 
+    memory_mib: int = MEMORIES_MIB[0]
+    """Of the tile Lambda, which what a run costs depends on, as on the next three."""
+    architecture: str = Architecture.X86_64.value
+    ephemeral_storage_mib: int = TMP_MIB
+    assumed_megabytes_per_second: float = ASSUMED_MEGABYTES_PER_SECOND
+    """What a run is priced with as the rate of one connection to the source."""
+    source_uri: str = DEFAULT_SOURCE_URI
+    """Asked before a run begins whether it is there, without a login, as are the next two."""
+    source_timeout_seconds: float = SOURCE_TIMEOUT_SECONDS
+    requester_pays: bool = False
     default_max_concurrency: int = DEFAULT_MAX_CONCURRENCY
     max_concurrency_ceiling: int = MAX_CONCURRENCY_CEILING
     max_tiles_ceiling: int = MAX_TILES_CEILING
+    max_usd_ceiling: float = MAX_USD_CEILING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +145,7 @@ class TileSettings(Settings):
     source_uri: str = DEFAULT_SOURCE_URI
     source_secret_name: str | None = None
     """Secrets Manager secret with ``{"username": ..., "password": ...}``; without one the source is anonymous."""
-    source_timeout_seconds: float = 60.0
+    source_timeout_seconds: float = SOURCE_TIMEOUT_SECONDS
     allow_plain_login: bool = False
     """Whether the source's password may travel unencrypted, as it does over ``ftp://``."""
     requester_pays: bool = False
@@ -134,6 +159,12 @@ class TileSettings(Settings):
     """One of :data:`alos_mosaic.bands.BACKSCATTER_OVERVIEWS`."""
     extra_layouts: str | None = None
     """Rows tried ahead of the layout table's: JSON, read by :func:`alos_mosaic.extra_layouts.layouts_from_json`."""
+    metrics_namespace: str | None = None
+    """Where in CloudWatch the worker's metrics stand; without one it emits none."""
+    items_topic_arn: str | None = None
+    """SNS topic that is told of each published item; none by default."""
+    keep_archives_in: str | None = None
+    """``s3://bucket`` or ``s3://bucket/folder`` where archives are kept as they came; without one they are not."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +178,52 @@ class SummarySettings(Settings):
     """A run in which more of the tiles that the inventory knows come out absent ends as failed."""
     dead_letter_queue_url: str | None = None
     """Where tiles go that left no result; without one the summary only counts them."""
+    memory_mib: int | None = None
+    """Of the tile Lambda, whose work the report prices, as are the next two; without them it is not priced."""
+    ephemeral_storage_mib: int | None = None
+    architecture: str | None = None
+
+    @property
+    def worker(self) -> dict[str, Any]:
+        """What the tile Lambda is, as the summary tells it; nothing where that is not known."""
+        if not self.memory_mib:
+            return {}
+        return {name: getattr(self, name) for name in ("memory_mib", "ephemeral_storage_mib", "architecture")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigestSettings(Settings):
+    """Settings of the Lambda that sends a run's digest."""
+
+    runs_bucket: str
+    topic_arn: str
+    memory_mib: int
+    """Of the tile Lambda, whose work the digest prices, as are the next two."""
+    ephemeral_storage_mib: int
+    architecture: str
+    runbook_url: str = DEFAULT_URL
+    """Where the runbook can be read."""
+
+
+@dataclass(frozen=True)
+class WatchSettings(Settings):
+    """Settings of the Lambda that looks for what is new at the source."""
+
+    output_uri: str
+    """As in :class:`TileSettings`, as is all about the source."""
+    topic_arn: str
+    """SNS topic that is told of what is new."""
+    state_machine_arn: str
+    action: str = WATCH_ACTIONS[0]
+    """One of :data:`WATCH_ACTIONS`."""
+    years: str = ""
+    """Years whose published tiles are compared with the source, with commas between."""
+    source_uri: str = DEFAULT_SOURCE_URI
+    source_secret_name: str | None = None
+    source_timeout_seconds: float = SOURCE_TIMEOUT_SECONDS
+    allow_plain_login: bool = False
+    requester_pays: bool = False
+    extra_layouts: str | None = None
 
 
 @dataclass(frozen=True)

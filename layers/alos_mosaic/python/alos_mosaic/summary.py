@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import ServiceError
+from alos_mosaic.errors import TOLERANCE_EXCEEDED, ServiceError, SourceUnavailableError, error_message
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
-from alos_mosaic.naming import result_key, results_prefix, summary_key
+from alos_mosaic.naming import report_key, result_key, results_prefix, summary_key
+from alos_mosaic.report import report_page
 from alos_mosaic.results import UNKNOWN, State, TileResult
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = logging.getLogger(__name__)
+
+logger = logging.getLogger(__name__)
 
 READERS: Final = 16
 """Results read from S3 at once; the client wants as many connections."""
@@ -45,6 +52,16 @@ class Summary:
     """One for each tile of the manifest, in its order."""
     failure_limit_percent: float = FAILURE_LIMIT_PERCENT
     absent_limit_percent: float = ABSENT_LIMIT_PERCENT
+    stopped_by: str | None = None
+    """The error that the Map ended with, if it did not come to its end by itself."""
+    started: datetime | None = None
+    """When the manifest was written."""
+    ended: datetime | None = None
+    """When the results were read."""
+    worker: Mapping[str, Any] = field(default_factory=dict)
+    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``."""
+    report_uri: str | None = None
+    """Where the report lies; None where there is none."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,13 +106,23 @@ class Summary:
     def complete(self) -> bool:
         """Whether the failed and the absent tiles are within their limits."""
         few_failed = self.counts[State.FAILED] * 100 <= self.failure_limit_percent * len(self.results)
-        return few_failed and not self.too_many_absent
+        return few_failed and not self.too_many_absent and self.stopped_by is None
 
     @property
     def sentence(self) -> str:
         """Say in a line how the run ended."""
+        if self.stopped_by is None:
+            return self._counted
+        is_down = self.stopped_by == TOLERANCE_EXCEEDED
+        why = "since the source was down for too many tiles" if is_down else f"by {self.stopped_by}"
+        return f"{self._counted}; the run was stopped, {why}"
+
+    @property
+    def _counted(self) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
         sentence = f"{counts} of {len(self.results)} seeded"
+        if not_kept := sum(result.archives_not_kept is not None for result in self.results):
+            sentence += f"; archives of {not_kept} published are not kept in the mirror"
         if not self.too_many_absent:
             return sentence
         share = f"{self.known_absent} of {len(self.known)} known tiles came out absent"
@@ -113,13 +140,19 @@ class Summary:
             "known_absent": self.known_absent,
             "complete": self.complete,
             "sentence": self.sentence,
+            **({} if self.report_uri is None else {"report": self.report_uri}),
         }
 
     def to_report(self) -> dict[str, Any]:
         """Return the whole summary, as it is kept beside the manifest."""
         failed = [result for result in self.results if result.state is State.FAILED]
+        not_kept = [result for result in self.results if result.archives_not_kept is not None]
         return {
             **self.to_dict(),
+            "archives_not_kept": [f"{result.year}/{result.tile}" for result in not_kept],
+            "started": None if self.started is None else format_time(self.started),
+            "ended": None if self.ended is None else format_time(self.ended),
+            "worker": dict(self.worker),
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -129,55 +162,131 @@ def _is_listed(result: TileResult) -> bool:
     return listing_of(result.year, ArchiveKind.of_product(result.product)) is not None
 
 
-def summarise_run(run: str, settings: SummarySettings, s3: S3Client, sqs: SQSClient) -> Summary:
-    """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
+def read_results(
+    s3: S3Client, bucket: str, run: str, requests: Sequence[TileRequest]
+) -> tuple[tuple[TileResult, ...], tuple[TileRequest, ...]]:
+    """Return what the workers recorded of each tile that a run asked for, and the requests that left no record.
 
-    A tile without a record gets a dead letter, so that a redrive finds it also if the run was broken off before the
-    tile's turn. A worker that died has sent one already; a redrive makes one tile of the two.
+    A tile without a record has failed, and so has one whose record makes no sense or is of another tile.
     """
-    manifest = manifest_of(s3, settings.runs_bucket, run).requests
-    recorded = set(_keys(s3, settings.runs_bucket, results_prefix(run)))
+    recorded = set(_keys(s3, bucket, results_prefix(run)))
 
     def result_of(request: TileRequest) -> TileResult:
         year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
-        key = result_key(run, year, tile, product)
+        key = _key_of(run, request)
         failed = TileResult(State.FAILED, year, tile, run, error=UNKNOWN, cause=_DIED_CAUSE, product=product)
         if key not in recorded:
             return failed
         try:
-            result = TileResult.from_dict(_read_json(s3, settings.runs_bucket, key))
+            result = TileResult.from_dict(_read_json(s3, bucket, key))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return replace(failed, cause=f"its record {key} makes no sense")
         is_own = (result.run, result.year, result.tile) == (run, year, tile)
         return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
 
     with ThreadPoolExecutor(READERS) as readers:
-        results = tuple(readers.map(result_of, manifest))
+        results = tuple(readers.map(result_of, requests))
+    return results, tuple(request for request in requests if _key_of(run, request) not in recorded)
+
+
+def _key_of(run: str, request: TileRequest) -> str:
+    return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
+
+
+def children_ended_well(states: SFNClient, execution: str, source_down: int) -> int:
+    """Return how many children of an execution's Map came to their end: to a result, or to a letter that was sent.
+
+    ``source_down`` tiles failed because of the source: their children end as failed behind their letters, so that many
+    of them stop the Map. None, where Step Functions does not tell; more than that there are never.
+    """
+    try:
+        pages = states.get_paginator("list_map_runs").paginate(executionArn=execution)
+        maps = [each["mapRunArn"] for page in pages for each in page["mapRuns"]]
+        counts = [states.describe_map_run(mapRunArn=arn)["executionCounts"] for arn in maps]
+    except states.exceptions.ClientError as error:
+        logger.warning("Step Functions does not tell of the Map", extra={"cause": str(error), "execution": execution})
+        return 0
+    failed = sum(each["failed"] for each in counts)
+    return sum(each["succeeded"] for each in counts) + (failed if failed == source_down else 0)
+
+
+def summarise_run(
+    event: Mapping[str, str],
+    settings: SummarySettings,
+    s3: S3Client,
+    sqs: SQSClient,
+    states: SFNClient,
+    stopped_by: str | None = None,
+) -> Summary:
+    """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
+
+    ``event`` holds the run's name and its execution. What the summary counts as failed lies in the dead-letter queue
+    when it is over, so that a redrive finds it. The state machine has sent the letters of tiles whose failure is
+    recorded, if every child of the Map came to its end; if it was broken off (then the record may be of a try ahead of
+    a retry that never came) or a letter was lost, they are sent from here, some for the second time. So are those of
+    tiles that left no record: never begun, or with a worker that died. A redrive makes one tile of two letters.
+    ``stopped_by`` is the error that broke the Map off.
+    """
+    run = event["run"]
+    asked = manifest_of(s3, settings.runs_bucket, run)
+    manifest = asked.requests
+    results, _ = read_results(s3, settings.runs_bucket, run, manifest)
     if settings.dead_letter_queue_url is not None:
-        left_no_trace = [
-            request
-            for request in manifest
-            if result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product) not in recorded
-        ]
-        _send_letters(sqs, settings.dead_letter_queue_url, run, left_no_trace)
-    summary = Summary(run, results, settings.failure_limit_percent, settings.absent_limit_percent)
+        failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
+        untold = [pair for pair in failed if pair[1].error == UNKNOWN]
+        down = sum(result.error == SourceUnavailableError.__name__ for _, result in failed)
+        if len(untold) < len(failed) and children_ended_well(states, event["execution"], down) == len(manifest):
+            failed = untold
+        _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
+    summary = Summary(
+        run,
+        results,
+        settings.failure_limit_percent,
+        settings.absent_limit_percent,
+        stopped_by=stopped_by,
+        started=asked.written,
+        ended=datetime.now(UTC).replace(microsecond=0),
+        worker=settings.worker,
+    )
+    summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()
     s3.put_object(Bucket=settings.runs_bucket, Key=summary_key(run), Body=body, ContentType="application/json")
     return summary
 
 
-def _send_letters(sqs: SQSClient, queue: str, run: str, requests: Sequence[TileRequest]) -> None:
-    """Send dead letters of tiles that left no trace; :class:`ServiceError` if SQS does not take one of them."""
-    facts = {"schema_version": SCHEMA_VERSION, "run": run, "error": UNKNOWN, "cause": _DIED_CAUSE}
+def _keep_report(summary: Summary, bucket: str, s3: S3Client) -> str | None:
+    """Keep the report and return its URI; a page that can't be made is no reason for a run to lose its summary."""
+    try:
+        text = report_page(summary.to_report())
+    except Exception:
+        logger.exception("The report can't be made", extra={"run": summary.run})
+        return None
+    key = report_key(summary.run)
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="text/html; charset=utf-8")
+    return f"s3://{bucket}/{key}"
+
+
+def _send_letters(
+    sqs: SQSClient, queue: str, event: Mapping[str, str], failed: Sequence[tuple[TileRequest, TileResult]]
+) -> None:
+    """Send dead letters in the state machine's form; :class:`ServiceError` if SQS does not take one of them."""
+    facts = {"schema_version": SCHEMA_VERSION, "run": event["run"], "execution": event["execution"]}
     facts["time"] = format_time(datetime.now(UTC))
-    for start in range(0, len(requests), _LETTERS_AT_ONCE):
+    for start in range(0, len(failed), _LETTERS_AT_ONCE):
         entries: list[Any] = [
-            {"Id": str(number), "MessageBody": json.dumps(facts | request.to_line())}
-            for number, request in enumerate(requests[start : start + _LETTERS_AT_ONCE])
+            {"Id": str(number), "MessageBody": json.dumps(request.to_line() | facts | _raised(result))}
+            for number, (request, result) in enumerate(failed[start : start + _LETTERS_AT_ONCE])
         ]
         refused = sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
         if refused:
             raise ServiceError(f"the dead-letter queue does not take {len(refused)} letters: {refused[0]}")
+
+
+def _raised(result: TileResult) -> dict[str, str]:
+    """Return error and cause as the state machine has them of a worker."""
+    error, known = result.error or UNKNOWN, {} if result.error == UNKNOWN else {"attempt": result.attempt}
+    message = error_message(result.cause or UNKNOWN, **known, log=result.log or UNKNOWN)
+    return {"error": error, "cause": json.dumps({"errorType": error, "errorMessage": message})}
 
 
 def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterable[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
-from alos_mosaic.costs import Architecture
+from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.settings import SeedSettings, TileSettings
 
@@ -84,6 +84,17 @@ class Deployment:
     def tile_function(self) -> dict[str, Any]:
         """The tile Lambda's configuration, as Lambda tells it."""
         return self._configuration("ProcessTileFunctionName")
+
+    @property
+    def ephemeral_storage_mib(self) -> int:
+        """Size of the tile Lambda's /tmp."""
+        return int(self.tile_function.get("EphemeralStorage", {}).get("Size", 512))
+
+    @functools.cached_property
+    def worker(self) -> Worker:
+        """The tile Lambda, as the cost model has it."""
+        memory = self.tile_function["MemorySize"]
+        return Worker(TYPICAL_BYTES_PER_SECOND, memory, self.architecture, self.ephemeral_storage_mib)
 
     @property
     def architecture(self) -> Architecture:

@@ -17,11 +17,13 @@ import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
 from alos_mosaic.cli.console import Commands
+from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.failures import failures, logs
 from alos_mosaic.cli.plan import plan
 from alos_mosaic.cli.published import catalogue, show, validate
 from alos_mosaic.cli.reconcile import reconcile
+from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
@@ -35,6 +37,7 @@ from alos_mosaic.cli.status import runs, status
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
+from alos_mosaic.processing.mirror import open_mirror
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.products import FOREST_PRODUCT
@@ -58,7 +61,9 @@ app = typer.Typer(
 )
 app.add_typer(inventory.app, name="inventory")
 app.command()(doctor)
-for command in (plan, run, status, runs, failures, redrive, resume, logs, reconcile, validate, show, catalogue):
+for command in (
+    plan, run, status, runs, failures, redrive, resume, logs, report, reconcile, validate, show, catalogue, destroy,
+):  # fmt: skip
     app.command()(command)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -99,6 +104,9 @@ def process(
         str, typer.Option(help=f"How overviews of HH and HV are made: {' or '.join(BACKSCATTER_OVERVIEWS)}.")
     ] = BACKSCATTER_OVERVIEWS[0],
     codec: Annotated[str, typer.Option(help=f"How COGs are compressed: {' or '.join(CODECS)}.")] = CODECS[0],
+    keep_archives_in: Annotated[
+        str | None, typer.Option(help="Mirror to keep raw archives in: s3://bucket/folder or file:///folder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
@@ -122,6 +130,7 @@ def process(
                 extra_layouts=extra_layouts(),
                 backscatter_overviews=backscatter_resampling(backscatter_overviews),
                 codec=codec_of(codec),
+                mirror=open_mirror(keep_archives_in, s3_client(keep_archives_in)) if keep_archives_in else None,
             )
             result = process_tile(request, place)
     except Exception as error:
@@ -192,5 +201,7 @@ def _print_result(result: TileResult, as_json: bool) -> None:
             table.add_row(stage, f"{seconds:.1f}")
         Console().print(table)
         typer.echo(f"{len(result.cells)} of 25 cells, {result.output_bytes / 1e6:.1f} MB")
+        if result.archives_not_kept:
+            _errors.print(f"archives not kept: {result.archives_not_kept}", style="red", markup=False)
         if result.defective_cells:
             _errors.print(f"left out, being defective at the source: {', '.join(result.defective_cells)}", style="red")

@@ -15,6 +15,7 @@ from alos_mosaic.cli.selection import selecting
 from alos_mosaic.costs import cheapest
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import RunRequest
+from alos_mosaic.plan_page import plan_page
 from alos_mosaic.planning import (
     SOURCE_RATES,
     Machine,
@@ -25,6 +26,7 @@ from alos_mosaic.planning import (
     published_in,
     spelt_minutes,
 )
+from alos_mosaic.quantities import dollars, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
 RateOption = Annotated[
@@ -49,6 +51,7 @@ def plan(
     stack: StackOption = None,
     profile: ProfileOption = None,
     aws_region: AwsRegionOption = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a map of the plan, one HTML file.")] = None,
     geojson_out: Annotated[Path | None, typer.Option("--geojson-out", help="Write the tiles as GeoJSON.")] = None,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
@@ -62,6 +65,8 @@ def plan(
     made = make_plan(selected, deployment, max_concurrency, source_rate)
     if geojson_out is not None:
         geojson_out.write_text(json.dumps(made.to_geojson()), encoding="utf-8")
+    if html is not None:
+        html.write_text(plan_page(made), encoding="utf-8")
     if as_json:
         print_json(made.to_dict())
     else:
@@ -80,11 +85,11 @@ def make_plan(
         concurrency = max_concurrency or DEFAULT_MAX_CONCURRENCY
         machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
         return plan_run(request, machine, nothing_published)
-    limits, function = deployment.seed_settings, deployment.tile_function
+    limits = deployment.seed_settings
     request = RunRequest.from_input(selected, limits.default_region)
     concurrency = min(max_concurrency or limits.default_max_concurrency, limits.max_concurrency_ceiling)
-    storage = function.get("EphemeralStorage", {}).get("Size", 512)
-    machine = Machine(function["MemorySize"], deployment.architecture, storage, concurrency, rates)
+    worker = deployment.worker
+    machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
     return plan_run(request, machine, published_in(deployment.client("s3"), limits.output_uri))
 
 
@@ -103,12 +108,20 @@ def print_plan(made: Plan, console: Console) -> None:
         console.print("Nothing to do: all that JAXA has of it is published.")
         return
     estimate = made.estimate
+    low, high = estimate.low, estimate.high
     lines = (
         ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
-        ("download", f"{estimate.download_bytes.high / 1e9:,.0f} GB at most"),
-        ("output", f"{estimate.output_bytes / 1e9:,.0f} GB at most"),
-        ("time", f"{spelt_minutes(estimate.minutes.low)} to {spelt_minutes(estimate.minutes.high)}"),
-        ("cost", f"${estimate.dollars.low:,.2f} to ${estimate.dollars.high:,.2f}"),
+        ("download", f"{size(high.download_bytes)} at most"),
+        ("output", f"{size(high.output_bytes)} at most"),
+        ("time", f"{spelt_minutes(low.minutes)} to {spelt_minutes(high.minutes)}"),
+        ("cost", f"{dollars(low.dollars)} to {dollars(high.dollars)}"),
+        ("source", _rates(low.megabytes_per_second, high.megabytes_per_second)),
     )
     for name, text in lines:
         console.print(f"{name:<10}{text}")
+
+
+def _rates(fast: float, slow: float) -> str:
+    if fast == slow:
+        return f"{fast:g} MB/s a connection"
+    return f"{fast:g} to {slow:g} MB/s a connection, an assumption: doctor measures it, --source-rate takes it"

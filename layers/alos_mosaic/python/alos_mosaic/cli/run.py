@@ -156,7 +156,7 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
             while (found := find_run(states, deployment.state_machine_arn, name)).is_running:
                 progress = records.progress(name)
                 if is_watched:
-                    live.update(view(found, progress), refresh=True)
+                    live.update(view(found, progress, deployment.worker), refresh=True)
                 elif not as_json and progress.seeded and (len(progress.results), progress.seeded) != said:
                     said = (len(progress.results), progress.seeded)
                     typer.echo(f"{said[0]} of {said[1]} tiles ended, {progress.counts['failed']} failed")
@@ -166,7 +166,7 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
         raise typer.Exit(130) from None
     progress = records.progress(name)
     if as_json:
-        print_json(told(found, progress))
+        print_json(told(found, progress, deployment.worker))
     else:
-        console.print(view(found, progress))
+        console.print(view(found, progress, deployment.worker))
     raise typer.Exit(0 if found.status == "SUCCEEDED" else 1)

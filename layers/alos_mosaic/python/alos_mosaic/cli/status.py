@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
+from alos_mosaic.costs import Worker
 from alos_mosaic.planning import spelt_minutes
+from alos_mosaic.quantities import dollars
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.runs import Progress, Run, RunRecords, find_run, list_runs
 
@@ -39,9 +41,9 @@ def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[b
     found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     progress = RunRecords(deployment.client("s3"), deployment.runs_bucket).progress(found.name)
     if as_json:
-        print_json(told(found, progress))
+        print_json(told(found, progress, deployment.worker))
     else:
-        out().print(view(found, progress))
+        out().print(view(found, progress, deployment.worker))
     raise typer.Exit(0 if found.status in ("RUNNING", "SUCCEEDED") else 1)
 
 
@@ -69,7 +71,7 @@ def runs(
     out().print(shown)
 
 
-def told(run: Run, progress: Progress) -> dict[str, Any]:
+def told(run: Run, progress: Progress, worker: Worker) -> dict[str, Any]:
     """Return a run's progress for machines."""
     return {
         **run.to_dict(),
@@ -78,11 +80,12 @@ def told(run: Run, progress: Progress) -> dict[str, Any]:
         "waiting": progress.waiting,
         "tiles_per_hour": round(_per_hour(run, progress), 1),
         "minutes_left": _minutes_left(run, progress),
+        "usd_so_far": round(progress.usd(worker), 4),
         "last_failures": [result.to_dict() for result in progress.failures[-_SHOWN_FAILURES:]],
     }
 
 
-def view(run: Run, progress: Progress) -> Group:
+def view(run: Run, progress: Progress, worker: Worker) -> Group:
     """Return a run's progress for people."""
     lines: list[Any] = [
         Text.assemble((run.name, "bold"), "  ", _status(run), f"  since {run.started:%Y-%m-%d %H:%M} UTC")
@@ -94,7 +97,7 @@ def view(run: Run, progress: Progress) -> Group:
         lines.append(Text(_redriven(redriven)))
     if progress.seeded:
         lines += ["", _bar(progress), _counts(progress)]
-        lines += [_pace(run, progress)] if run.is_running else []
+        lines.append(_pace(run, progress, worker))
     failures = progress.failures
     if failures:
         lines += ["", Text(f"The last of {len(failures)} failures:" if len(failures) > 1 else "What failed:")]
@@ -151,10 +154,14 @@ def _minutes_left(run: Run, progress: Progress) -> float | None:
     return round(progress.waiting / rate * 60, 1) if run.is_running and rate else None
 
 
-def _pace(run: Run, progress: Progress) -> Text:
+def _pace(run: Run, progress: Progress, worker: Worker) -> Text:
+    cost = dollars(progress.usd(worker))
+    if not run.is_running:
+        return Text(f"{cost} of work on record", style="dim")
     left = _minutes_left(run, progress)
     ahead = "no tile has ended yet" if left is None else f"about {spelt_minutes(left)} left"
-    return Text(f"{_per_hour(run, progress):,.0f} tiles an hour, {ahead}", style="dim")
+    parts = (f"{_per_hour(run, progress):,.0f} tiles an hour", ahead, f"{cost} so far")
+    return Text(", ".join(parts), style="dim")
 
 
 def _failures(failures: tuple[TileResult, ...]) -> Any:
@@ -164,8 +171,3 @@ def _failures(failures: tuple[TileResult, ...]) -> Any:
         cut = cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
         shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(cut))
     return shown
-
-
-def show(console: Console, run: Run, progress: Progress) -> None:
-    """Print a run's progress."""
-    console.print(view(run, progress))

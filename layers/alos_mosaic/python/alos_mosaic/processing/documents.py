@@ -30,6 +30,8 @@ from alos_mosaic.processing.metadata import (
     eo3_file_name,
     eo3_text,
 )
+from alos_mosaic.processing.metadata.extensions import PREFIX
+from alos_mosaic.processing.metadata.observations import class_properties, mask_properties
 from alos_mosaic.processing.picture import draw
 from alos_mosaic.processing.publish import FileToPut, Uploads
 from alos_mosaic.processing.standing import Expected
@@ -92,6 +94,19 @@ def _parameters(request: TileRequest, place: Workplace) -> dict[str, Any]:
         "block_pixels": BLOCK_PIXELS,
         "accept_partial": request.accept_partial,
     }
+
+
+def shares(done: TileProduct) -> dict[str, Any]:
+    """Return what a result tells of a tile's pixels: the item's own percentages, of data and of water."""
+    if done.statistics is None:
+        return {}
+    pixels = done.grid.tile_pixels**2
+    if done.classes is not None:
+        properties = class_properties(done.statistics, dict(done.classes), pixels)
+    else:
+        properties = mask_properties(done.statistics, pixels)
+    named = {name: properties.get(f"{PREFIX}:{name}") for name in ("valid_percent", "water_percent")}
+    return {name: share for name, share in named.items() if share is not None}
 
 
 def publish_documents(done: TileProduct, expected: Expected, place: Workplace, uploads: Uploads) -> None:

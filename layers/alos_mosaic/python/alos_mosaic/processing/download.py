@@ -94,6 +94,15 @@ class Download:
             self.url, self.found.layout, self.received, self._checksum.hexdigest(), remote.modified, self.found.cell
         )
 
+    def forget_failure(self) -> None:
+        """Let go of what ended the transfer, once nobody reads it any more.
+
+        It holds the frames that it passed, these the tile's memory and this download: a cycle that Python's collector
+        was seen not to free, so that a warm process held more with every tile that paused.
+        """
+        if self._failure is not None:
+            self._failure = SourceUnavailableError(f"{self.url}: the transfer ended early")
+
     def discard(self) -> None:
         """Remove what was fetched; nothing may be read any more."""
         if self._is_fetched:

@@ -54,6 +54,29 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
     raise explain(source, tile_year, list(dict.fromkeys([*for_tile, *for_cell])))
 
 
+def has_archives(source: Source, year: int, layouts: Sequence[Layout]) -> bool:
+    """Tell whether the source has any archive of a year where these layouts have them.
+
+    Of a source that can't list, whether it has one that JAXA is known to publish of the nearest year that is known.
+    """
+    rows = list(dict.fromkeys([*for_tiles(layouts, year, source.url), *for_cells(layouts, year, source.url)]))
+    if not rows:
+        return False
+    kinds = frozenset(layout.kind for layout in rows)
+    if not source.can_list:
+        listing = nearest_listing(year, ArchiveKind(rows[0].kind))
+        tiles = sorted(listing.tiles) if listing else []
+        return any(source.stat(path) for tile in tiles[:1] for path in _known_archives(TileYear(year, tile), rows))
+    for folder in dict.fromkeys(layout.folder(year) for layout in rows):
+        names = source.names(folder) or ()
+        if any(_is_archive(name, kinds) for name in names):
+            return True
+        of_cells = [f"{folder}/{name}" for name in names if _TILE.fullmatch(name)]
+        if any(_archives(source, path, kinds) for path in of_cells[:_FOLDERS_LOOKED_INTO]):
+            return True
+    return False
+
+
 def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
     """Return those of the cells' own archives that there are, all of one release: the one that has the most.
 

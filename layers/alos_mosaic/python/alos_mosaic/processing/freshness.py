@@ -24,13 +24,21 @@ def is_fresh(item: Mapping[str, Any], source: Source, tile_year: TileYear, layou
     a partial tile: what was defective may be mended. Raises :class:`~alos_mosaic.errors.SourceUnavailableError` for
     whatever stands between us and the answer; a tile that the source has no longer is not fresh.
     """
-    properties = item["properties"]
+    if item["properties"].get("alos_mosaic:cells_defective"):
+        return False
+    return has_same_archives(item, source, tile_year, layouts) is True
+
+
+def has_same_archives(
+    item: Mapping[str, Any], source: Source, tile_year: TileYear, layouts: Sequence[Layout]
+) -> bool | None:
+    """As :func:`is_fresh`, also of a partial tile; None if the item does not tell what it was made from."""
     try:
-        then = _recorded(properties)
+        then = _recorded(item["properties"])
     except (KeyError, TypeError, AttributeError):
-        return False
-    if not then or properties.get("alos_mosaic:cells_defective"):
-        return False
+        return None
+    if not then:
+        return None
     try:
         found = find(source, tile_year, layouts)
     except TileAbsentError:

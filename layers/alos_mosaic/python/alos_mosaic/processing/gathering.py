@@ -46,6 +46,8 @@ class Gathered:
     defective: tuple[Cell, ...]
     """Cells that JAXA has and that are left out because nothing whole could be had of them."""
     transfer_seconds: float
+    whole: tuple[Download, ...] = ()
+    """The archives, still here, if nothing is wrong with any of them and the place keeps them."""
 
 
 @dataclass
@@ -90,6 +92,9 @@ class Gathering:
         except SourceUnavailableError:
             self._stage_rest()
             raise
+        finally:
+            for download in self._downloads:
+                download.forget_failure()
 
     def _stage_rest(self) -> None:
         """Leave for the next invocation what came in this one, of all archives."""
@@ -107,10 +112,15 @@ class Gathering:
             attempt = self._again(attempt.defects)
         archives = tuple(download.whole() for download in self._used())
         seconds = sum(download.seconds for download in self._downloads)
+        # What needed a second pass had something wrong with it.
+        is_whole = self._passes == 1 and not attempt.sidecar_problems
+        whole = tuple(self._downloads) if is_whole and self._place.mirror is not None else ()
         for download in self._downloads:
-            download.discard()
+            if download not in whole:
+                download.discard()
         defective = tuple(sorted(self._left_out))
-        return Gathered(attempt.merged, archives, attempt.sidecars, attempt.sidecar_problems, defective, seconds)
+        sidecars, problems = attempt.sidecars, attempt.sidecar_problems
+        return Gathered(attempt.merged, archives, sidecars, problems, defective, seconds, whole)
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
         """Try with the defective cells' own archives, and without those that can't be mended.

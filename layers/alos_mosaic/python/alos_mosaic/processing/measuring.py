@@ -77,9 +77,14 @@ class Peak:
 
     @property
     def memory_bytes(self) -> int:
-        """Peak resident set size; 0 where the system does not tell."""
-        try:
-            found = _HIGH_WATER.search(_STATUS.read_text())
-        except OSError:
-            return 0
-        return 0 if found is None else 1024 * int(found[1])
+        """As :func:`peak_memory_bytes`."""
+        return peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    """Return this process' peak resident set size since the last :class:`Peak`; 0 where the system does not tell."""
+    try:
+        found = _HIGH_WATER.search(_STATUS.read_text())
+    except OSError:
+        return 0
+    return 0 if found is None else 1024 * int(found[1])

@@ -27,6 +27,7 @@ from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
 from alos_mosaic.processing.freshness import is_fresh
 from alos_mosaic.processing.gathering import Gathered, Gathering
 from alos_mosaic.processing.measuring import Peak, Stopwatch
+from alos_mosaic.processing.mirror import Mirror
 from alos_mosaic.processing.mosaic import Recipe
 from alos_mosaic.processing.publish import FileToPut, Target, Uploads
 from alos_mosaic.processing.pyramid import Pyramid
@@ -68,6 +69,9 @@ class Workplace:
     """How blocks are compressed."""
     relay: Relay | None = None
     """How a transfer is handed on to another invocation; without one it takes as long as it takes."""
+    mirror: Mirror | None = None
+    """Where archives are kept as they came; without one they are removed as soon as they are merged, else they lie in
+    the work folder to the end."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
@@ -80,6 +84,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     and then there is no new item, though COGs may lie there if it was the target that failed. With a relay, a transfer
     that takes longer than its time is :class:`~alos_mosaic.processing.relay.TransferPausedError`.
     """
+    release_memory()  # what a tile that broke off held was still held when it ended
     try:
         return _processed(request, place)
     finally:
@@ -87,7 +92,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
 
 
 def _processed(request: TileRequest, place: Workplace) -> TileResult:
-    stopwatch, peak = Stopwatch(), Peak(place.work)
+    stopwatch, peak, not_kept = Stopwatch(), Peak(place.work), None
     year, tile = request.tile_year.year, request.tile_year.tile
     product = product_of(year, request.product)
     key = item_key(product, year, tile)
@@ -122,8 +127,12 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
                 from alos_mosaic.processing.documents import described_tile  # noqa: PLC0415
 
                 done, archive = described_tile(gathered, cogs, request, product, place), _archive_facts(gathered)
+            if place.mirror is not None:
+                with stopwatch.stage("keep"):  # ahead of the item, so that what is published has its archives there
+                    layouts = layouts_of(mission_of(year), product.name, place.extra_layouts)
+                    not_kept = place.mirror.keep(gathered.whole, request.tile_year, layouts)
         with stopwatch.stage("publish"):
-            from alos_mosaic.processing.documents import publish_documents  # noqa: PLC0415
+            from alos_mosaic.processing.documents import publish_documents, shares  # noqa: PLC0415
 
             publish_documents(replace(done, created=standing.time("created")), expected, place, uploads)
     peak.measure_disk()
@@ -135,10 +144,12 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
         defective_cells=tuple(cell.name for cell in done.defective_cells),
         values_under_nodata=0 if done.statistics is None else done.statistics.values_under_nodata or 0,
         archive=archive,
+        **shares(done),
         output_bytes=sum(cog.size_bytes for cog in done.cogs),
         peak_memory_bytes=peak.memory_bytes,
         peak_disk_bytes=peak.disk_bytes,
         seconds=stopwatch.seconds,
+        archives_not_kept=not_kept,
     )
 
 

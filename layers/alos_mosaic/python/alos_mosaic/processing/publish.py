@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 from urllib.parse import unquote
 
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import sha256_of
+from alos_mosaic.processing.scratch import scratch_folder
 from alos_mosaic.processing.standing import Expected, Standing, StoredFile, asset_names, look
 from alos_mosaic.processing.uris import shown_uri, split_uri
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
+
+_PATIENCE: Final = (2, 4, 8)
+"""Where another worker is at the same tile: how long each pause is at most, by the time that it takes to put the tile
+there. Each is cut short at random, so that sooner or later one of the two is done before the other begins."""
 
 
 class FileToPut(NamedTuple):
@@ -38,6 +45,8 @@ class FileToPut(NamedTuple):
     """Where it goes, in the target."""
     media_type: str
     sha256: str
+    modified: datetime | None = None
+    """When it was changed where it comes from; kept with it where it is told."""
 
 
 class Staging(Protocol):
@@ -47,7 +56,10 @@ class Staging(Protocol):
         """Store a file, whole or not at all, where no reader looks for it."""
 
     def settle(self) -> None:
-        """Put all files in their places at once, or as near to it as the target can, over what is there."""
+        """Put all files in their places at once, or as near to it as the target can, over what is there.
+
+        What is put here again can be settled again.
+        """
 
 
 class Target(Protocol):
@@ -105,7 +117,7 @@ class FileTarget:
         with ExitStack() as context:
             with as_publish_error(self._root.as_uri()):
                 self._root.mkdir(parents=True, exist_ok=True)
-                scratch = context.enter_context(_beside(self._root))
+                scratch = context.enter_context(scratch_folder(_scratch_parent(self._root)))
             yield _Scratch(scratch, self)
 
     def take(self, path: Path, key: str, sha256: str) -> None:
@@ -115,6 +127,7 @@ class FileTarget:
             final.parent.mkdir(parents=True, exist_ok=True)
             self._checksums[_mark(path)] = sha256
             path.replace(final)
+            path.unlink(missing_ok=True)  # where both were one file already, nothing was renamed
 
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
@@ -165,7 +178,11 @@ class _Scratch:
         """Copy a file here."""
         here = self._folder / f"{len(self._waiting)}-{file.path.name}"
         with as_publish_error(self._target.uri(file.key)):
-            _copy(file.path, here)
+            if file.modified is None:
+                _copy(file.path, here)
+            else:  # another name of the same file would have the same time, and that may be somebody's original
+                shutil.copyfile(file.path, here)
+                os.utime(here, (file.modified.timestamp(), file.modified.timestamp()))
         self._waiting.append((here, file))
 
     def settle(self) -> None:
@@ -189,17 +206,13 @@ def _copy(path: Path, to: Path) -> None:
         shutil.copyfile(path, to)
 
 
-@contextmanager
-def _beside(root: Path) -> Iterator[Path]:
-    """Yield a scratch folder from which a file can be renamed into ``root``: beside it, so that nothing shows in it.
+def _scratch_parent(root: Path) -> Path:
+    """Return a folder whose files can be renamed into ``root``: the one it lies in, so that nothing shows in ``root``.
 
-    Where ``root`` is a file system of its own, or its parent may not be written to, it must lie inside.
+    Where ``root`` is a file system of its own, or that folder may not be written to, it is ``root`` itself.
     """
-    inside = root.stat().st_dev != root.parent.stat().st_dev or not os.access(root.parent, os.W_OK)
-    with tempfile.TemporaryDirectory(
-        prefix=".alos-mosaic-", dir=root if inside else root.parent, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+    is_alone = root.stat().st_dev != root.parent.stat().st_dev or not os.access(root.parent, os.W_OK)
+    return root if is_alone else root.parent
 
 
 def open_target(uri: str, client: S3Client | None, staging: tuple[str, str] | None = None) -> Target:
@@ -231,7 +244,7 @@ class Uploads:
         self._staging: Staging | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
         self._begun: list[Future[None]] = []
-        self._names: set[str] = set()
+        self._files: list[FileToPut] = []
 
     def __enter__(self) -> Self:
         if self._standing.has_item:
@@ -243,25 +256,49 @@ class Uploads:
         self._context.close()
 
     def start(self, file: FileToPut) -> None:
-        """Store a file as :meth:`Target.put` does, once those before it are there."""
-        self._names.add(PurePosixPath(file.key).name)
+        """Store a file as :meth:`Target.put` does, once those before it are there; it has to stay until the end."""
+        self._files.append(file)
         self._begun.append(self._pool.submit((self._staging or self._target).put, file))
 
     def finish(self, item: FileToPut, content: Mapping[str, Any], expected: Expected) -> None:
         """Wait for all files, put them in their places, the item after them, and remove what only the old item named.
 
-        Raises :class:`PublishError` for the first that could not be put, and if in the end something else stands there:
-        another worker was at the same tile. Whichever of two looks last sees what both have left.
+        If in the end something else stands there, another worker is at the same tile. Of two, whichever looks last sees
+        what both have left: either one's tile, whole, is well; else it puts its own there once more, after a pause.
+
+        Raises :class:`PublishError` for the first file that could not be put, and if the tile does not get whole.
         """
         for upload in self._begun:
             upload.result()
+        names = {PurePosixPath(file.key).name for file in (*self._files, item)} | asset_names(content)
+        took_seconds = self._settle(item, names)
+        for patience in _PATIENCE:
+            if self._is_whole(expected):
+                return
+            logger.warning("Another worker is at the same tile", extra={"key": item.key})
+            time.sleep(random.uniform(0, patience * took_seconds))  # noqa: S311 - anybody may guess it
+            if self._is_whole(expected):
+                return
+            for file in self._files:
+                (self._staging or self._target).put(file)
+            took_seconds = self._settle(item, names)
+        if not self._is_whole(expected):
+            uri = self._target.uri(item.key)
+            raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
+
+    def _settle(self, item: FileToPut, names: AbstractSet[str]) -> float:
+        """Put all that waits in its place, and the item after it; return how long that took."""
+        began = time.monotonic()
         if self._staging is not None:
             self._staging.settle()
         self._target.put(item)
-        self._remove_superseded(asset_names(content) | self._names | {PurePosixPath(item.key).name})
-        if not look(self._target, item.key).is_whole(self._target, replace(expected, accept_partial=True)):
-            uri = self._target.uri(item.key)
-            raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
+        self._remove_superseded(names)
+        return time.monotonic() - began
+
+    def _is_whole(self, expected: Expected) -> bool:
+        """Look whether what stands there is a whole tile; whose item it is, it tells what may have to be removed."""
+        self._standing = look(self._target, self._standing.item_key)
+        return self._standing.is_whole(self._target, replace(expected, accept_partial=True))
 
     def _remove_superseded(self, names: AbstractSet[str]) -> None:
         """Remove files of the old item's that are not among these; what can't be removed stays, and does no harm."""

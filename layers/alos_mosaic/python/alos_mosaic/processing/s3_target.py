@@ -16,7 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import PublishError
+from alos_mosaic.messages import format_time
 from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error
+from alos_mosaic.processing.sources.s3 import MODIFIED_METADATA
 from alos_mosaic.processing.standing import StoredFile
 
 if TYPE_CHECKING:
@@ -63,7 +65,10 @@ class S3Target:
 
     def upload(self, file: FileToPut, bucket: str, key: str) -> None:
         """Store a file in a bucket under a full key."""
-        extra = {"ContentType": file.media_type, "Metadata": {_SHA256_METADATA: file.sha256}}
+        metadata = {_SHA256_METADATA: file.sha256}
+        if file.modified is not None:
+            metadata[MODIFIED_METADATA] = format_time(file.modified)
+        extra = {"ContentType": file.media_type, "Metadata": metadata}
         with self._as_publish_error(file.key):
             self._client.upload_file(str(file.path), bucket, key, ExtraArgs=extra, Config=_TRANSFER)
 

@@ -135,6 +135,31 @@ class FtpSource:
             self._ftp.voidcmd("TYPE I")  # listings are text; the next SIZE is to count bytes
         return None if lines is None else [line.rpartition("/")[2] for line in lines]
 
+    def files(self, folder: str) -> dict[str, RemoteFile] | None:
+        """Return the files in a folder by name, with size and time, by one MLSD; None if that does not tell them.
+
+        A folder that is not there has no files.
+        """
+        files: dict[str, RemoteFile] | None
+        with self._as_unavailable(folder):
+            if self._has_mlsd is None:
+                self._has_mlsd = self._announces_mlsd()
+            if not self._has_mlsd:
+                return None
+            try:
+                entries = [
+                    (name, facts)
+                    for name, facts in self._ftp.mlsd(f"{self._root}/{folder}")
+                    if facts.get("type") == "file"
+                ]
+                files = {name: _file(f"{folder}/{name}", facts) for name, facts in entries}
+            except (ftplib.error_perm, ftplib.error_temp) as error:
+                files = {} if _says_absent(error) else None
+            except KeyError:  # a server may leave out what it does not want to tell
+                files = None
+            self._ftp.voidcmd("TYPE I")  # as after every listing
+        return files
+
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
         with self._as_unavailable(path):
@@ -184,14 +209,23 @@ class FtpSource:
             answer = self._ftp.sendcmd(f"MDTM {self._root}/{path}")
         except ftplib.error_perm:  # a server without MDTM serves all the same
             return None
-        try:
-            return datetime.strptime(answer[4:18], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        except ValueError:
-            return None
+        return _time(answer[4:])
 
     def _as_unavailable(self, path: str | None = None) -> AbstractContextManager[None]:
         url = self.url if path is None else f"{self.url}/{path}"
         return as_unavailable(url, ftplib.all_errors, self._credentials)  # OSErrors and EOFError are among them
+
+
+def _file(path: str, facts: Mapping[str, str]) -> RemoteFile:
+    return RemoteFile(path, int(facts["size"]), _time(facts.get("modify", "")))
+
+
+def _time(digits: str) -> datetime | None:
+    """Return the time that MDTM and MLSD spell in 14 digits, of UTC."""
+    try:
+        return datetime.strptime(digits[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _is_entry(name: str, facts: Mapping[str, str]) -> bool:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
+from alos_mosaic.messages import parse_time
 from alos_mosaic.processing.sources.failures import as_unavailable
 from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink, SourceAccess
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+
+
+MODIFIED_METADATA: Final = "modified"
+"""Of an object in a mirror of our own: the time that JAXA's server told."""
 
 
 class S3Source:
@@ -42,7 +48,8 @@ class S3Source:
     def stat(self, path: str) -> RemoteFile | None:
         """Return size, time and ETag of an object, or None if the listing does not name it.
 
-        The time is that of the copy into the mirror, not JAXA's.
+        The time is JAXA's where the mirror was written by :mod:`alos_mosaic.processing.mirror`, which says so in the
+        object's metadata, else that of the copy into the mirror.
         """
         key = self._prefix + path
         with self._as_unavailable(path):
@@ -50,8 +57,17 @@ class S3Source:
             page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1, **self._payer)
         for entry in page.get("Contents", []):
             if entry["Key"] == key:
-                return RemoteFile(path, entry["Size"], entry["LastModified"], entry.get("ETag"))
+                modified = self._told_time(path) or entry["LastModified"]
+                return RemoteFile(path, entry["Size"], modified, entry.get("ETag"))
         return None
+
+    def _told_time(self, path: str) -> datetime | None:
+        with self._as_unavailable(path):
+            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + path, **self._payer)
+        try:
+            return parse_time(head["Metadata"][MODIFIED_METADATA])
+        except (KeyError, ValueError):
+            return None
 
     def names(self, folder: str) -> list[str] | None:
         """Return the names in a folder, or None if nothing lies below it."""

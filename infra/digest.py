@@ -1,0 +1,70 @@
+"""What has a run's digest sent where the state machine itself could not: news of its end, and a look every hour."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.permissions import accept_wildcards
+
+BAD_ENDS: Final = ["FAILED", "ABORTED", "TIMED_OUT"]
+"""Ends of an execution at which its own last states may not have run."""
+
+
+class DigestTriggers(Construct):
+    """The rule and the schedule; EventBridge delivers news of ends as well as it can, which is not always."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, state_machine: sfn.StateMachine, send_digest: lambda_.Function
+    ) -> None:
+        """Create both, and let the function look at the executions that they are about."""
+        super().__init__(scope, construct_id)
+        machine = state_machine.state_machine_arn
+        events.Rule(
+            self,
+            "BadEnd",
+            description="A run failed, was aborted or timed out",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"stateMachineArn": [machine], "status": BAD_ENDS},
+            ),
+            targets=[targets.LambdaFunction(send_digest)],
+        )
+        events.Rule(
+            self,
+            "Hourly",
+            description="Looks for runs that have ended without a digest",
+            schedule=events.Schedule.rate(cdk.Duration.hours(1)),
+            targets=[
+                targets.LambdaFunction(
+                    send_digest, event=events.RuleTargetInput.from_object({"state_machine": machine})
+                )
+            ],
+        )
+        self._allow_looking(send_digest, state_machine)
+
+    def _allow_looking(self, send_digest: lambda_.Function, state_machine: sfn.StateMachine) -> None:
+        """Let the function ask for executions.
+
+        A policy of its own: the state machine is created after its functions, so their roles can't name it.
+        """
+        executions = cdk.Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{state_machine.state_machine_name}:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        policy = iam.Policy(self, "LookAtRuns", roles=[send_digest.role] if send_digest.role else [])
+        policy.add_statements(
+            iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn]),
+            iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+        )
+        accept_wildcards(policy, [executions], because="Executions get their names when they start.")

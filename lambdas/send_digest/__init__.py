@@ -1,0 +1,1 @@
+"""The Lambda function that tells people how a run ended."""

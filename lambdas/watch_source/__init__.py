@@ -1,0 +1,1 @@
+"""The Lambda function that looks for what is new at the source."""

@@ -1,0 +1,46 @@
+"""Estimates: what a run will cost, before anything of it starts, by the formula of :mod:`alos_mosaic.costs`.
+
+At the upper end: as if nothing were published yet, with a source as slow as the deployment's settings assume. What
+tiles cost that are tried again is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alos_mosaic.costs import Architecture, Worker
+from alos_mosaic.grid import CELLS_PER_TILE
+from alos_mosaic.inventory import ArchiveKind, cells_of_tile
+from alos_mosaic.messages import TileRequest
+from alos_mosaic.settings import RunLimits
+
+
+def estimated_usd(requests: Iterable[TileRequest], limits: RunLimits) -> float:
+    """Return what tiles cost with the deployment's tile Lambda, in US dollars, to a hundredth of a cent."""
+    return round(_worker(limits).cost_of(map(cells_of, requests)).total, 4)
+
+
+def cells_of(request: TileRequest) -> int:
+    """Return how many cells a tile has, as JAXA's listings tell; all, where they do not."""
+    year, tile = request.tile_year.year, request.tile_year.tile
+    return len(cells_of_tile(year, tile, ArchiveKind.of_product(request.product))) or CELLS_PER_TILE
+
+
+def refusal(count: int, usd: float, max_usd: float, limits: RunLimits) -> str:
+    """Say why a run of so many tiles is refused that is estimated above its cap, and what to do about it."""
+    ceiling = limits.max_usd_ceiling
+    more = f"raise max_usd, up to {ceiling:.2f}" if max_usd < ceiling else "deploy with a higher max_usd_ceiling"
+    return (
+        f"{count} tiles are estimated at {usd:.2f} US dollars (nothing published yet, {limits.memory_mib} MiB of "
+        f"{limits.architecture}, {limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is "
+        f"{max_usd:.2f}; ask for fewer tiles, or {more}"
+    )
+
+
+def _worker(limits: RunLimits) -> Worker:
+    return Worker(
+        limits.assumed_megabytes_per_second * 1e6,
+        limits.memory_mib,
+        Architecture(limits.architecture),
+        limits.ephemeral_storage_mib,
+    )

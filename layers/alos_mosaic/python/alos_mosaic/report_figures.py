@@ -1,0 +1,197 @@
+"""A report's figures: what the run took, beside what was planned for it, and what its pixels are."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
+from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.grid import CELLS_PER_TILE, Tile
+from alos_mosaic.inventory import ArchiveKind, nearest_listing
+from alos_mosaic.pages import Content, Markup, table, tag
+from alos_mosaic.quantities import NOTHING, dollars, duration, percent, size
+from alos_mosaic.results import State, TileResult
+
+_WITHIN: Final = {"transfer": "gather"}
+"""Stages whose time is part of another's."""
+_STAGES: Final = ("check", "gather", "transfer", "write", "describe", "publish")
+_SHOWN_TILES: Final = 10
+_SOURCE_RATES: Final = (20e6, TYPICAL_BYTES_PER_SECOND, 1e6)
+"""Bytes a second of one connection to the source, from a fast to a slow one."""
+_NOTE: Final = (
+    "Planned is the cost model for the published tiles, with the cells that JAXA lists. Actual is what workers "
+    "recorded of the invocation that ended their tile: earlier ones, and those of tiles that failed, are not in it."
+)
+_PER_CENT: Final = 100
+
+
+def time_section(
+    results: Sequence[TileResult], started: datetime | None, ended: datetime | None, worker: Mapping[str, Any]
+) -> Markup:
+    """Return the section on time and money."""
+    timed = [result for result in results if result.seconds]
+    if not timed:
+        return tag("section", tag("h2", "Time and cost"), tag("p", "No worker recorded its time.", class_="muted"))
+    made = [result for result in timed if result.state is State.PUBLISHED]
+    elapsed = (ended - started).total_seconds() if started and ended else None
+    return tag(
+        "section",
+        tag("h2", "Time and cost"),
+        _planned_and_actual(timed, elapsed, _worker(worker)),
+        tag("p", _NOTE, class_="muted"),
+        _stages(made or timed),
+        _slowest(made) if made else None,
+    )
+
+
+def _worker(given: Mapping[str, Any]) -> Worker | None:
+    try:
+        return Worker(
+            TYPICAL_BYTES_PER_SECOND,
+            int(given["memory_mib"]),
+            Architecture(given["architecture"]),
+            int(given["ephemeral_storage_mib"]),
+        )
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, worker: Worker | None) -> Markup:
+    made = [result for result in timed if result.state is State.PUBLISHED]
+    seconds = sum(result.worker_seconds for result in timed)
+    fetched = sum(result.archive.get("size", 0) for result in made)
+    written = sum(result.output_bytes for result in made)
+    cells = [_cells(result) for result in made]
+    unplanned = (NOTHING,) * len(_SOURCE_RATES)
+    rows: list[tuple[Content, ...]] = []
+    if worker is None:
+        rows.append(("Work of all workers", duration(seconds), *unplanned))
+    else:
+        planned = [_at(worker, rate) for rate in _SOURCE_RATES]
+        times = [sum(each.times(count).total_seconds for count in cells) for each in planned]
+        costs = [each.cost_of(cells).total for each in planned]
+        actual = worker.spent(seconds, len(timed), written).total
+        rows.append(("Work of all workers", duration(seconds), *map(duration, times)))
+        rows.append(("Cost", dollars(actual), *map(dollars, costs)))
+        if made:
+            each_costs = (dollars(cost / len(made)) for cost in costs)
+            rows.append(("Cost of a published tile", dollars(actual / len(made)), *each_costs))
+        engine, all_cells = worker.engine, sum(cells)
+        rows.append(("Archives", size(fetched), *(size(engine.archive_bytes * all_cells) for _ in planned)))
+        rows.append(("COGs", size(written), *(size(engine.output_bytes * all_cells) for _ in planned)))
+    if elapsed:
+        rows.append(("Elapsed", duration(elapsed), *unplanned))
+        rows.append(("Tiles at once, on average", f"{seconds / elapsed:.1f}", *unplanned))
+    rates = [f"Planned at {rate / 1e6:.0f} MB/s" for rate in _SOURCE_RATES]
+    count = f"{len(timed):,} tile{'' if len(timed) == 1 else 's'}"
+    return table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows)
+
+
+def _at(worker: Worker, rate: float) -> Worker:
+    return Worker(rate, worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib)
+
+
+def _cells(result: TileResult) -> int:
+    """Return of how many cells a tile was known to be; of all that there may be where nobody knows."""
+    listing = nearest_listing(result.year, ArchiveKind.of_product(result.product))
+    try:
+        listed = len(listing.cells_of(Tile.from_name(result.tile))) if listing else 0
+    except InvalidRequestError:
+        listed = 0
+    return listed or len(result.cells) or CELLS_PER_TILE
+
+
+def _stages(results: Sequence[TileResult]) -> Markup:
+    """Return what each stage took, and which tile it took longest for."""
+    named = list(dict.fromkeys(stage for result in results for stage in result.seconds))
+    order = [stage for stage in _STAGES if stage in named] + [stage for stage in named if stage not in _STAGES]
+    total = sum(result.worker_seconds for result in results) or 1
+    return table(
+        "Stages",
+        ("Stage", "Share", "Median", "95 % within", "Longest", "Tile"),
+        [_stage(stage, [result for result in results if stage in result.seconds], total) for stage in order],
+    )
+
+
+def _stage(stage: str, results: Sequence[TileResult], total: float) -> tuple[Content, ...]:
+    times = sorted(result.seconds[stage] for result in results)
+    slowest = max(results, key=lambda result: result.seconds[stage])
+    within = times[min(len(times) - 1, int(0.95 * len(times)))]
+    name = f"{stage} (within {_WITHIN[stage]})" if stage in _WITHIN else stage
+    return (
+        name,
+        percent(_PER_CENT * sum(times) / total),
+        duration(statistics.median(times)),
+        duration(within),
+        duration(times[-1]),
+        f"{slowest.year}/{slowest.tile}",
+    )
+
+
+def _slowest(results: Sequence[TileResult]) -> Markup:
+    slowest = sorted(results, key=lambda result: result.worker_seconds, reverse=True)[:_SHOWN_TILES]
+    stages = [stage for stage in _STAGES if any(stage in result.seconds for result in slowest)]
+    rows: list[tuple[Content, ...]] = [
+        (
+            f"{result.year}/{result.tile}",
+            duration(result.worker_seconds),
+            *(duration(result.seconds[stage]) if stage in result.seconds else NOTHING for stage in stages),
+            len(result.cells),
+            size(result.archive.get("size", 0)),
+        )
+        for result in slowest
+    ]
+    return table("Slowest tiles", ("Tile", "In all", *stages, "Cells", "Archive"), rows)
+
+
+def data_section(mosaics: Mapping[str, Sequence[TileResult]]) -> Markup:
+    """Return the section on what the pixels of published tiles are, by mosaic."""
+    rows = list(_data_rows(mosaics))
+    if not rows:
+        return tag("section", tag("h2", "Data"), tag("p", "This run published no tile.", class_="muted"))
+    head = ("Mosaic", "Shares", "Published", "Cells", "Partial", "No data", "Land", "Water", "Archives", "COGs")
+    note = "Shares are of all pixels of the published tiles; land is what is neither water nor without data."
+    return tag(
+        "section",
+        tag("h2", "Data"),
+        table("Published by this run", head, rows, text_columns=2),
+        tag("p", note, class_="muted"),
+    )
+
+
+def _data_rows(mosaics: Mapping[str, Sequence[TileResult]]) -> Iterator[tuple[Content, ...]]:
+    for name, results in mosaics.items():
+        made = [result for result in results if result.state is State.PUBLISHED]
+        if not made:
+            continue
+        counted = [result for result in made if result.valid_percent is not None]
+        shares: tuple[Content, ...] = (NOTHING, NOTHING, NOTHING)
+        bar: Content = ""
+        if counted:
+            valid = statistics.fmean(result.valid_percent or 0 for result in counted)
+            water = statistics.fmean(
+                (result.valid_percent or 0) * (result.water_percent or 0) / _PER_CENT for result in counted
+            )
+            shares = (percent(_PER_CENT - valid), percent(valid - water), percent(water))
+            bar = _bar(land=valid - water, water=water)
+        yield (
+            name,
+            bar,
+            f"{len(made):,}",
+            f"{sum(len(result.cells) for result in made):,}",
+            f"{sum(bool(result.defective_cells) for result in made):,}",
+            *shares,
+            size(sum(result.archive.get("size", 0) for result in made)),
+            size(sum(result.output_bytes for result in made)),
+        )
+
+
+def _bar(*, land: float, water: float) -> Markup:
+    drawn = (
+        tag("rect", class_="ground", width=f"{land:.2f}", height=1),
+        tag("rect", class_="water", x=f"{land:.2f}", width=f"{water:.2f}", height=1),
+    )
+    return tag("svg", drawn, viewBox="0 0 100 1", preserveAspectRatio="none", class_="shares data", aria_hidden="true")
