@@ -79,9 +79,7 @@ class Digest:
     @property
     def worker_seconds(self) -> float:
         """Seconds of the tile Lambda that are on record: of each tile the last invocation, retries apart."""
-        recorded = (each.seconds.items() for each in self.end.results)
-        # The transfer happens while cells are gathered, whose time is there, too.
-        return sum(seconds for stages in recorded for stage, seconds in stages if stage != "transfer")
+        return sum(result.worker_seconds for result in self.end.results)
 
     @property
     def actual_usd(self) -> float:

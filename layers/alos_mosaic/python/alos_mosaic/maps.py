@@ -6,7 +6,8 @@ colour: full squares, squares with a cross, empty ones with a slash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ _SHAPES: Final = {
     "skipped": (0, f"{_SQUARE}m12 25h26"),
     "absent": (6, "h38v38h-38zm0 38l38-38"),
     "failed": (0, f"{_SQUARE}m13 13l24 24m0-24l-24 24"),
+    "planned": (0, f"{_SQUARE}m18 25h14m-7-7v14"),
 }
 """By state: how far inside the tile the path begins, and how it goes on."""
 
@@ -39,7 +41,7 @@ class Mark:
 
     tile: Tile
     state: str
-    """One of published, skipped, absent and failed."""
+    """One of published, skipped, absent, failed and planned."""
     number: int
     """Its entry in the page's data, which tells more of it."""
 
@@ -95,6 +97,40 @@ def tile_map(marks: Iterable[Mark], view: Bounds, label: str) -> Markup:
         aria_label=label,
         tabindex=0,
     )
+
+
+def section(groups: Mapping[str, Sequence[Mark]], states: Sequence[str], what: str) -> Markup:
+    """Return a section with a map for each group of tiles, all of the same view, and a panel that tells of one tile.
+
+    The captions count states in this order; ``what`` is what the panel tells of a tile.
+    """
+    view = view_of(mark.tile for marks in groups.values() for mark in marks)
+    figures = [_figure(name, marks, states, view) for name, marks in groups.items()]
+    hint = f"Point at a tile, or move with the arrow keys once the map has the focus, to read {what}."
+    panel = tag(
+        "div",
+        tag("p", hint, class_="muted"),
+        id="tile",
+        class_="tile",
+        role="region",
+        aria_label="The tile pointed at",
+        aria_live="polite",
+        tabindex=0,
+    )
+    drawn = tag("div", figures, class_="maps one" if len(figures) == 1 else "maps")
+    return tag(
+        "section",
+        tag("h2", "Tiles"),
+        defined_land(view),
+        tag("div", drawn, panel, class_="tiles wide" if len(figures) == 1 and view == WORLD else "tiles"),
+    )
+
+
+def _figure(name: str, marks: Sequence[Mark], states: Sequence[str], view: Bounds) -> Markup:
+    counts = Counter(mark.state for mark in marks)
+    told = ", ".join(f"{counts[state]:,} {state}" for state in states if counts[state])
+    caption = tag("figcaption", tag("b", name), tag("span", told))
+    return tag("figure", caption, tile_map(marks, view, f"Tiles of {name}"))
 
 
 def swatch(state: str) -> Markup:

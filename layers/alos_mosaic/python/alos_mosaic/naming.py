@@ -153,6 +153,15 @@ def item_id(algorithm: str, year: int, tile: Tile) -> uuid.UUID:
     return uuid.uuid5(_ITEM_ID_NAMESPACE, "\n".join(lines).lower())
 
 
+def catalogue_keys(folder: str) -> tuple[str, str]:
+    """Return the keys of a folder's catalogue: the STAC catalog, and its items as a table (stac-geoparquet).
+
+    >>> catalogue_keys("alos_palsar_mosaic/2020")
+    ('alos_palsar_mosaic/2020/catalog.json', 'alos_palsar_mosaic/2020/items.parquet')
+    """
+    return f"{folder}/catalog.json", f"{folder}/items.parquet"
+
+
 def run_prefix(run: str) -> str:
     """Return the prefix below which everything that a run leaves behind lies, with its closing slash."""
     return f"runs/{run}/"

@@ -7,7 +7,7 @@ workers and servers are in it as text: :mod:`alos_mosaic.pages` sees to that.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
@@ -169,35 +169,11 @@ def _shares_bar(counts: Mapping[str, int]) -> Markup:
 def _map_section(run: Run) -> Markup:
     if not run.results:
         return tag("section", tag("h2", "Tiles"), tag("p", "Nothing was seeded.", class_="muted"))
-    tiles = [Tile.from_name(result.tile) for result in run.results]
-    view = maps.view_of(tiles)
-    figures = [_figure(name, numbered, view) for name, numbered in run.mosaics.items()]
-    hint = "Point at a tile, or move with the arrow keys once the map has the focus, to read how it ended."
-    panel = tag(
-        "div",
-        tag("p", hint, class_="muted"),
-        id="tile",
-        class_="tile",
-        role="region",
-        aria_label="The tile pointed at",
-        aria_live="polite",
-        tabindex=0,
-    )
-    drawn = tag("div", figures, class_="maps one" if len(figures) == 1 else "maps")
-    return tag(
-        "section",
-        tag("h2", "Tiles"),
-        maps.defined_land(view),
-        tag("div", drawn, panel, class_="tiles wide" if len(figures) == 1 and view == maps.WORLD else "tiles"),
-    )
-
-
-def _figure(name: str, numbered: Sequence[tuple[int, TileResult]], view: Any) -> Markup:
-    marks = [maps.Mark(Tile.from_name(result.tile), result.state.value, number) for number, result in numbered]
-    counts = Counter(result.state for _, result in numbered)
-    told = ", ".join(f"{counts[state]:,} {state}" for state in State if counts[state])
-    caption = tag("figcaption", tag("b", name), tag("span", told))
-    return tag("figure", caption, maps.tile_map(marks, view, f"Tiles of {name}"))
+    groups = {
+        name: [maps.Mark(Tile.from_name(result.tile), result.state.value, number) for number, result in numbered]
+        for name, numbered in run.mosaics.items()
+    }
+    return maps.section(groups, [state.value for state in State], "how it ended")
 
 
 def _entry(result: TileResult, pictures: Mapping[str, Picture]) -> dict[str, Any]:
@@ -237,7 +213,7 @@ def _facts(result: TileResult) -> Iterator[tuple[str, str]]:
     if result.output_bytes:
         yield "COGs", size(result.output_bytes)
     if result.seconds:
-        yield "took", duration(report_figures.worker_seconds(result))
+        yield "took", duration(result.worker_seconds)
 
 
 def _footer() -> Content:

@@ -28,11 +28,6 @@ _NOTE: Final = (
 _PER_CENT: Final = 100
 
 
-def worker_seconds(result: TileResult) -> float:
-    """Return how long a tile's last invocation worked, by what it recorded."""
-    return sum(seconds for stage, seconds in result.seconds.items() if stage not in _WITHIN)
-
-
 def time_section(
     results: Sequence[TileResult], started: datetime | None, ended: datetime | None, worker: Mapping[str, Any]
 ) -> Markup:
@@ -66,7 +61,7 @@ def _worker(given: Mapping[str, Any]) -> Worker | None:
 
 def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, worker: Worker | None) -> Markup:
     made = [result for result in timed if result.state is State.PUBLISHED]
-    seconds = sum(worker_seconds(result) for result in timed)
+    seconds = sum(result.worker_seconds for result in timed)
     fetched = sum(result.archive.get("size", 0) for result in made)
     written = sum(result.output_bytes for result in made)
     cells = [_cells(result) for result in made]
@@ -113,7 +108,7 @@ def _stages(results: Sequence[TileResult]) -> Markup:
     """Return what each stage took, and which tile it took longest for."""
     named = list(dict.fromkeys(stage for result in results for stage in result.seconds))
     order = [stage for stage in _STAGES if stage in named] + [stage for stage in named if stage not in _STAGES]
-    total = sum(worker_seconds(result) for result in results) or 1
+    total = sum(result.worker_seconds for result in results) or 1
     return table(
         "Stages",
         ("Stage", "Share", "Median", "95 % within", "Longest", "Tile"),
@@ -137,12 +132,12 @@ def _stage(stage: str, results: Sequence[TileResult], total: float) -> tuple[Con
 
 
 def _slowest(results: Sequence[TileResult]) -> Markup:
-    slowest = sorted(results, key=worker_seconds, reverse=True)[:_SHOWN_TILES]
+    slowest = sorted(results, key=lambda result: result.worker_seconds, reverse=True)[:_SHOWN_TILES]
     stages = [stage for stage in _STAGES if any(stage in result.seconds for result in slowest)]
     rows: list[tuple[Content, ...]] = [
         (
             f"{result.year}/{result.tile}",
-            duration(worker_seconds(result)),
+            duration(result.worker_seconds),
             *(duration(result.seconds[stage]) if stage in result.seconds else NOTHING for stage in stages),
             len(result.cells),
             size(result.archive.get("size", 0)),

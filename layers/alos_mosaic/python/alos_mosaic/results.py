@@ -70,6 +70,11 @@ class TileResult:
     """Why the mirror lacks the archives of a published tile, where they were to be kept in one."""
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def worker_seconds(self) -> float:
+        """How long its last invocation worked: the transfer happens within another stage."""
+        return sum(seconds for stage, seconds in self.seconds.items() if stage != "transfer")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; facts that do not apply are left out."""
         plain = {**asdict(self), "state": self.state.value, "cells": list(self.cells)}
@@ -134,6 +139,15 @@ class TileFailure:
         event = {"year": self.year, "tile": self.tile, "product": self.product, "accept_partial": self.accept_partial}
         since = None if self.time == UNKNOWN else self.time
         return TileRequest.from_event({**event, "mode": self.mode, "since": since})
+
+
+def said(cause: str) -> str:
+    """Return what a Lambda raised as a person reads it, out of the cause that the state machine passes on.
+
+    >>> said('{"errorMessage": "no run is called so", "errorType": "InvalidRequestError"}')
+    'no run is called so'
+    """
+    return str(_raised_facts(cause).get("cause", cause))
 
 
 def _raised_facts(cause: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_s3 import S3Client
@@ -79,12 +81,14 @@ class DeployedStack:
 
 def destroy(
     stack: Annotated[str, typer.Option(help="Name of the stack, like AlosMosaic-dev.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    profile: ProfileOption = None,
+    aws_region: AwsRegionOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a deployment with its run records, logs and dead letters; what is published stays.
 
     Empties the stack's own buckets, which CloudFormation can't delete otherwise, all but the output bucket, then
-    deletes the stack and waits. Refuses while a run is going on. Account and region are those of the AWS environment.
+    deletes the stack and waits. Refuses while a run is going on.
 
     Example: alos-mosaic destroy --stack AlosMosaic-dev
     """
@@ -92,10 +96,11 @@ def destroy(
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     try:
-        cloudformation, s3 = boto3.client("cloudformation"), boto3.client("s3")
+        session = boto3.Session(profile_name=profile, region_name=aws_region)
+        cloudformation, s3 = session.client("cloudformation"), session.client("s3")
         found = read_stack(cloudformation, stack)
-        check_idle(found, boto3.client("stepfunctions"))
-        _show(stack, found, boto3.client("sqs"))
+        check_idle(found, session.client("stepfunctions"))
+        _show(stack, found, session.client("sqs"))
         if not yes:
             typer.confirm("Delete all that goes?", abort=True)
         delete_stack(found, cloudformation, s3)

@@ -20,7 +20,7 @@ from alos_mosaic.bands import BANDS
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
-from alos_mosaic.processing.checks import Diagnosis, Verdict
+from alos_mosaic.processing.checks import Check, Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.processing.pipeline import work_folder
 from alos_mosaic.products import FOREST_PRODUCT
@@ -97,20 +97,25 @@ def _inspected(archive: Path) -> Inspection:
 
 
 def _print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    width = max(len(check.name) for check in diagnosis.checks)
     console.print(diagnosis.source, markup=False, style="bold")
-    for subject, checks in groupby(diagnosis.checks, key=lambda check: check.subject):
+    print_checks(diagnosis.checks, console)
+    failed = sum(check.verdict is Verdict.FAILED for check in diagnosis.checks)
+    verdict = f"{failed} of {len(diagnosis.checks)} checks failed." if failed else "All that a tile needs works."
+    console.print(f"\n{verdict}", markup=False, style="red" if failed else "green")
+
+
+def print_checks(checks: tuple[Check, ...], console: Console) -> None:
+    """Print what was checked, subject by subject."""
+    width = max(len(check.name) for check in checks)
+    for subject, of_subject in groupby(checks, key=lambda check: check.subject):
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         table.add_column(min_width=width, no_wrap=True)
         table.add_column(min_width=max(map(len, Verdict)))
         table.add_column(overflow="fold")
-        for check in checks:
+        for check in of_subject:
             table.add_row(check.name, Text(check.verdict, _STYLES[check.verdict]), Text(check.detail))
         console.print(f"\n{subject}", markup=False)
         console.print(Padding(table, (0, 0, 0, 2)))
-    failed = sum(check.verdict is Verdict.FAILED for check in diagnosis.checks)
-    verdict = f"{failed} of {len(diagnosis.checks)} checks failed." if failed else "All that a tile needs works."
-    console.print(f"\n{verdict}", markup=False, style="red" if failed else "green")
 
 
 def _print_inspection(inspection: Inspection, console: Console) -> None:

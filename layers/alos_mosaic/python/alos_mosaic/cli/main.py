@@ -16,8 +16,15 @@ from rich.table import Table
 import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
+from alos_mosaic.cli.console import Commands
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
+from alos_mosaic.cli.failures import failures, logs
+from alos_mosaic.cli.plan import plan
+from alos_mosaic.cli.published import catalogue, show, validate
+from alos_mosaic.cli.reconcile import reconcile
+from alos_mosaic.cli.report import report
+from alos_mosaic.cli.run import redrive, resume, run
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
     RequesterPaysOption,
@@ -26,6 +33,7 @@ from alos_mosaic.cli.source import (
     s3_client,
     source_access,
 )
+from alos_mosaic.cli.status import runs, status
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
@@ -46,13 +54,17 @@ _MODES: Final = (
 )
 
 app = typer.Typer(
+    cls=Commands,
     help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(inventory.app, name="inventory")
 app.command()(doctor)
-app.command()(destroy)
+for command in (
+    plan, run, status, runs, failures, redrive, resume, logs, report, reconcile, validate, show, catalogue, destroy,
+):  # fmt: skip
+    app.command()(command)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -68,6 +80,7 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data."""
 

@@ -1,4 +1,4 @@
-"""What the doctor's findings are made of: questions and their answers."""
+"""What findings are made of, the doctor's and the validation's: questions and their answers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Check:
     """One question and its answer."""
 
     subject: str
-    """``server``, or the mission, year and tile that was asked for."""
+    """``server``, or the mission, year and tile that was asked for; of a published tile the item or an asset."""
     name: str
     verdict: Verdict
-    detail: str
+    detail: str = ""
     """What was seen, or the reason; a sentence for a person."""
 
     def to_dict(self) -> dict[str, str]:

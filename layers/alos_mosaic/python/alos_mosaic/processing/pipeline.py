@@ -14,21 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from alos_mosaic.bands import BANDS, Resampling, bands_of, possible_codes
+from alos_mosaic.bands import Resampling
 from alos_mosaic.errors import OutputError, TileAbsentError
 from alos_mosaic.grid import Grid
 from alos_mosaic.layouts import Layout, layouts_of
 from alos_mosaic.messages import Mode, TileRequest
 from alos_mosaic.missions import mission_of
-from alos_mosaic.naming import (
-    THUMBNAIL,
-    band_file_name,
-    band_file_stem,
-    item_id,
-    item_key,
-    quicklook_file_name,
-    tile_prefix,
-)
+from alos_mosaic.naming import band_file_name, item_key, tile_prefix
 from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.buffers import release_memory
 from alos_mosaic.processing.cog import MEDIA_TYPE, Cog, write_cog
@@ -42,7 +34,7 @@ from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.relay import Relay
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
-from alos_mosaic.processing.standing import Expected, Standing, look
+from alos_mosaic.processing.standing import Expected, Standing, expected_of, look
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.publication import done_at
 from alos_mosaic.results import State, TileResult
@@ -106,7 +98,7 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
     key = item_key(product, year, tile)
     facts: dict[str, Any] = {"year": year, "tile": tile.name, "run": request.run, "attempt": request.attempt}
     facts["product"] = product.name
-    expected = _expected(request, product, place.grid)
+    expected = expected_of(request.tile_year, product, place.grid, accept_partial=request.accept_partial)
     with stopwatch.stage("check"):
         standing = look(place.target, key)
         if _is_done(request, product, place, standing, expected):
@@ -204,19 +196,6 @@ def _archive_facts(gathered: Gathered) -> dict[str, Any]:
     size = sum(archive.size_bytes for archive in archives)
     facts = {"url": archives[0].url, "layouts": layouts, "size": size}
     return facts if len(archives) == 1 else {**facts, "archives": len(archives)}
-
-
-def _expected(request: TileRequest, product: Product, grid: Grid) -> Expected:
-    year, tile = request.tile_year.year, request.tile_year.tile
-    bands = [BANDS[code] for code in possible_codes(product)]
-    return Expected(
-        item_id=str(item_id(product.algorithm, year, tile)),
-        shape=(grid.tile_pixels, grid.tile_pixels),
-        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
-        | {THUMBNAIL: quicklook_file_name(tile, year)},
-        required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
-        accept_partial=request.accept_partial,
-    )
 
 
 @contextmanager

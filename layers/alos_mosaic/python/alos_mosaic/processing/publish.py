@@ -77,6 +77,9 @@ class Target(Protocol):
     def names(self, folder: str) -> set[str]:
         """Return the names of the files in a folder; none if there is no such folder."""
 
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys of all files below a folder, however deep."""
+
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
 
@@ -130,6 +133,13 @@ class FileTarget:
         """Return the names of the files in a folder; none if there is no such folder."""
         with as_publish_error(self.uri(folder)):
             return {path.name for path in (self._root / folder).glob("*") if path.is_file()}
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys of all files below a folder, however deep, in their order."""
+        with as_publish_error(self.uri(folder)):
+            paths = sorted(path for path in (self._root / folder).rglob("*") if path.is_file())
+        for path in paths:
+            yield path.relative_to(self._root).as_posix()
 
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""

@@ -86,6 +86,16 @@ class S3Target:
             found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
         return {entry["Key"].removeprefix(prefix) for entry in found.get("Contents", ())}
 
+    def keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys of all objects below a folder, however deep, in their order."""
+        with self._as_publish_error(folder):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=f"{self._prefix}{folder}/"
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"].removeprefix(self._prefix)
+
     def read(self, key: str) -> bytes | None:
         """Return the bytes under a key, None if there is none."""
         with self._as_publish_error(key):

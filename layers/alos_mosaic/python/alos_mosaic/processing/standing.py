@@ -10,8 +10,13 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from alos_mosaic.messages import parse_time
+from alos_mosaic.bands import BANDS, bands_of, possible_codes
+from alos_mosaic.grid import Grid
+from alos_mosaic.messages import TileYear, parse_time
+from alos_mosaic.missions import mission_of
+from alos_mosaic.naming import THUMBNAIL, band_file_stem, item_id, quicklook_file_name
 from alos_mosaic.processing.checksums import from_multihash
+from alos_mosaic.products import Product
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.publish import Target
@@ -85,6 +90,20 @@ class Standing:
         if promised is None or not self.names.issuperset(name for name, _ in promised.values()):
             return False
         return all(target.stat(f"{self.folder}/{name}") == stored for name, stored in promised.values())
+
+
+def expected_of(tile_year: TileYear, product: Product, grid: Grid, *, accept_partial: bool = False) -> Expected:
+    """Return what the item of a tile says if it is that tile's, on this grid."""
+    year, tile = tile_year.year, tile_year.tile
+    bands = [BANDS[code] for code in possible_codes(product)]
+    return Expected(
+        item_id=str(item_id(product.algorithm, year, tile)),
+        shape=(grid.tile_pixels, grid.tile_pixels),
+        file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
+        | {THUMBNAIL: quicklook_file_name(tile, year)},
+        required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
+        accept_partial=accept_partial,
+    )
 
 
 def look(target: Target, item_key: str) -> Standing:

@@ -1,0 +1,99 @@
+"""What all commands share: how they print, and how an error becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from alos_mosaic.errors import InvalidRequestError, MosaicError
+
+JsonOption: Final = typer.Option("--json", help="Print JSON for machines.")
+
+NOTHING_TO_DO: Final = 3
+"""Exit code of a plan that would start nothing."""
+
+errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_NEXT_STEPS: Final = {
+    "NoCredentialsError": "name a profile (--profile) or log in, as for the AWS CLI",
+    "PartialCredentialsError": "name a profile (--profile) or log in, as for the AWS CLI",
+    "ProfileNotFound": "`aws configure list-profiles` shows those there are",
+    "NoRegionError": "say which: --aws-region eu-central-1, or AWS_REGION",
+    "EndpointConnectionError": "is the region right, and the network there?",
+    "UnauthorizedSSOTokenError": "log in again: aws sso login",
+    "SSOTokenLoadError": "log in again: aws sso login",
+    "ExpiredToken": "log in again",
+    "ExpiredTokenException": "log in again",
+    "AccessDenied": "these credentials lack the right; see docs/operations.md",
+    "AccessDeniedException": "these credentials lack the right; see docs/operations.md",
+}
+
+
+class Commands(TyperGroup):
+    """A group of commands that end with one sentence when they can't go on; ``--debug`` shows where that was."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command, and turn what is expected to go wrong at times into a sentence."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if ctx.params.get("debug") or not _is_expected(error):
+                raise
+            fail(spelt(error))
+
+
+def _is_expected(error: Exception) -> bool:
+    """Tell whether an error is ours or AWS'; botocore takes a third of a second to import, so it is told by name."""
+    return isinstance(error, MosaicError | OSError) or type(error).__module__.split(".")[0] == "botocore"
+
+
+def spelt(error: Exception) -> str:
+    """Return an error as a sentence with the next step, where one is known."""
+    response = getattr(error, "response", None)
+    code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
+    step = _NEXT_STEPS.get(code) or _NEXT_STEPS.get(type(error).__name__)
+    text = str(error).strip().rstrip(".")
+    return f"{text}; {step}" if step else text
+
+
+def fail(sentence: str, code: int = 1) -> NoReturn:
+    """Say why a command ends, and end it."""
+    errors.print(f"alos-mosaic: {sentence}", style="red", markup=False)
+    raise typer.Exit(code)
+
+
+def out() -> Console:
+    """Return the console for results: of a fixed width where nobody looks, so that scripts and logs get whole lines."""
+    is_terminal = sys.stdout.isatty()
+    return Console(highlight=False, width=None if is_terminal else 200)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return a plain table; columns in ``right`` hold numbers."""
+    made = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def print_json(value: Any) -> None:
+    """Print a value for machines."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def numbers_of(text: str | None, name: str) -> list[int | float | str] | None:
+    """Return comma-separated numbers; what is none stays text, for the reader of the input to refuse."""
+    return None if text is None else [_number(part, name) for part in text.split(",")]
+
+
+def _number(text: str, name: str) -> int | float | str:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name} holds {text!r}, which is no number") from error

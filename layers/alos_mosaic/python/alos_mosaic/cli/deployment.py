@@ -1,0 +1,163 @@
+"""Finding a deployment: by its stack's name, profile and region, as the AWS CLI finds things.
+
+``AWS_ENDPOINT_URL`` leads to an emulator as it leads every other tool there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import typer
+
+from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
+from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.settings import SeedSettings, TileSettings
+
+if TYPE_CHECKING:
+    import boto3
+
+_OUTPUTS: Final = frozenset(
+    {"StateMachineArn", "OutputBucketName", "RunsBucketName", "DeadLetterQueueUrl", "ProcessTileFunctionName"}
+)
+"""What a stack of ours says of itself."""
+
+StackOption = Annotated[
+    str | None,
+    typer.Option("--stack", envvar="ALOS_MOSAIC_STACK", help="The stack's name; not needed where there is only one."),
+]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="A profile of the AWS CLI.")]
+AwsRegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--aws-region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="The stack's AWS region; by default the profile's.",
+    ),
+]
+_OPTIONS: Final = {"stack": StackOption, "profile": ProfileOption, "aws_region": AwsRegionOption}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployed stack, and how to reach its parts."""
+
+    stack: str
+    outputs: Mapping[str, str]
+    session: boto3.Session
+
+    def client(self, service: str) -> Any:
+        """Return a client of one AWS service, with room for many requests at once."""
+        from botocore.config import Config  # noqa: PLC0415 - it takes a third of a second
+
+        return self.session.client(service, config=Config(max_pool_connections=32))  # type: ignore[call-overload]
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The state machine that runs are executions of."""
+        return self.outputs["StateMachineArn"]
+
+    @property
+    def runs_bucket(self) -> str:
+        """The bucket of what runs leave behind."""
+        return self.outputs["RunsBucketName"]
+
+    @property
+    def queue_url(self) -> str:
+        """The dead-letter queue."""
+        return self.outputs["DeadLetterQueueUrl"]
+
+    @functools.cached_property
+    def seed_settings(self) -> SeedSettings:
+        """What the deployment's runs default to and are limited by."""
+        return SeedSettings.from_env(self._configuration("SeedTilesFunctionName")["Environment"]["Variables"])
+
+    @functools.cached_property
+    def tile_settings(self) -> TileSettings:
+        """What the deployment's tiles are made with."""
+        return TileSettings.from_env(self.tile_function["Environment"]["Variables"])
+
+    @functools.cached_property
+    def tile_function(self) -> dict[str, Any]:
+        """The tile Lambda's configuration, as Lambda tells it."""
+        return self._configuration("ProcessTileFunctionName")
+
+    @property
+    def ephemeral_storage_mib(self) -> int:
+        """Size of the tile Lambda's /tmp."""
+        return int(self.tile_function.get("EphemeralStorage", {}).get("Size", 512))
+
+    @functools.cached_property
+    def worker(self) -> Worker:
+        """The tile Lambda, as the cost model has it."""
+        memory = self.tile_function["MemorySize"]
+        return Worker(TYPICAL_BYTES_PER_SECOND, memory, self.architecture, self.ephemeral_storage_mib)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The tile Lambda's processor."""
+        return Architecture(self.tile_function.get("Architectures", [Architecture.X86_64])[0])
+
+    def _configuration(self, output: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client("lambda").get_function_configuration(FunctionName=self.outputs[output])
+        return answer
+
+
+def find(stack: str | None, profile: str | None, region: str | None) -> Deployment:
+    """Return the stack of that name or, without one, the only stack of ours that there is.
+
+    :class:`InvalidRequestError` if there is none, or no telling which.
+    """
+    import boto3  # noqa: PLC0415 - it takes a third of a second, which --help need not wait for
+
+    session = boto3.Session(profile_name=profile, region_name=region)
+    pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
+    all_outputs = {
+        each["StackName"]: {output["OutputKey"]: output["OutputValue"] for output in each.get("Outputs", ())}
+        for page in pages
+        for each in page["Stacks"]
+    }
+    found = {name: outputs for name, outputs in all_outputs.items() if set(outputs) >= _OUTPUTS}
+    where = session.region_name or "this region"
+    if stack is not None:
+        if stack not in found:
+            others = f"; there is {', '.join(sorted(found))}" if found else ""
+            raise InvalidRequestError(f"no stack of alos-mosaic is called {stack} in {where}{others}")
+        return Deployment(stack, found[stack], session)
+    if not found:
+        raise InvalidRequestError(
+            f"no stack of alos-mosaic is deployed in {where}; name another region (--aws-region) or deploy one "
+            "(docs/deploy.md)"
+        )
+    if len(found) > 1:
+        raise InvalidRequestError(
+            f"several stacks are deployed in {where}, say which: --stack {' or '.join(sorted(found))}"
+        )
+    ((name, outputs),) = found.items()
+    return Deployment(name, outputs, session)
+
+
+def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that find a deployment, and hand it what they find as ``deployment``."""
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    kept = [
+        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if name != "deployment"
+    ]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        for name, option in _OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def with_options(*, stack: str | None, profile: str | None, aws_region: str | None, **given: Any) -> None:
+        command(deployment=find(stack, profile, aws_region), **given)
+
+    with_options.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *added)}
+    return with_options

@@ -1,0 +1,127 @@
+"""``alos-mosaic plan``: what a run would do, and what it takes; nothing is started."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_json, table
+from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find
+from alos_mosaic.cli.selection import selecting
+from alos_mosaic.costs import cheapest
+from alos_mosaic.grid import CELLS_PER_TILE
+from alos_mosaic.messages import RunRequest
+from alos_mosaic.plan_page import plan_page
+from alos_mosaic.planning import (
+    SOURCE_RATES,
+    Machine,
+    Plan,
+    Standing,
+    nothing_published,
+    plan_run,
+    published_in,
+    spelt_minutes,
+)
+from alos_mosaic.quantities import dollars, size
+from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
+
+RateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--source-rate", min=0.01, help="MB/s that one connection to the source gives, as doctor measures it."
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None, typer.Option("--max-concurrency", min=1, help="Tiles at once; the deployment has a ceiling.")
+]
+
+
+@selecting
+def plan(
+    selected: dict[str, Any],
+    max_concurrency: ConcurrencyOption = None,
+    source_rate: RateOption = None,
+    no_stack: Annotated[
+        bool, typer.Option("--no-stack", help="Plan without a deployment, as if nothing were published.")
+    ] = False,
+    stack: StackOption = None,
+    profile: ProfileOption = None,
+    aws_region: AwsRegionOption = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a map of the plan, one HTML file.")] = None,
+    geojson_out: Annotated[Path | None, typer.Option("--geojson-out", help="Write the tiles as GeoJSON.")] = None,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Say what a run over a selection would find and do, what it takes and costs. Nothing is started.
+
+    Exits with 0 if there is something to do, 3 if there is not.
+
+    Example: alos-mosaic plan --years 2017,2020 --region africa
+    """
+    deployment = None if no_stack else find(stack, profile, aws_region)
+    made = make_plan(selected, deployment, max_concurrency, source_rate)
+    if geojson_out is not None:
+        geojson_out.write_text(json.dumps(made.to_geojson()), encoding="utf-8")
+    if html is not None:
+        html.write_text(plan_page(made), encoding="utf-8")
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        print_plan(made, out())
+    raise typer.Exit(0 if made.to_do else NOTHING_TO_DO)
+
+
+def make_plan(
+    selected: dict[str, Any], deployment: Deployment | None, max_concurrency: int | None, source_rate: float | None
+) -> Plan:
+    """Return the plan of an execution's input, by what the deployment has published, or without any."""
+    rates = SOURCE_RATES if source_rate is None else (source_rate * 1e6, source_rate * 1e6)
+    if deployment is None:
+        request = RunRequest.from_input(selected, DEFAULT_REGION)
+        worker = cheapest(CELLS_PER_TILE)
+        concurrency = max_concurrency or DEFAULT_MAX_CONCURRENCY
+        machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
+        return plan_run(request, machine, nothing_published)
+    limits = deployment.seed_settings
+    request = RunRequest.from_input(selected, limits.default_region)
+    concurrency = min(max_concurrency or limits.default_max_concurrency, limits.max_concurrency_ceiling)
+    worker = deployment.worker
+    machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
+    return plan_run(request, machine, published_in(deployment.client("s3"), limits.output_uri))
+
+
+def print_plan(made: Plan, console: Console) -> None:
+    """Print a plan for a person."""
+    standings = [standing for standing in Standing if made.counts[standing]]
+    shown = table("year", *(standing.value for standing in standings), right=tuple(standings))
+    for year, counts in made.counts_by_year.items():
+        note = " (not listed yet: tiles of any year)" if year in made.unlisted_years else ""
+        shown.add_row(f"{year}{note}", *(f"{counts[standing]:,}" for standing in standings))
+    if len(made.counts_by_year) > 1:
+        shown.add_row("all", *(f"{made.counts[standing]:,}" for standing in standings), style="bold")
+    console.print(shown)
+    console.print()
+    if not made.to_do:
+        console.print("Nothing to do: all that JAXA has of it is published.")
+        return
+    estimate = made.estimate
+    low, high = estimate.low, estimate.high
+    lines = (
+        ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
+        ("download", f"{size(high.download_bytes)} at most"),
+        ("output", f"{size(high.output_bytes)} at most"),
+        ("time", f"{spelt_minutes(low.minutes)} to {spelt_minutes(high.minutes)}"),
+        ("cost", f"{dollars(low.dollars)} to {dollars(high.dollars)}"),
+        ("source", _rates(low.megabytes_per_second, high.megabytes_per_second)),
+    )
+    for name, text in lines:
+        console.print(f"{name:<10}{text}")
+
+
+def _rates(fast: float, slow: float) -> str:
+    if fast == slow:
+        return f"{fast:g} MB/s a connection"
+    return f"{fast:g} to {slow:g} MB/s a connection, an assumption: doctor measures it, --source-rate takes it"

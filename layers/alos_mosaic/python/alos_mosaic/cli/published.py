@@ -1,0 +1,129 @@
+"""``alos-mosaic validate``, ``show`` and ``catalogue``: what is published, looked at and listed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alos_mosaic.cli.console import JsonOption, out, print_json, table
+from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption, StackOption, find
+from alos_mosaic.cli.doctor import print_checks
+from alos_mosaic.cli.source import s3_client
+from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.naming import THUMBNAIL
+from alos_mosaic.processing.checks import Verdict
+from alos_mosaic.processing.pipeline import work_folder
+from alos_mosaic.processing.publish import Target, open_target
+
+if TYPE_CHECKING:
+    from alos_mosaic.processing.validation import PublishedPlace
+
+UriArgument = Annotated[str, typer.Argument(help="A tile's folder, its item, or any file of it: s3:// or file:///.")]
+
+
+def validate(uri: UriArgument, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """Check a published tile down to every byte: schemas, checksums, COGs, grid.
+
+    Schemas of STAC extensions lie on the web; without it they are left out, and that is said. Exits with 0 if nothing
+    is wrong, else with 1.
+
+    Example: alos-mosaic validate file:///mosaics/alos_palsar_mosaic/2020/N25W165
+    """
+    from alos_mosaic.processing.validation import validate_tile  # noqa: PLC0415 - GDAL and pystac load slowly
+
+    place, target = _opened(uri)
+    with work_folder(Path(tempfile.gettempdir())) as work:
+        checks = validate_tile(place, target, work)
+    failed = sum(check.verdict is Verdict.FAILED for check in checks)
+    if as_json:
+        print_json({"uri": uri, "valid": not failed, "checks": [check.to_dict() for check in checks]})
+    else:
+        console = out()
+        print_checks(checks, console)
+        verdict = f"{failed} of {len(checks)} checks failed." if failed else "Nothing is wrong with it."
+        console.print(f"\n{verdict}", style="red" if failed else "green")
+    raise typer.Exit(1 if failed else 0)
+
+
+def show(
+    uri: UriArgument,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; by default it is opened.")] = None,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Open a published tile's quicklook, or write it to a file.
+
+    Example: alos-mosaic show s3://bucket/alos_palsar_mosaic/2020/N10E010 --to N10E010.webp
+    """
+    from alos_mosaic.processing.validation import read_item  # noqa: PLC0415 - GDAL and pystac load slowly
+
+    place, target = _opened(uri)
+    item = read_item(target, place)
+    asset = item.get("assets", {}).get(THUMBNAIL)
+    if asset is None:
+        raise InvalidRequestError(f"{target.uri(place.item_key)} has no quicklook; mode metadata-only makes one")
+    name = str(asset["href"]).removeprefix("./")
+    content = target.read(f"{place.item_key.rpartition('/')[0]}/{name}")
+    if content is None:
+        raise InvalidRequestError(f"{name} is missing; alos-mosaic validate says what else is")
+    path = to or Path(tempfile.gettempdir()) / name
+    path.write_bytes(content)
+    if as_json:
+        print_json({"quicklook": str(path), "bbox": item.get("bbox"), "properties": item.get("properties")})
+        return
+    typer.echo(f"{path}: {item.get('properties', {}).get('title', name)}")
+    if to is None:
+        typer.launch(str(path))
+
+
+def catalogue(
+    to: Annotated[
+        str | None, typer.Option("--to", help="Of this output instead: s3://bucket/folder or file:///folder, no stack.")
+    ] = None,
+    stack: StackOption = None,
+    profile: ProfileOption = None,
+    aws_region: AwsRegionOption = None,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Write static STAC catalogs and tables (stac-geoparquet) over all that is published.
+
+    Years that have not changed are left alone, so it may follow every run. Needs the extra: pip install
+    'alos-mosaic[catalogue]'.
+
+    Example: alos-mosaic catalogue --to s3://bucket
+    """
+    from alos_mosaic.processing import cataloguing  # noqa: PLC0415 - GDAL and pystac load slowly
+
+    if to is None:
+        deployment = find(stack, profile, aws_region)
+        target = open_target(deployment.seed_settings.output_uri, deployment.client("s3"))
+    else:
+        target = open_target(to, s3_client(to))
+    with work_folder(Path(tempfile.gettempdir())) as work:
+        done = cataloguing.catalogue(target, work, _write_table)
+    if as_json:
+        print_json({"catalog": target.uri(cataloguing.ROOT_KEY), "years": [year.to_dict() for year in done]})
+        return
+    shown = table("product", "year", "items", "", right=("items",))
+    for year in done:
+        shown.add_row(year.product, str(year.year), f"{year.items:,}", "written" if year.is_new else "as it was")
+    console = out()
+    console.print(shown)
+    console.print(f"\n{target.uri(cataloguing.ROOT_KEY)}", soft_wrap=True)
+
+
+def _write_table(items: list[dict[str, Any]], path: Path) -> None:
+    try:
+        import rustac  # noqa: PLC0415 - an extra, and large
+    except ModuleNotFoundError as error:
+        raise InvalidRequestError("tables need another package: pip install 'alos-mosaic[catalogue]'") from error
+    rustac.write_sync(str(path), items)
+
+
+def _opened(uri: str) -> tuple[PublishedPlace, Target]:
+    from alos_mosaic.processing.validation import PublishedPlace  # noqa: PLC0415 - GDAL and pystac load slowly
+
+    place = PublishedPlace.from_uri(uri)
+    return place, open_target(place.root, s3_client(place.root))

@@ -1,0 +1,93 @@
+"""``alos-mosaic reconcile``: what should be published, what lies there, and what the items say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from alos_mosaic.cli.console import JsonOption, out, print_json, table
+from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption, StackOption, find
+from alos_mosaic.cli.selection import selecting
+from alos_mosaic.cli.source import s3_client
+from alos_mosaic.grid import Grid
+from alos_mosaic.messages import RunRequest, TileYear
+from alos_mosaic.processing.publish import open_target
+from alos_mosaic.seeding import tiles_to_seed
+from alos_mosaic.settings import DEFAULT_REGION
+
+_SHOWN: Final = 20
+_STYLES: Final = {"whole": "green", "partial": "yellow", "missing": "red", "damaged": "bold red", "unexpected": "cyan"}
+
+
+@selecting
+def reconcile(
+    selected: dict[str, Any],
+    to: Annotated[
+        str | None, typer.Option("--to", help="Look here instead: s3://bucket/folder or file:///folder, no stack.")
+    ] = None,
+    stack: StackOption = None,
+    profile: ProfileOption = None,
+    aws_region: AwsRegionOption = None,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """Hold against one another what JAXA publishes, what lies in the bucket, and what the items say.
+
+    Exits with 0 if every expected tile is whole and nothing lies there besides, else with 1. Nothing is changed.
+
+    Example: alos-mosaic reconcile --years 2020 --region africa
+    """
+    from alos_mosaic.processing import reconciling  # noqa: PLC0415 - GDAL and pystac load slowly
+
+    if to is None:
+        deployment = find(stack, profile, aws_region)
+        region, uri = deployment.seed_settings.default_region, deployment.seed_settings.output_uri
+        target, grid = open_target(uri, deployment.client("s3")), Grid(deployment.tile_settings.cell_pixels)
+    else:
+        region, target, grid = DEFAULT_REGION, open_target(to, s3_client(to)), Grid()
+    request = RunRequest.from_input(selected, region)
+    found = reconciling.reconcile(request.requests(tiles_to_seed(request)), target, grid)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print(found, out())
+    raise typer.Exit(0 if found.is_whole else 1)
+
+
+def _print(found: Any, console: Console) -> None:
+    counts = found.counts
+    parts = [Text(f"{counts[name]:,} {name}", style) for name, style in _STYLES.items() if counts[name]]
+    console.print(Text(", ").join(parts or [Text("nothing is expected and nothing lies there")]))
+    odd = [each for each in found.findings if each.problems]
+    if odd:
+        shown = table("tile", "is", "because")
+        for each in odd[:_SHOWN]:
+            name = f"{each.tile_year.year}/{each.tile_year.tile}"
+            shown.add_row(name, Text(each.condition, _STYLES[each.condition]), "; ".join(each.problems))
+        console.print()
+        console.print(shown)
+        _print_more(len(odd), console)
+    if found.orphans:
+        console.print(f"\n{len(found.orphans):,} files that no item names:")
+        for key in found.orphans[:_SHOWN]:
+            console.print(f"  {key}", soft_wrap=True)
+        _print_more(len(found.orphans), console)
+    if found.to_mend:
+        console.print("\nTo make what is missing and mend what is damaged:")
+        for year, names in _by_year(found.to_mend).items():
+            console.print(f"  alos-mosaic run --years {year} --tiles {','.join(names)}", soft_wrap=True)
+
+
+def _print_more(count: int, console: Console) -> None:
+    if count > _SHOWN:
+        console.print(f"  and {count - _SHOWN:,} more; --json has them all", style="dim")
+
+
+def _by_year(tiles: tuple[TileYear, ...]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for each in tiles:
+        found[each.year].append(each.tile.name)
+    return found

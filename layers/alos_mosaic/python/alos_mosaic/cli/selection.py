@@ -1,0 +1,139 @@
+"""The options that select a run's tiles, and the execution's input that they make."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, get_type_hints
+
+import typer
+
+from alos_mosaic.cli.console import numbers_of
+from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
+from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
+from alos_mosaic.messages import Mode
+from alos_mosaic.products import FOREST_PRODUCT
+
+_MODES: Final = (
+    "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
+    "make it again anyway, or describe it again without the source."
+)
+YearsOption = Annotated[str, typer.Option("--years", help="Years, separated by commas, like 2017,2020.")]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.")
+]
+BboxOption = Annotated[str | None, typer.Option("--bbox", help="west,south,east,north in degrees.")]
+TilesOption = Annotated[str | None, typer.Option("--tiles", help="Names of tiles, separated by commas.")]
+GeojsonOption = Annotated[
+    Path | None, typer.Option("--geojson", help="A GeoJSON file: the tiles that its geometries touch.")
+]
+ProductOption = Annotated[
+    str | None, typer.Option("--product", help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
+]
+ModeOption = Annotated[Mode, typer.Option("--mode", help=_MODES)]
+_OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "years": (YearsOption, inspect.Parameter.empty),
+    "region": (RegionOption, None),
+    "bbox": (BboxOption, None),
+    "tiles": (TilesOption, None),
+    "geojson": (GeojsonOption, None),
+    "product": (ProductOption, None),
+    "mode": (ModeOption, Mode.SKIP),
+}
+
+
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``."""
+    hints = get_type_hints(command, include_extras=True)
+    kept = [
+        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "selected"
+    ]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option)
+        for name, (option, default) in _OPTIONS.items()
+    ]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in _OPTIONS}
+        command(selected=execution_input(**chosen), **given)
+
+    with_options.__signature__ = inspect.Signature([*added, *kept])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*added, *kept)}
+    return with_options
+
+
+def execution_input(
+    years: str,
+    region: str | None = None,
+    bbox: str | None = None,
+    tiles: str | None = None,
+    geojson: Path | None = None,
+    product: str | None = None,
+    mode: Mode = Mode.SKIP,
+) -> dict[str, Any]:
+    """Return what the state machine is started with; it is checked where it is read.
+
+    >>> execution_input("2017,2020", region="africa")
+    {'years': ['2017', '2020'], 'region': 'africa'}
+    """
+    places = {"region": region, "bbox": numbers_of(bbox, "bbox"), "tiles": _names(tiles)}
+    if geojson is not None:
+        if any(place is not None for place in places.values()):
+            raise InvalidRequestError("--geojson and --region, --bbox, --tiles exclude each other; give one of them")
+        places["tiles"] = [tile.name for tile in tiles_of_area(geojson, product)]
+    given = {"years": [year.strip() for year in years.split(",")], **places, "product": product}
+    given["mode"] = None if mode is Mode.SKIP else mode.value
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
+    """Return the tiles that share more than an edge with a GeoJSON file's geometries and exist in any year.
+
+    Longitude and latitude in degrees, as RFC 7946 has them: what crosses the antimeridian is cut there.
+    :class:`InvalidRequestError` if the file holds none, or touches no tile.
+    """
+    from shapely.errors import ShapelyError  # noqa: PLC0415 - loads slowly
+    from shapely.geometry import box, shape  # noqa: PLC0415
+    from shapely.prepared import prep  # noqa: PLC0415
+    from shapely.validation import make_valid  # noqa: PLC0415
+
+    try:
+        areas = [make_valid(shape(geometry)) for geometry in _geometries(json.loads(path.read_text(encoding="utf-8")))]
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError, ShapelyError) as error:
+        raise InvalidRequestError(f"{path} holds no GeoJSON geometries: {error}") from error
+    prepared = [prep(area) for area in areas if not area.is_empty]
+    existing = tiles_of_any_year(ArchiveKind.of_product(product))
+    touched = []
+    for tile in tiles_of_region("global"):
+        bounds = tile.bounds
+        square = box(bounds.west, bounds.south, bounds.east, bounds.north)
+        if tile in existing and any(area.intersects(square) and not area.touches(square) for area in prepared):
+            touched.append(tile)
+    if not touched:
+        raise InvalidRequestError(f"{path} touches no tile that JAXA publishes; is it in degrees, longitude first?")
+    return tuple(touched)
+
+
+def _geometries(given: Any) -> Iterator[Any]:
+    kind = given["type"]
+    if kind == "FeatureCollection":
+        for feature in given["features"]:
+            yield from _geometries(feature)
+    elif kind == "Feature":
+        if given["geometry"] is not None:
+            yield given["geometry"]
+    elif "coordinates" in given or kind == "GeometryCollection":
+        yield given
+    else:
+        raise ValueError(f"there is no geometry in {shown(given)}")

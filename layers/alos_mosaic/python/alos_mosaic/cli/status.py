@@ -1,0 +1,173 @@
+"""``alos-mosaic status`` and ``runs``: what is going on, and what has been."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from alos_mosaic.cli.console import JsonOption, out, print_json, table
+from alos_mosaic.cli.deployment import Deployment, on_deployment
+from alos_mosaic.costs import Worker
+from alos_mosaic.planning import spelt_minutes
+from alos_mosaic.quantities import dollars
+from alos_mosaic.results import State, TileResult
+from alos_mosaic.runs import Progress, Run, RunRecords, find_run, list_runs
+
+RunArgument = Annotated[str | None, typer.Argument(help="The run's name; the newest by default.")]
+STYLES: Final = {
+    State.PUBLISHED: "green",
+    State.SKIPPED: "cyan",
+    State.ABSENT: "yellow",
+    State.FAILED: "bold red",
+}
+_SHOWN_FAILURES: Final = 5
+_CAUSE_CHARACTERS: Final = 100
+_BAR_CHARACTERS: Final = 40
+
+
+@on_deployment
+def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[bool, JsonOption] = False) -> None:
+    """Say how far a run is, or how it ended.
+
+    Exits with 0 while it goes on or has succeeded, with 1 if it failed or was broken off.
+
+    Example: alos-mosaic status africa-2020
+    """
+    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    progress = RunRecords(deployment.client("s3"), deployment.runs_bucket).progress(found.name)
+    if as_json:
+        print_json(told(found, progress, deployment.worker))
+    else:
+        out().print(view(found, progress, deployment.worker))
+    raise typer.Exit(0 if found.status in ("RUNNING", "SUCCEEDED") else 1)
+
+
+@on_deployment
+def runs(
+    deployment: Deployment,
+    limit: Annotated[int, typer.Option(min=1, help="So many at most, the newest first.")] = 20,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
+    """List the runs of the last 90 days, the newest first.
+
+    Example: alos-mosaic runs --limit 5
+    """
+    listed = list(itertools.islice(list_runs(deployment.client("stepfunctions"), deployment.state_machine_arn), limit))
+    if as_json:
+        print_json([run.to_dict() for run in listed])
+        return
+    if not listed:
+        typer.echo("There has been no run yet; start one: alos-mosaic run --years 2020")
+        return
+    shown = table("run", "status", "started (UTC)", "took", right=("took",))
+    for run in listed:
+        took = spelt_minutes(run.seconds / 60)
+        shown.add_row(run.name, _status(run), f"{run.started:%Y-%m-%d %H:%M}", took)
+    out().print(shown)
+
+
+def told(run: Run, progress: Progress, worker: Worker) -> dict[str, Any]:
+    """Return a run's progress for machines."""
+    return {
+        **run.to_dict(),
+        "seeded": progress.seeded,
+        **progress.counts,
+        "waiting": progress.waiting,
+        "tiles_per_hour": round(_per_hour(run, progress), 1),
+        "minutes_left": _minutes_left(run, progress),
+        "usd_so_far": round(progress.usd(worker), 4),
+        "last_failures": [result.to_dict() for result in progress.failures[-_SHOWN_FAILURES:]],
+    }
+
+
+def view(run: Run, progress: Progress, worker: Worker) -> Group:
+    """Return a run's progress for people."""
+    lines: list[Any] = [
+        Text.assemble((run.name, "bold"), "  ", _status(run), f"  since {run.started:%Y-%m-%d %H:%M} UTC")
+    ]
+    if run.cause:
+        lines.append(Text(f"{run.error}: {run.cause}" if run.error else run.cause))
+    redriven = run.output.get("seed", {}).get("redrive")
+    if redriven:
+        lines.append(Text(_redriven(redriven)))
+    if progress.seeded:
+        lines += ["", _bar(progress), _counts(progress)]
+        lines.append(_pace(run, progress, worker))
+    failures = progress.failures
+    if failures:
+        lines += ["", Text(f"The last of {len(failures)} failures:" if len(failures) > 1 else "What failed:")]
+        lines.append(_failures(failures[-_SHOWN_FAILURES:]))
+        if not run.is_running:
+            lines.append(Text(f"\nMore: alos-mosaic failures {run.name}", style="dim"))
+    return Group(*lines)
+
+
+def _redriven(told: Mapping[str, Any]) -> str:
+    """Say what a redrive found in the queue."""
+    names, count = list(told["first_tiles"]), told["tiles"]
+    verb = "would be sent again" if told["dry_run"] else "were sent again"
+    which = f": {' '.join(names)}{' ...' if count > len(names) else ''}" if names else ""
+    rest = {
+        "published since they failed": told["published_since"],
+        "left in the queue": told["left_in_queue"],
+        "not readable": told["unreadable"],
+    }
+    others = "".join(f"; {number} {what}" for what, number in rest.items() if number)
+    return f"{count} tiles {verb}{which}{others}"
+
+
+def _status(run: Run) -> Text:
+    style = {"RUNNING": "bold blue", "SUCCEEDED": "green"}.get(run.status, "bold red")
+    return Text(run.status.lower().replace("_", " "), style)
+
+
+def _bar(progress: Progress) -> Text:
+    """Return a bar whose parts are the outcomes; characters tell them apart where there is no colour."""
+    bar = Text()
+    for state, character in ((State.PUBLISHED, "#"), (State.SKIPPED, "="), (State.ABSENT, "o"), (State.FAILED, "x")):
+        width = round(_BAR_CHARACTERS * progress.counts[state] / progress.seeded)
+        bar.append(character * (width or bool(progress.counts[state])), STYLES[state])
+    bar.append("." * (_BAR_CHARACTERS - len(bar)), "dim")
+    ended = len(progress.results)
+    bar.append(f"  {ended:,} of {progress.seeded:,} tiles ended")
+    return bar
+
+
+def _counts(progress: Progress) -> Text:
+    parts = [Text(f"{progress.counts[state]:,} {state}", STYLES[state]) for state in State if progress.counts[state]]
+    if progress.waiting:
+        parts.append(Text(f"{progress.waiting:,} waiting", "dim"))
+    return Text(", ").join(parts)
+
+
+def _per_hour(run: Run, progress: Progress) -> float:
+    return len(progress.results) / max(run.seconds, 1) * 3600
+
+
+def _minutes_left(run: Run, progress: Progress) -> float | None:
+    rate = _per_hour(run, progress)
+    return round(progress.waiting / rate * 60, 1) if run.is_running and rate else None
+
+
+def _pace(run: Run, progress: Progress, worker: Worker) -> Text:
+    cost = dollars(progress.usd(worker))
+    if not run.is_running:
+        return Text(f"{cost} of work on record", style="dim")
+    left = _minutes_left(run, progress)
+    ahead = "no tile has ended yet" if left is None else f"about {spelt_minutes(left)} left"
+    parts = (f"{_per_hour(run, progress):,.0f} tiles an hour", ahead, f"{cost} so far")
+    return Text(", ".join(parts), style="dim")
+
+
+def _failures(failures: tuple[TileResult, ...]) -> Any:
+    shown = table("tile", "error", "cause")
+    for result in failures:
+        cause = (result.cause or "").splitlines()[0] if result.cause else ""
+        cut = cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
+        shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(cut))
+    return shown

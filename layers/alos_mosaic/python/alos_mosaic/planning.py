@@ -1,0 +1,244 @@
+"""Planning: what a run would do, before anything is started, and what that takes.
+
+What JAXA has is read off the inventory, what is published off the output itself; nothing asks the source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from alos_mosaic.costs import TAR, ZIP, Architecture, Engine, Worker
+from alos_mosaic.grid import CELLS_PER_TILE, Tile
+from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing
+from alos_mosaic.messages import Mode, RunRequest, TileYear
+from alos_mosaic.naming import ITEM_ENDING
+from alos_mosaic.products import Product, product_of
+from alos_mosaic.seeding import tiles_to_seed
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SOURCE_RATES: Final = (20e6, 1e6)
+"""Bytes a second of one connection, the fast and the slow end of what is planned with until ``doctor`` measured it."""
+_READERS: Final = 8
+
+
+class Standing(StrEnum):
+    """Where a selected tile stands before the run."""
+
+    TO_DO = "to do"
+    PUBLISHED = "published"
+    """As its item says; the worker looks at its files before it skips it."""
+    UNLISTED = "not listed upstream"
+    """Named, so it will be tried, though JAXA's listing of the year does not have it."""
+    ABSENT = "absent upstream"
+    """JAXA has no such tile in that year, as far as its listings tell: not seeded."""
+
+
+_DONE_BY_RUN: Final = (Standing.TO_DO, Standing.UNLISTED)
+
+
+@dataclass(frozen=True)
+class PlannedTile:
+    """One selected tile of one year."""
+
+    year: int
+    tile: Tile
+    standing: Standing
+    cells: int
+    """Cells that JAXA has of it; of a year without a listing those of the nearest one that has."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"year": self.year, "tile": self.tile.name, "standing": self.standing.value, "cells": self.cells}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a plan takes, if one connection to the source gives so much."""
+
+    megabytes_per_second: float
+    download_bytes: float
+    output_bytes: float
+    minutes: float
+    dollars: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan takes: from a fast source with tar.gz archives to a slow one with zips."""
+
+    low: Taken
+    high: Taken
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"low": asdict(self.low), "high": asdict(self.high)}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the tiles would be made with."""
+
+    memory_mib: int
+    architecture: Architecture
+    ephemeral_storage_mib: int
+    concurrency: int
+    """Tiles at once."""
+    source_bytes_per_second: tuple[float, float] = SOURCE_RATES
+    """Of one connection: the fast and the slow end."""
+
+    def worker(self, rate: float, engine: Engine) -> Worker:
+        """Return the worker of the cost model."""
+        return Worker(rate, self.memory_mib, self.architecture, self.ephemeral_storage_mib, engine=engine)
+
+    def estimate(self, cells_by_tile: Iterable[int]) -> Estimate:
+        """Return what tiles of so many cells each take."""
+        by_cells = Counter(cells_by_tile)
+        fast, slow = self.source_bytes_per_second
+        return Estimate(self._taken(by_cells, fast, TAR), self._taken(by_cells, slow, ZIP))
+
+    def _taken(self, by_cells: Mapping[int, int], rate: float, engine: Engine) -> Taken:
+        worker = self.worker(rate, engine)
+        seconds = {cells: worker.times(cells).total_seconds for cells in by_cells}
+        in_all = sum(seconds[cells] * count for cells, count in by_cells.items())
+        longest = max(seconds.values(), default=0.0)
+        cells_in_all = sum(cells * count for cells, count in by_cells.items())
+        return Taken(
+            megabytes_per_second=rate / 1e6,
+            download_bytes=cells_in_all * engine.archive_bytes,
+            output_bytes=cells_in_all * engine.output_bytes,
+            minutes=max(in_all / self.concurrency, longest) / 60,
+            dollars=sum(worker.cost(cells).total * count for cells, count in by_cells.items()),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run over a selection would find and do."""
+
+    mode: Mode
+    tiles: tuple[PlannedTile, ...]
+    """All that the selection spans, years first."""
+    unlisted_years: tuple[int, ...]
+    """Years whose archives nobody has listed: their tiles are those that exist in any year."""
+    estimate: Estimate
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Tiles by standing."""
+        found = Counter(tile.standing for tile in self.tiles)
+        return {standing.value: found[standing] for standing in Standing}
+
+    @property
+    def counts_by_year(self) -> dict[int, dict[str, int]]:
+        """Tiles by year and standing."""
+        found = Counter((tile.year, tile.standing) for tile in self.tiles)
+        years = dict.fromkeys(tile.year for tile in self.tiles)
+        return {year: {standing.value: found[year, standing] for standing in Standing} for year in years}
+
+    @property
+    def to_do(self) -> tuple[PlannedTile, ...]:
+        """The tiles that the run would process."""
+        return tuple(tile for tile in self.tiles if tile.standing in _DONE_BY_RUN)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "mode": self.mode.value,
+            **{name.replace(" ", "_"): count for name, count in self.counts.items()},
+            "years": {str(year): counts for year, counts in self.counts_by_year.items()},
+            "unlisted_years": list(self.unlisted_years),
+            "estimate": self.estimate.to_dict(),
+            "tiles": [tile.to_dict() for tile in self.tiles],
+        }
+
+    def to_geojson(self) -> dict[str, Any]:
+        """Return the tiles as a GeoJSON FeatureCollection, a square each."""
+        return {"type": "FeatureCollection", "features": [_feature(tile) for tile in self.tiles]}
+
+
+def _feature(planned: PlannedTile) -> dict[str, Any]:
+    box = planned.tile.bounds
+    ring = [[box.west, box.south], [box.east, box.south], [box.east, box.north], [box.west, box.north]]
+    return {
+        "type": "Feature",
+        "id": f"{planned.year}/{planned.tile}",
+        "properties": planned.to_dict(),
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+    }
+
+
+PublishedTiles = Callable[[Product, int], frozenset[Tile]]
+"""Says which tiles of a product and year are published."""
+
+
+def nothing_published(_product: Product, _year: int) -> frozenset[Tile]:
+    """Return no tile: for a plan that looks at no output."""
+    return frozenset()
+
+
+def published_in(s3: S3Client, output_uri: str) -> PublishedTiles:
+    """Return what looks in a bucket for published tiles: by the keys of their items, one listing a year."""
+    bucket, _, folder = output_uri.removeprefix("s3://").partition("/")
+    prefix = f"{folder}/" if folder else ""
+
+    def tiles(product: Product, year: int) -> frozenset[Tile]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}{product.name}/{year}/")
+        keys = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
+        names = (key.rsplit("/", 2)[1] for key in keys if key.endswith(ITEM_ENDING))
+        return frozenset(Tile.from_name(name) for name in names)
+
+    return tiles
+
+
+def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -> Plan:
+    """Return what a run would do; :class:`~alos_mosaic.errors.InvalidRequestError` if it would be refused.
+
+    With the mode ``refresh`` all published tiles count as to do: only the source knows which of them JAXA re-issued.
+    """
+    kind = ArchiveKind.of_product(request.product)
+    seeded = frozenset(tiles_to_seed(request))
+    with ThreadPoolExecutor(_READERS) as readers:
+        looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
+        there = dict(zip(request.years, looked, strict=True))
+    planned = []
+    for year in request.years:
+        listing = nearest_listing(year, kind)
+        is_listed = listing_of(year, kind) is not None
+        for tile in request.tiles:
+            cells = 0 if listing is None else len(listing.cells_of(tile))
+            if request.mode is Mode.SKIP and tile in there[year]:
+                standing = Standing.PUBLISHED
+            elif TileYear(year, tile) not in seeded:
+                standing = Standing.ABSENT
+            elif is_listed and listing is not None and tile not in listing.tiles:
+                standing = Standing.UNLISTED
+            else:
+                standing, cells = Standing.TO_DO, cells or CELLS_PER_TILE
+            planned.append(PlannedTile(year, tile, standing, cells))
+    estimate = machine.estimate(tile.cells for tile in planned if tile.standing is Standing.TO_DO)
+    unlisted = tuple(year for year in request.years if listing_of(year, kind) is None)
+    return Plan(request.mode, tuple(planned), unlisted, estimate)
+
+
+def spelt_minutes(minutes: float) -> str:
+    """Return a time as a person says it.
+
+    >>> spelt_minutes(0.4), spelt_minutes(42), spelt_minutes(200), spelt_minutes(4000)
+    ('1 minute', '42 minutes', '3 h 20 min', '2 days 19 h')
+    """
+    whole = max(1, math.ceil(minutes))
+    if whole < 120:  # noqa: PLR2004
+        return f"{whole} minute{'s' if whole > 1 else ''}"
+    hours, rest = divmod(whole, 60)
+    if hours < 48:  # noqa: PLR2004
+        return f"{hours} h {rest} min"
+    days, hours = divmod(round(whole / 60), 24)
+    return f"{days} days {hours} h"
