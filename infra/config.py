@@ -30,6 +30,12 @@ CHILD_OUTPUT: Final = "{},"
 LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR"}
 """Days and what the CDK calls them."""
 
+ECR_IMAGE: Final = (
+    r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[a-z0-9][a-z0-9._/-]*)"
+    r"(:(?P<tag>\w[\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
+)
+"""An image in ECR, which is where Lambda takes images from."""
+
 NO_KEY: Final = "none"
 NEW_KEY: Final = "new"
 
@@ -117,6 +123,17 @@ class StackConfig:
     """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
     architecture: Annotated[str, OneOf(tuple(map(str, Architecture)))] = _CHEAPEST.architecture.value
     """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
+    image_uri: Annotated[
+        str | None,
+        Matching(
+            ECR_IMAGE, "an image in ECR by tag or digest, like 123456789012.dkr.ecr.eu-west-1.amazonaws.com/name:tag"
+        ),
+    ] = None
+    """The tile Lambda's image, built elsewhere for that architecture, in ECR in the region of the stack; without one
+    the CDK builds it from the Dockerfile. A digest stays what it is: that a tag moves no deployment notices."""
+    image_repository: bool = False
+    """Whether the image lies in an ECR repository of the deployment's own, a stack beside it, that scans what is
+    pushed: `make push-image` builds and pushes. Otherwise the CDK pushes to its bootstrap repository."""
     ephemeral_storage_mib: Annotated[int, Between(512, 10_240)] = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
     source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
@@ -183,6 +200,7 @@ class StackConfig:
                 f"default_max_concurrency is {self.default_max_concurrency}, "
                 f"above max_concurrency_ceiling, which is {self.max_concurrency_ceiling}"
             )
+        self._check_image()
         self._check_output()
         self._check_network()
         try:
@@ -190,6 +208,17 @@ class StackConfig:
             layouts_from_json(self.extra_layouts)
         except InvalidRequestError as error:
             raise ConfigError(str(error)) from error
+
+    def _check_image(self) -> None:
+        if self.image_uri is None:
+            return
+        if self.image_repository:
+            raise ConfigError("image_uri and image_repository exclude each other; both are set")
+        match = re.fullmatch(ECR_IMAGE, self.image_uri)
+        if match and self.region not in (None, match["region"]):
+            raise ConfigError(
+                f"image_uri is an image in {match['region']}, but Lambda takes it from {self.region} only"
+            )
 
     def _check_output(self) -> None:
         if self.output_versioning and self.output_bucket_name:

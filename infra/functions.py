@@ -17,6 +17,7 @@ from alos_mosaic.settings import RedriveSettings, SeedSettings, SummarySettings,
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
+from infra.images import tile_image
 from infra.network import Network
 from infra.permissions import accept, allow
 from infra.queues import Queues
@@ -171,7 +172,7 @@ class Functions(Construct):
         return lambda_.DockerImageFunction(
             self,
             "ProcessTile",
-            code=assets.image_code(architecture),
+            code=tile_image(self, config),
             architecture=_ARCHITECTURES[architecture],
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
