@@ -41,7 +41,9 @@ def apply(executor: Executor) -> None:
     installed = version("ministack")
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
-    from ministack.services import lambda_svc, stepfunctions  # noqa: PLC0415 - reads its environment when imported
+    # They read their environment when they are imported.
+    from ministack.services import lambda_svc, s3, stepfunctions  # noqa: PLC0415
+    from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
     _replace_executors(lambda_svc, executor)
     _name_throttling(lambda_svc)
@@ -50,6 +52,7 @@ def apply(executor: Executor) -> None:
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _keep_full_buckets(provisioners, s3)
 
 
 def _original(module: Any, name: str, *parameters: str) -> Callable[..., Any]:
@@ -179,3 +182,16 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
         return False if error in _FATAL else bool(matches(error_equals, error))
 
     stepfunctions._error_matches = matches_unless_fatal
+
+
+def _keep_full_buckets(provisioners: Any, s3: Any) -> None:
+    """Fail the deletion of a stack's bucket that is not empty; MiniStack lets it go with all that is in it."""
+    delete = _original(provisioners, "_s3_delete", "physical_id", "props")
+    has_versions = _original(s3, "_bucket_has_versions", "name")
+
+    def delete_empty(physical_id: str, props: Any) -> None:
+        if s3._buckets.get(physical_id, {}).get("objects") or has_versions(physical_id):
+            raise ValueError("The bucket you tried to delete is not empty (Service: S3, Status Code: 409)")
+        delete(physical_id, props)
+
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = delete_empty

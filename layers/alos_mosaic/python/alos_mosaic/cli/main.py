@@ -16,6 +16,7 @@ from rich.table import Table
 import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
+from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(inventory.app, name="inventory")
 app.command()(doctor)
+app.command()(destroy)
 logger = logging.getLogger(__name__)
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 

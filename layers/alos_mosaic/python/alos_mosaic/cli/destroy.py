@@ -1,0 +1,221 @@
+"""``alos-mosaic destroy``: take a deployment down, all but what it has published."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+OUTPUT_BUCKET: Final = "OutputBucketName"
+"""Output of the stack that names the bucket with what is published: that one is never touched."""
+
+_BUCKET: Final = "AWS::S3::Bucket"
+_QUEUE: Final = "AWS::SQS::Queue"
+_STATE_MACHINE: Final = "AWS::StepFunctions::StateMachine"
+_RETAINED: Final = ("Retain", "RetainExceptOnCreate")
+_PARTS: Final = ("AWS::Lambda::Version", "AWS::S3::BucketPolicy")
+"""Go or stay with what they belong to."""
+_ATTEMPTS: Final = 3
+"""S3 delivers access logs late, also into a bucket that was empty a moment ago."""
+_POLL_SECONDS: Final = 5
+_TIME_LIMIT_SECONDS: Final = 3600
+"""Lambda may take half an hour to leave a VPC."""
+
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class DestroyError(Exception):
+    """The stack is not one of ours, may not be deleted now, or could not be; the text is a sentence."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource of a stack."""
+
+    kind: str
+    name: str
+    """The physical id: a bucket's name, a queue's URL, an ARN."""
+    is_retained: bool
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """A stack as it stands in the account."""
+
+    stack_id: str
+    output_bucket: str
+    is_protected: bool
+    resources: tuple[Resource, ...]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the resources of a kind that go with the stack."""
+        return sorted(resource.name for resource in self.going if resource.kind == kind)
+
+    @property
+    def buckets(self) -> list[str]:
+        """The buckets that go with the stack and must be empty then."""
+        return [name for name in self.names(_BUCKET) if name != self.output_bucket]
+
+    @property
+    def going(self) -> list[Resource]:
+        """What goes with the stack."""
+        return [resource for resource in self.resources if not resource.is_retained]
+
+    @property
+    def staying(self) -> list[str]:
+        """What stays: the output bucket, whoever made it, and what the template retains."""
+        retained = {resource.name for resource in self.resources if resource.is_retained}
+        return sorted(retained | {self.output_bucket})
+
+
+def destroy(
+    stack: Annotated[str, typer.Option(help="Name of the stack, like AlosMosaic-dev.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Delete a deployment with its run records, logs and dead letters; what is published stays.
+
+    Empties the stack's own buckets, which CloudFormation can't delete otherwise, all but the output bucket, then
+    deletes the stack and waits. Refuses while a run is going on. Account and region are those of the AWS environment.
+
+    Example: alos-mosaic destroy --stack AlosMosaic-dev
+    """
+    import boto3  # noqa: PLC0415 - it takes a third of a second, which --help need not wait for
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        cloudformation, s3 = boto3.client("cloudformation"), boto3.client("s3")
+        found = read_stack(cloudformation, stack)
+        check_idle(found, boto3.client("stepfunctions"))
+        _show(stack, found, boto3.client("sqs"))
+        if not yes:
+            typer.confirm("Delete all that goes?", abort=True)
+        delete_stack(found, cloudformation, s3)
+    except (DestroyError, BotoCoreError, ClientError) as error:
+        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    typer.echo(f"{stack} is gone. What stayed: {', '.join(found.staying)}")
+
+
+def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack:
+    """Read a stack's resources and which of them its template retains.
+
+    Raises :class:`DestroyError` if there is no such stack, or it is not a deployment of this system.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
+
+    try:
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            raise DestroyError(f"there is no stack {name} in {cloudformation.meta.region_name}") from error
+        raise
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+    if OUTPUT_BUCKET not in outputs:
+        raise DestroyError(f"{name} has no output {OUTPUT_BUCKET}, so it is not a deployment of alos-mosaic")
+    body: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
+    resources = tuple(
+        Resource(
+            entry["ResourceType"],
+            entry["PhysicalResourceId"],
+            body["Resources"][entry["LogicalResourceId"]].get("DeletionPolicy") in _RETAINED,
+        )
+        for page in pages
+        for entry in page["StackResourceSummaries"]
+        if entry["ResourceStatus"] != "DELETE_COMPLETE" and entry["ResourceType"] not in _PARTS
+    )
+    protected = stack.get("EnableTerminationProtection", False)
+    return DeployedStack(stack["StackId"], outputs[OUTPUT_BUCKET], protected, resources)
+
+
+def check_idle(stack: DeployedStack, stepfunctions: Any) -> None:
+    """Raise :class:`DestroyError` if the stack is protected, or a run of it is going on."""
+    if stack.is_protected:
+        raise DestroyError(
+            "the stack is protected from deletion; deploy it with termination_protection=false first, "
+            "or switch that off in CloudFormation's console"
+        )
+    for machine in stack.names(_STATE_MACHINE):
+        for execution in stepfunctions.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+            raise DestroyError(
+                f"run {execution['name']} is going on; wait for its end or stop it: "
+                f"aws stepfunctions stop-execution --execution-arn {execution['executionArn']}"
+            )
+
+
+def delete_stack(stack: DeployedStack, cloudformation: CloudFormationClient, s3: S3Client) -> None:
+    """Empty the buckets, delete the stack and wait until it is gone.
+
+    Raises :class:`DestroyError` with CloudFormation's reasons if it is not.
+    """
+    from botocore.exceptions import WaiterError  # noqa: PLC0415 - as above
+
+    wait = {"Delay": _POLL_SECONDS, "MaxAttempts": _TIME_LIMIT_SECONDS // _POLL_SECONDS}
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    for attempt in itertools.count(1):
+        for bucket in stack.buckets:
+            count = empty_bucket(s3, bucket)
+            typer.echo(f"Emptied {bucket}: {count} objects and versions")
+        cloudformation.delete_stack(StackName=stack.stack_id)
+        try:
+            waiter.wait(StackName=stack.stack_id, WaiterConfig=wait)  # type: ignore[arg-type]
+        except WaiterError as error:
+            reasons = _reasons(cloudformation, stack.stack_id)
+            if attempt == _ATTEMPTS or not any("not empty" in reason for reason in reasons):
+                raise DestroyError(f"the stack is not deleted: {'; '.join(reasons) or error}") from error
+        else:
+            return
+
+
+def empty_bucket(s3: S3Client, bucket: str) -> int:
+    """Delete every version of every object and every delete marker; return how many, 0 for a bucket that is gone."""
+    count = 0
+    try:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+            if not entries:
+                continue
+            doomed = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True})  # type: ignore[typeddict-item]
+            for error in answer.get("Errors", ()):
+                raise DestroyError(f"{error['Key']} in {bucket} can't be deleted: {error['Message']}")
+            count += len(doomed)
+    except s3.exceptions.NoSuchBucket:
+        return 0
+    return count
+
+
+def _reasons(cloudformation: CloudFormationClient, stack_id: str) -> list[str]:
+    """Return why resources were not deleted, as the stack tells it now."""
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+    entries: Iterable[Any] = (entry for page in pages for entry in page["StackResourceSummaries"])
+    return [
+        f"{entry['LogicalResourceId']}: {entry.get('ResourceStatusReason', 'no reason given')}"
+        for entry in entries
+        if entry["ResourceStatus"] == "DELETE_FAILED"
+    ]
+
+
+def _show(name: str, stack: DeployedStack, sqs: Any) -> None:
+    """Say what goes and what stays."""
+    typer.echo(f"Of {name} these go, with all that is in them:")
+    for bucket in stack.buckets:
+        typer.echo(f"  bucket {bucket}")
+    for url in stack.names(_QUEUE):
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        count = attributes["Attributes"]["ApproximateNumberOfMessages"]
+        typer.echo(f"  queue {url.rpartition('/')[2]}, some {count} messages in it")
+    others = Counter(resource.kind for resource in stack.going if resource.kind not in (_BUCKET, _QUEUE))
+    typer.echo(f"  {', '.join(f'{count} {kind}' for kind, count in sorted(others.items()))}")
+    typer.echo("These stay:")
+    for resource in stack.staying:
+        typer.echo(f"  {resource}")

@@ -1,0 +1,180 @@
+"""Taking a deployment down: what is published stays, all else goes, in the emulated cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, WaiterError
+from typer.testing import CliRunner, Result
+
+from alos_mosaic.cli import destroy as command
+from alos_mosaic.cli.main import app
+from infra.application import synthesize
+from infra.stages import stack_name
+from local.emulator import Cloud, running_cloud
+
+REPOSITORY = Path(__file__).parents[2]
+KEYS = ("alos_palsar_mosaic/2020/N10E010/x.tif", "alos_palsar_mosaic/2020/N10E010/x.stac-item.json")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud"), REPOSITORY) as cloud:
+        yield cloud
+
+
+@pytest.fixture(autouse=True)
+def environment(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", cloud.region)
+    monkeypatch.setattr(command, "_POLL_SECONDS", 1)
+
+
+def _destroy(stage: str, *options: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["destroy", "--stack", stack_name(stage), *options], input=answer)
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stage local."""
+    return synthesize(tmp_path_factory.mktemp("assembly")).parent
+
+
+def _assembly(folder: Path, stage: str, **settings: Any) -> Path:
+    return synthesize(folder, {f"alos-mosaic:{name}": value for name, value in settings.items()}, stage).parent
+
+
+def _deploy(cloud: Cloud, assembly: Path, stage: str) -> dict[str, str]:
+    """Deploy a stage and leave something in each of its buckets and in its queue."""
+    outputs = cloud.deploy(assembly, stack_name(stage))
+    for key in KEYS:
+        cloud.client("s3").put_object(Bucket=outputs["OutputBucketName"], Key=key, Body=b"published")
+    for number in range(3):
+        cloud.client("s3").put_object(Bucket=outputs["RunsBucketName"], Key=f"runs/r/{number}.json", Body=b"{}")
+    cloud.client("sqs").send_message(QueueUrl=outputs["DeadLetterQueueUrl"], MessageBody="{}")
+    return outputs
+
+
+def _published(cloud: Cloud, outputs: dict[str, str]) -> set[str]:
+    found = cloud.client("s3").list_objects_v2(Bucket=outputs["OutputBucketName"])
+    return {entry["Key"] for entry in found.get("Contents", ())}
+
+
+def _physical(cloud: Cloud, stage: str) -> dict[str, set[str]]:
+    """Names of the stack's resources, by type."""
+    found: dict[str, set[str]] = {}
+    pages = cloud.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
+    for page in pages:
+        for entry in page["StackResourceSummaries"]:
+            found.setdefault(entry["ResourceType"], set()).add(entry["PhysicalResourceId"])
+    return found
+
+
+def _buckets(cloud: Cloud) -> set[str]:
+    return {bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]}
+
+
+def test_without_emptying_cloudformation_keeps_a_full_bucket(cloud: Cloud, assembly: Path) -> None:
+    outputs, stack = _deploy(cloud, assembly, "local"), stack_name("local")
+    cloudformation = cloud.client("cloudformation")
+    cloudformation.delete_stack(StackName=stack)
+    with pytest.raises(WaiterError, match="DELETE_FAILED"):
+        cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    assert outputs["RunsBucketName"] in _buckets(cloud)
+    # And a deletion that failed is taken up where it stopped.
+    ended = _destroy("local", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert outputs["RunsBucketName"] not in _buckets(cloud)
+    assert _published(cloud, outputs) == set(KEYS)
+
+
+def test_all_goes_but_what_is_published_and_its_key(cloud: Cloud, tmp_path: Path) -> None:
+    outputs = _deploy(cloud, _assembly(tmp_path, "prod", termination_protection=False), "prod")
+    before = _physical(cloud, "prod")
+    (key,) = before["AWS::KMS::Key"]
+    ended = _destroy("prod", answer="y\n")
+    assert ended.exit_code == 0, ended.output
+    assert "some 1 messages in it" in ended.output
+    assert f"What stayed: {', '.join(sorted((key, outputs['OutputBucketName'])))}" in ended.output
+    assert _buckets(cloud) & before["AWS::S3::Bucket"] == {outputs["OutputBucketName"]}
+    assert _published(cloud, outputs) == set(KEYS)
+    assert cloud.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+    policy = cloud.client("s3").get_bucket_policy(Bucket=outputs["OutputBucketName"])["Policy"]
+    assert "aws:SecureTransport" in policy, "what stays is still read over TLS only"
+    groups = {group["logGroupName"] for group in cloud.client("logs").describe_log_groups()["logGroups"]}
+    assert not groups & before["AWS::Logs::LogGroup"]
+    assert not [name for name in groups if stack_name("prod") in name]
+    functions = {function["FunctionName"] for function in cloud.client("lambda").list_functions()["Functions"]}
+    assert not functions & before["AWS::Lambda::Function"]
+    with pytest.raises(ClientError, match="NonExistentQueue|does not exist"):
+        cloud.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"])
+    with pytest.raises(ClientError, match="does not exist"):
+        cloud.client("cloudformation").describe_stacks(StackName=stack_name("prod"))
+
+
+def test_a_given_bucket_stays_and_so_does_what_is_to_be_retained(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.client("s3").create_bucket(Bucket="somebodys-bucket")
+    given = _assembly(tmp_path, "local", output_bucket_name="somebodys-bucket", removal="retain")
+    outputs = _deploy(cloud, given, "local")
+    ended = _destroy("local", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert _published(cloud, outputs) == set(KEYS)
+    found = cloud.client("s3").list_objects_v2(Bucket=outputs["RunsBucketName"])
+    assert found["KeyCount"] == 3
+    assert "somebodys-bucket" in ended.output
+    assert outputs["RunsBucketName"] in ended.output.partition("These stay:")[2]
+
+
+def test_nothing_is_touched_that_may_not_go(cloud: Cloud, assembly: Path) -> None:
+    outputs = _deploy(cloud, assembly, "local")
+    cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
+
+    def refused(*options: str, answer: str | None = None) -> str:
+        ended = _destroy("local", *options, answer=answer)
+        assert ended.exit_code == 1
+        assert s3.list_objects_v2(Bucket=outputs["RunsBucketName"])["KeyCount"] == 3
+        assert cloudformation.describe_stacks(StackName=stack_name("local"))["Stacks"][0]["StackStatus"] == (
+            "CREATE_COMPLETE"
+        )
+        return ended.output
+
+    assert "Delete all that goes?" in refused(answer="n\n")
+    cloudformation.update_termination_protection(StackName=stack_name("local"), EnableTerminationProtection=True)
+    assert "protected from deletion" in refused("--yes")
+    cloudformation.update_termination_protection(StackName=stack_name("local"), EnableTerminationProtection=False)
+    # A run that waits.
+    states = cloud.client("stepfunctions")
+    role = states.describe_state_machine(stateMachineArn=outputs["StateMachineArn"])["roleArn"]
+    waiting = '{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": true}}}'
+    states.update_state_machine(stateMachineArn=outputs["StateMachineArn"], definition=waiting, roleArn=role)
+    run = states.start_execution(stateMachineArn=outputs["StateMachineArn"], name="going-on", input="{}")
+    assert "run going-on is going on" in refused("--yes")
+    states.stop_execution(executionArn=run["executionArn"])
+    assert _destroy("local", "--yes").exit_code == 0
+
+
+def test_what_is_no_deployment_is_left_alone(cloud: Cloud) -> None:
+    assert "there is no stack AlosMosaic-nowhere" in _destroy("nowhere", "--yes").output
+    template = '{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}'
+    cloud.client("cloudformation").create_stack(StackName=stack_name("other"), TemplateBody=template)
+    ended = _destroy("other", "--yes")
+    assert ended.exit_code == 1
+    assert "not a deployment of alos-mosaic" in ended.output
+
+
+def test_versions_and_delete_markers_go_too(cloud: Cloud) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="versioned")
+    s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        s3.put_object(Bucket="versioned", Key="a", Body=b"x")
+    s3.delete_object(Bucket="versioned", Key="a")
+    assert command.empty_bucket(s3, "versioned") == 3
+    assert command.empty_bucket(s3, "versioned") == 0
+    assert command.empty_bucket(s3, "gone-already") == 0
+    s3.delete_bucket(Bucket="versioned")
