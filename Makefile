@@ -84,6 +84,10 @@ push-image: cdk ## Build the tile Lambda's image and push it to the stage's own 
 	deploy/cdk deploy $(STACK)-image $(CONTEXT) $(ARGS)
 	$(BIN)/python -m scripts.push_image $(STACK)
 
+.PHONY: smoke
+smoke: setup ## Check on a real account what the emulator can't show, by a run of one tile (STAGE=dev)
+	$(BIN)/python -m scripts.smoke $(STACK) $(ARGS)
+
 .PHONY: destroy
 destroy: cdk ## Remove a stage, all but what it has published (STAGE=dev)
 	$(BIN)/alos-mosaic destroy --stack $(STACK)
@@ -105,6 +109,19 @@ test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
 	tests/image/install-engine
 	$(BIN)/python -m pytest -c tests/image/pytest.ini tests/image
+
+tests/deploy/node_modules/.done: $(VENV)/.done tests/deploy/package-lock.json
+	$(BIN)/python $(NPM) ci --prefix tests/deploy --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)-deploy/.done: tests/deploy/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-deploy
+	$(VENV)-deploy/bin/pip install --quiet -r tests/deploy/requirements.txt
+	@touch $@
+
+.PHONY: test-deploy
+test-deploy: cdk tests/deploy/node_modules/.done $(VENV)-deploy/.done ## Bootstrap, deploy, run and destroy by the CDK's and AWS's commands, in the emulator
+	$(BIN)/python -m pytest -c tests/deploy/pytest.ini --rootdir . tests/deploy
 
 $(VENV)-bench/.done: benchmarks/requirements.txt constraints.txt layers/alos_mosaic/pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)-bench
