@@ -93,6 +93,10 @@ destroy: cdk ## Remove a stage, all but what it has published (STAGE=dev)
 	$(BIN)/alos-mosaic destroy --stack $(STACK)
 	deploy/cdk destroy --all --force $(CONTEXT) $(ARGS)
 
+.PHONY: docs
+docs: setup ## Write the tables of docs/configuration.md anew, after a change of a setting or of a stage's file
+	$(BIN)/python -m infra.config_document
+
 $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv --clear $(VENV)-clients
 	$(VENV)-clients/bin/pip install --quiet -r tests/clients/requirements.txt

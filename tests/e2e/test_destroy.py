@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 
 from alos_mosaic.cli import destroy as command
 from alos_mosaic.cli.main import app
-from infra.application import synthesize
-from infra.stages import stack_name
+from infra.application import STACK_NAME, synthesize
 from local.emulator import Cloud, running_cloud
 
 REPOSITORY = Path(__file__).parents[2]
@@ -35,8 +34,8 @@ def environment(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_POLL_SECONDS", 1)
 
 
-def _destroy(stage: str, *options: str, answer: str | None = None) -> Result:
-    return CliRunner().invoke(app, ["destroy", "--stack", stack_name(stage), *options], input=answer)
+def _destroy(*options: str, stack: str = STACK_NAME, answer: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["destroy", "--stack", stack, *options], input=answer)
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +44,13 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return synthesize(tmp_path_factory.mktemp("assembly")).parent
 
 
-def _assembly(folder: Path, stage: str, **settings: Any) -> Path:
-    return synthesize(folder, {f"alos-mosaic:{name}": value for name, value in settings.items()}, stage).parent
+def _assembly(folder: Path, **settings: Any) -> Path:
+    return synthesize(folder, {f"alos-mosaic:{name}": value for name, value in settings.items()}).parent
 
 
-def _deploy(cloud: Cloud, assembly: Path, stage: str) -> dict[str, str]:
-    """Deploy a stage and leave something in each of its buckets and in its queue."""
-    outputs = cloud.deploy(assembly, stack_name(stage))
+def _deploy(cloud: Cloud, assembly: Path) -> dict[str, str]:
+    """Deploy the stack and leave something in each of its buckets and in its queue."""
+    outputs = cloud.deploy(assembly, STACK_NAME)
     for key in KEYS:
         cloud.client("s3").put_object(Bucket=outputs["OutputBucketName"], Key=key, Body=b"published")
     for number in range(3):
@@ -65,10 +64,10 @@ def _published(cloud: Cloud, outputs: dict[str, str]) -> set[str]:
     return {entry["Key"] for entry in found.get("Contents", ())}
 
 
-def _physical(cloud: Cloud, stage: str) -> dict[str, set[str]]:
+def _physical(cloud: Cloud) -> dict[str, set[str]]:
     """Names of the stack's resources, by type."""
     found: dict[str, set[str]] = {}
-    pages = cloud.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
+    pages = cloud.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK_NAME)
     for page in pages:
         for entry in page["StackResourceSummaries"]:
             found.setdefault(entry["ResourceType"], set()).add(entry["PhysicalResourceId"])
@@ -80,24 +79,24 @@ def _buckets(cloud: Cloud) -> set[str]:
 
 
 def test_without_emptying_cloudformation_keeps_a_full_bucket(cloud: Cloud, assembly: Path) -> None:
-    outputs, stack = _deploy(cloud, assembly, "local"), stack_name("local")
+    outputs, stack = _deploy(cloud, assembly), STACK_NAME
     cloudformation = cloud.client("cloudformation")
     cloudformation.delete_stack(StackName=stack)
     with pytest.raises(WaiterError, match="DELETE_FAILED"):
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
     assert outputs["RunsBucketName"] in _buckets(cloud)
     # And a deletion that failed is taken up where it stopped.
-    ended = _destroy("local", "--yes")
+    ended = _destroy("--yes")
     assert ended.exit_code == 0, ended.output
     assert outputs["RunsBucketName"] not in _buckets(cloud)
     assert _published(cloud, outputs) == set(KEYS)
 
 
 def test_all_goes_but_what_is_published_and_its_key(cloud: Cloud, tmp_path: Path) -> None:
-    outputs = _deploy(cloud, _assembly(tmp_path, "prod", termination_protection=False), "prod")
-    before = _physical(cloud, "prod")
+    outputs = _deploy(cloud, _assembly(tmp_path, kms_key="new"))
+    before = _physical(cloud)
     (key,) = before["AWS::KMS::Key"]
-    ended = _destroy("prod", answer="y\n")
+    ended = _destroy(answer="y\n")
     assert ended.exit_code == 0, ended.output
     assert "some 1 messages in it" in ended.output
     assert f"What stayed: {', '.join(sorted((key, outputs['OutputBucketName'])))}" in ended.output
@@ -108,20 +107,20 @@ def test_all_goes_but_what_is_published_and_its_key(cloud: Cloud, tmp_path: Path
     assert "aws:SecureTransport" in policy, "what stays is still read over TLS only"
     groups = {group["logGroupName"] for group in cloud.client("logs").describe_log_groups()["logGroups"]}
     assert not groups & before["AWS::Logs::LogGroup"]
-    assert not [name for name in groups if stack_name("prod") in name]
+    assert not [name for name in groups if STACK_NAME in name]
     functions = {function["FunctionName"] for function in cloud.client("lambda").list_functions()["Functions"]}
     assert not functions & before["AWS::Lambda::Function"]
     with pytest.raises(ClientError, match="NonExistentQueue|does not exist"):
         cloud.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"])
     with pytest.raises(ClientError, match="does not exist"):
-        cloud.client("cloudformation").describe_stacks(StackName=stack_name("prod"))
+        cloud.client("cloudformation").describe_stacks(StackName=STACK_NAME)
 
 
 def test_a_given_bucket_stays_and_so_does_what_is_to_be_retained(cloud: Cloud, tmp_path: Path) -> None:
     cloud.client("s3").create_bucket(Bucket="somebodys-bucket")
-    given = _assembly(tmp_path, "local", output_bucket_name="somebodys-bucket", removal="retain")
-    outputs = _deploy(cloud, given, "local")
-    ended = _destroy("local", "--yes")
+    given = _assembly(tmp_path, output_bucket_name="somebodys-bucket", removal="retain")
+    outputs = _deploy(cloud, given)
+    ended = _destroy("--yes")
     assert ended.exit_code == 0, ended.output
     assert _published(cloud, outputs) == set(KEYS)
     found = cloud.client("s3").list_objects_v2(Bucket=outputs["RunsBucketName"])
@@ -131,22 +130,20 @@ def test_a_given_bucket_stays_and_so_does_what_is_to_be_retained(cloud: Cloud, t
 
 
 def test_nothing_is_touched_that_may_not_go(cloud: Cloud, assembly: Path) -> None:
-    outputs = _deploy(cloud, assembly, "local")
+    outputs = _deploy(cloud, assembly)
     cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
 
     def refused(*options: str, answer: str | None = None) -> str:
-        ended = _destroy("local", *options, answer=answer)
+        ended = _destroy(*options, answer=answer)
         assert ended.exit_code == 1
         assert s3.list_objects_v2(Bucket=outputs["RunsBucketName"])["KeyCount"] == 3
-        assert cloudformation.describe_stacks(StackName=stack_name("local"))["Stacks"][0]["StackStatus"] == (
-            "CREATE_COMPLETE"
-        )
+        assert cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["StackStatus"] == ("CREATE_COMPLETE")
         return ended.output
 
     assert "Delete all that goes?" in refused(answer="n\n")
-    cloudformation.update_termination_protection(StackName=stack_name("local"), EnableTerminationProtection=True)
+    cloudformation.update_termination_protection(StackName=STACK_NAME, EnableTerminationProtection=True)
     assert "protected from deletion" in refused("--yes")
-    cloudformation.update_termination_protection(StackName=stack_name("local"), EnableTerminationProtection=False)
+    cloudformation.update_termination_protection(StackName=STACK_NAME, EnableTerminationProtection=False)
     # A run that waits.
     states = cloud.client("stepfunctions")
     role = states.describe_state_machine(stateMachineArn=outputs["StateMachineArn"])["roleArn"]
@@ -155,14 +152,37 @@ def test_nothing_is_touched_that_may_not_go(cloud: Cloud, assembly: Path) -> Non
     run = states.start_execution(stateMachineArn=outputs["StateMachineArn"], name="going-on", input="{}")
     assert "run going-on is going on" in refused("--yes")
     states.stop_execution(executionArn=run["executionArn"])
-    assert _destroy("local", "--yes").exit_code == 0
+    assert _destroy("--yes").exit_code == 0
+
+
+@pytest.mark.parametrize(("late_logs", "exit_code"), [(1, 0), (99, 1)])
+def test_access_logs_that_come_late_are_emptied_again(
+    cloud: Cloud, assembly: Path, monkeypatch: pytest.MonkeyPatch, late_logs: int, exit_code: int
+) -> None:
+    outputs, left = _deploy(cloud, assembly), [late_logs]
+    empty = command.empty_bucket
+
+    def empty_too_early(s3: Any, bucket: str) -> int:
+        count = empty(s3, bucket)
+        if bucket != outputs["RunsBucketName"] and left[0]:
+            left[0] -= 1
+            s3.put_object(Bucket=bucket, Key=f"output/{left[0]}", Body=b"GET")
+        return count
+
+    monkeypatch.setattr(command, "empty_bucket", empty_too_early)
+    ended = _destroy("--yes")
+    assert ended.exit_code == exit_code, ended.output
+    assert ("not empty" in ended.output) is bool(exit_code)
+    if exit_code:
+        left[0] = 0
+        assert _destroy("--yes").exit_code == 0, "taken up where it stopped"
 
 
 def test_what_is_no_deployment_is_left_alone(cloud: Cloud) -> None:
-    assert "there is no stack AlosMosaic-nowhere" in _destroy("nowhere", "--yes").output
+    assert "there is no stack AlosMosaic-nowhere" in _destroy("--yes", stack="AlosMosaic-nowhere").output
     template = '{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}'
-    cloud.client("cloudformation").create_stack(StackName=stack_name("other"), TemplateBody=template)
-    ended = _destroy("other", "--yes")
+    cloud.client("cloudformation").create_stack(StackName="Other", TemplateBody=template)
+    ended = _destroy("--yes", stack="Other")
     assert ended.exit_code == 1
     assert "not a deployment of alos-mosaic" in ended.output
 

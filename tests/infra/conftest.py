@@ -41,7 +41,11 @@ class Synthesized:
 
 def synthesized(folder: Path, **settings: Any) -> Synthesized:
     """Synthesize with settings other than the default."""
-    path = synthesize(folder, {f"alos-mosaic:{name}": value for name, value in settings.items()})
+    return read_stack(synthesize(folder, {f"alos-mosaic:{name}": value for name, value in settings.items()}))
+
+
+def read_stack(path: Path) -> Synthesized:
+    """Read a synthesized template."""
     template = json.loads(path.read_text())
     return Synthesized(path, template["Resources"], template["Outputs"])
 

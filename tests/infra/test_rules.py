@@ -20,14 +20,15 @@ from infra.application import STACK_NAME, build_app
 from tests.infra.conftest import Synthesized
 
 
-def _cfn_lint(template: Path) -> subprocess.CompletedProcess[str]:
+def cfn_lint(template: Path) -> subprocess.CompletedProcess[str]:
+    """Run cfn-lint over a template."""
     # W3005: the CDK writes dependencies that references imply already.
     command = [str(Path(sysconfig.get_path("scripts")) / "cfn-lint"), "--ignore-checks", "W3005", "--", str(template)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_cfn_lint_finds_nothing(stack: Synthesized) -> None:
-    ended = _cfn_lint(stack.path)
+def testcfn_lint_finds_nothing(stack: Synthesized) -> None:
+    ended = cfn_lint(stack.path)
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
@@ -40,8 +41,8 @@ def _machine_template(definition: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def test_cfn_lint_finds_nothing_in_the_definition(definition: dict[str, Any], tmp_path: Path) -> None:
-    ended = _cfn_lint(_machine_template(definition, tmp_path / "machine.json"))
+def testcfn_lint_finds_nothing_in_the_definition(definition: dict[str, Any], tmp_path: Path) -> None:
+    ended = cfn_lint(_machine_template(definition, tmp_path / "machine.json"))
     assert (ended.returncode, ended.stdout) == (0, "")
 
 
@@ -54,12 +55,12 @@ def test_cfn_lint_finds_nothing_in_the_definition(definition: dict[str, Any], tm
     ],
     ids=["unknown field", "unknown type", "start that does not exist"],
 )
-def test_cfn_lint_reads_the_definition(
+def testcfn_lint_reads_the_definition(
     definition: dict[str, Any], tmp_path: Path, place: tuple[str, ...], field: str, value: str
 ) -> None:
     broken = copy.deepcopy(definition)
     functools.reduce(operator.getitem, place, broken)[field] = value
-    ended = _cfn_lint(_machine_template(broken, tmp_path / "machine.json"))
+    ended = cfn_lint(_machine_template(broken, tmp_path / "machine.json"))
     assert ended.returncode != 0
     assert "E3601" in ended.stdout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -121,20 +121,28 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     if OUTPUT_BUCKET not in outputs:
         raise DestroyError(f"{name} has no output {OUTPUT_BUCKET}, so it is not a deployment of alos-mosaic")
-    body: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
+    template: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
+    declared = template["Resources"]
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     resources = tuple(
         Resource(
             entry["ResourceType"],
             entry["PhysicalResourceId"],
-            body["Resources"][entry["LogicalResourceId"]].get("DeletionPolicy") in _RETAINED,
+            _is_retained(declared.get(entry["LogicalResourceId"])),
         )
         for page in pages
         for entry in page["StackResourceSummaries"]
-        if entry["ResourceStatus"] != "DELETE_COMPLETE" and entry["ResourceType"] not in _PARTS
+        if "PhysicalResourceId" in entry
+        and entry["ResourceStatus"] != "DELETE_COMPLETE"
+        and entry["ResourceType"] not in _PARTS
     )
     protected = stack.get("EnableTerminationProtection", False)
     return DeployedStack(stack["StackId"], outputs[OUTPUT_BUCKET], protected, resources)
+
+
+def _is_retained(declared: Mapping[str, Any] | None) -> bool:
+    """Tell whether a resource stays; what an update has left over, which the template lacks, is not ours to empty."""
+    return declared is None or declared.get("DeletionPolicy") in _RETAINED
 
 
 def check_idle(stack: DeployedStack, stepfunctions: Any) -> None:
@@ -169,9 +177,9 @@ def delete_stack(stack: DeployedStack, cloudformation: CloudFormationClient, s3:
         try:
             waiter.wait(StackName=stack.stack_id, WaiterConfig=wait)  # type: ignore[arg-type]
         except WaiterError as error:
-            reasons = _reasons(cloudformation, stack.stack_id)
-            if attempt == _ATTEMPTS or not any("not empty" in reason for reason in reasons):
-                raise DestroyError(f"the stack is not deleted: {'; '.join(reasons) or error}") from error
+            if attempt == _ATTEMPTS or not any(_has_content(s3, bucket) for bucket in stack.buckets):
+                reasons = "; ".join(_reasons(cloudformation, stack.stack_id))
+                raise DestroyError(f"the stack is not deleted: {reasons or error}") from error
         else:
             return
 
@@ -194,15 +202,25 @@ def empty_bucket(s3: S3Client, bucket: str) -> int:
     return count
 
 
+def _has_content(s3: S3Client, bucket: str) -> bool:
+    try:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1)
+    except s3.exceptions.NoSuchBucket:
+        return False
+    return bool(page.get("Versions") or page.get("DeleteMarkers"))
+
+
 def _reasons(cloudformation: CloudFormationClient, stack_id: str) -> list[str]:
-    """Return why resources were not deleted, as the stack tells it now."""
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-    entries: Iterable[Any] = (entry for page in pages for entry in page["StackResourceSummaries"])
-    return [
-        f"{entry['LogicalResourceId']}: {entry.get('ResourceStatusReason', 'no reason given')}"
-        for entry in entries
-        if entry["ResourceStatus"] == "DELETE_FAILED"
-    ]
+    """Return why resources were not deleted: what the stack's events say since this deletion began, newest first."""
+    reasons: list[str] = []
+    for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
+        for event in page["StackEvents"]:
+            is_stack = event["PhysicalResourceId"] == stack_id
+            if is_stack and event["ResourceStatus"] == "DELETE_IN_PROGRESS":
+                return reasons
+            if not is_stack and event["ResourceStatus"] == "DELETE_FAILED":
+                reasons.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
+    return reasons
 
 
 def _show(name: str, stack: DeployedStack, sqs: Any) -> None:
