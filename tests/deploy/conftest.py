@@ -69,16 +69,16 @@ class Desk:
         """Run the pinned CDK command on what was synthesized, which else it would do each time."""
         return self.run("deploy/cdk", *arguments, f"--app={assembly}")
 
-    def aws(self, command: str) -> Any:
-        """Run an ``aws`` command line, as a document has it, and return the JSON that it prints."""
+    def shell(self, commands: str) -> str:
+        """Run lines of shell, as a document has them, with the AWS CLI at hand, and return what they print."""
         tool = REPOSITORY / ".venv-deploy/bin/aws"
         assert tool.exists(), "`make test-deploy` installs the AWS CLI"
         done = subprocess.run(
-            ["bash", "-c", command], check=False, cwd=REPOSITORY, capture_output=True, text=True,
+            ["bash", "-euc", commands], check=False, cwd=REPOSITORY, capture_output=True, text=True,
             env={**self.environment, "PATH": f"{tool.parent}:{os.environ['PATH']}"},
         )  # fmt: skip
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout else None
+        assert done.returncode == 0, f"{commands}\n{done.stderr}"
+        return done.stdout
 
     def docker_asked(self) -> list[str]:
         """What docker was asked, since this was last asked."""
@@ -137,7 +137,7 @@ def run(desk: Desk, deployed: Deployed) -> dict[str, Any]:
     fence = re.search(r"^(aws stepfunctions start-execution .*?)\n```", _section("Start an execution"), re.M | re.S)
     assert fence, "the README starts an execution with the AWS CLI"
     command = fence[1].replace("<StateMachineArn>", deployed.outputs["StateMachineArn"])
-    return desk.cloud.await_end(desk.aws(command)["executionArn"], RUN_LIMIT_SECONDS)
+    return desk.cloud.await_end(json.loads(desk.shell(command))["executionArn"], RUN_LIMIT_SECONDS)
 
 
 def _section(heading: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from infra.assets import REPOSITORY
 from tests.deploy.conftest import STACK, TILE, YEAR, Deployed, Desk
 
 
@@ -21,3 +23,16 @@ def test_destroyed_the_outputs_remain(desk: Desk, assembly: Path, deployed: Depl
     mine = [entry["Name"] for entry in s3.list_buckets()["Buckets"] if entry["Name"].startswith("alosmosaic-dev")]
     assert mine == [bucket]
     assert desk.stack_status("CDKToolkit") == "CREATE_COMPLETE"
+
+
+def test_the_bootstrap_is_cleared_as_the_document_says(desk: Desk, bootstrapped: str) -> None:
+    text = (REPOSITORY / "docs/deploy.md").read_text()
+    (commands,) = (block for block in re.findall(r"```sh\n(.*?)```", text, re.S) if "--stack-name CDKToolkit" in block)
+    desk.shell(commands)
+    assert desk.stack_status("CDKToolkit") == "GONE"
+    assets = f"cdk-hnb659fds-assets-{desk.cloud.account}-{desk.cloud.region}"
+    assert assets not in [bucket["Name"] for bucket in desk.cloud.client("s3").list_buckets()["Buckets"]]
+    left = desk.cloud.client("ecr").describe_repositories()["repositories"]
+    assert [
+        repository["repositoryName"] for repository in left if repository["repositoryName"].startswith("cdk-")
+    ] == []
