@@ -11,7 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,11 @@ def main() -> None:
     parser.add_argument("--pip-audit", type=Path, default=REPOSITORY / ".venv-audit/bin/pip-audit")
     pip_audit = parser.parse_args().pip_audit
     found: list[Finding] = []
-    for name, ask in (("Python", lambda: python_findings(pip_audit)), ("npm", npm_findings)):
+    asks: dict[str, Callable[[], Iterable[Finding]]] = {
+        "Python": lambda: python_findings(pip_audit),
+        "npm": npm_findings,
+    }
+    for name, ask in asks.items():
         try:
             answer = list(ask())
         except NoAnswerError as error:
