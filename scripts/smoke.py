@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,7 +32,8 @@ YEAR: Final = 2020
 OCEAN: Final = ("S25W120", "S25W115", "S25W110", "S30E080", "S30E085")
 """Tiles without land: absent, whoever serves the archives."""
 AT_ONCE: Final = 2
-_REFUSED: Final = ("403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "InvalidSecurity")
+_DENIED: Final = "AccessDenied"
+"""In the code of SQS, whose status then is not always 403."""
 _POLL_SECONDS: Final = 2.0
 
 
@@ -78,7 +80,7 @@ class Smoke:
         for output in ("OutputBucketName", "RunsBucketName"):
             bucket = self.deployment.outputs[output]
             client = self.deployment.client("s3", signature_version=UNSIGNED)
-            if not _is_refused(partial(client.list_objects_v2, Bucket=bucket)):
+            if not is_refused(partial(client.list_objects_v2, Bucket=bucket)):
                 raise CheckError(f"{bucket} is listed for anybody")
         return "neither bucket is listed without credentials"
 
@@ -152,6 +154,8 @@ class Smoke:
         watch = self.deployment.client("cloudwatch")
         alarms = watch.describe_alarms(AlarmNames=names[:100])["MetricAlarms"]
         by_actions = {tuple(alarm["AlarmActions"]): alarm for alarm in alarms if alarm["StateValue"] != "ALARM"}
+        if not by_actions:
+            raise CheckError("every alarm is on already; look after those first")
         for actions, alarm in by_actions.items():
             if not actions:
                 raise CheckError(f"{alarm['AlarmName']} tells nobody")
@@ -185,7 +189,7 @@ class Smoke:
 
     def _is_refused_plain(self, name: str, ask: Callable[[bool], Any]) -> bool:
         ask(True)  # or a refusal would prove nothing
-        if not _is_refused(lambda: ask(False)):
+        if not is_refused(lambda: ask(False)):
             raise CheckError(f"{name} answers without TLS, too")
         return True
 
@@ -242,11 +246,12 @@ def outcomes(checks: dict[str, Callable[[], str]]) -> Iterator[tuple[str, bool, 
             yield name, False, f"can't be checked: {error}"
 
 
-def _is_refused(ask: Callable[[], Any]) -> bool:
+def is_refused(ask: Callable[[], Any]) -> bool:
+    """Tell whether AWS refuses what is asked for lack of a right; other errors are raised."""
     try:
         ask()
     except ClientError as error:
-        if error.response["Error"]["Code"] in _REFUSED:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.FORBIDDEN or _DENIED in str(error):
             return True
         raise
     return False

@@ -6,11 +6,12 @@ import subprocess
 from datetime import datetime
 
 import pytest
+from botocore.exceptions import ClientError
 
 from alos_mosaic.inventory import tiles_of_any_year
 from infra.assets import REPOSITORY
 from scripts.deployment import CheckError
-from scripts.smoke import OCEAN, most_at_once, outcomes
+from scripts.smoke import OCEAN, is_refused, most_at_once, outcomes
 from tests.deploy.conftest import SMOKED, STACK, YEAR, Deployed, Desk
 
 NOT_EMULATED = {"tls-only", "private", "result-writer", "alarms"}
@@ -61,6 +62,22 @@ def test_what_a_check_raises_is_its_sentence() -> None:
 
     found = list(outcomes({"cellar": bad, "roof": lambda: "dry"}))
     assert found == [("cellar", False, "the cellar is wet"), ("roof", True, "dry")]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "refused"),
+    [("AccessDenied", 403, True), ("AuthorizationError", 403, True), ("com.amazonaws#AccessDenied", 400, True),
+     ("NoSuchBucket", 404, None)],
+)  # fmt: skip
+def test_a_refusal_is_told_from_another_error(code: str, status: int, refused: bool | None) -> None:
+    def ask() -> None:
+        raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Ask")
+
+    if refused is None:
+        with pytest.raises(ClientError):
+            is_refused(ask)
+    else:
+        assert is_refused(ask) is refused
 
 
 @pytest.mark.parametrize(("hours", "most"), [([], 0), ([(0, 2), (2, 4)], 1), ([(0, 3), (1, 2), (1, 4)], 3)])
