@@ -17,9 +17,9 @@ from tests.image.engine import Engine, EngineError
 
 TOOLS = (
     "pytest", "pytest-socket", "hypothesis", "moto[s3,sqs,secretsmanager]", "rio-cogeo", "jsonschema", "PyYAML",
-    "pyOpenSSL", "cryptography", "rich", "typer",
+    "pyOpenSSL", "cryptography", "rich", "typer", "pytest-xdist==3.8.0", "execnet==2.1.2",
 )  # fmt: skip
-"""What the tests import; constraints.txt pins them."""
+"""What the tests import, and what shares them out over the cores; constraints.txt pins what is not pinned here."""
 SOURCES = ("pyftpdlib", "pyasyncore==1.0.5", "pyasynchat==1.0.5")
 """What is Python alone, and comes as its source; the last two Python had itself before 3.12."""
 SUITE = "tests/processing"
@@ -58,6 +58,7 @@ def test_the_processing_tests_pass_in_it(engine: Engine, image: Image, tools: Pa
     variables = {
         "PYTHONPATH": "/var/repository:/var/tools",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",  # or the workers see parameters that are sets in different orders
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",
         "HOME": "/tmp",
     }
@@ -67,7 +68,7 @@ def test_the_processing_tests_pass_in_it(engine: Engine, image: Image, tools: Pa
         *(f"--volume={volume}" for volume in volumes), *(f"--env={k}={v}" for k, v in variables.items()),
     )  # fmt: skip
     try:
-        said = engine.docker("run", *options, image.tag, "-m", "pytest", "-q", "-p", "no:cacheprovider", SUITE)
+        said = engine.docker("run", *options, image.tag, "-m", "pytest", "-q", "-nauto", "-pno:cacheprovider", SUITE)
     except EngineError as error:
         pytest.fail(str(error), pytrace=False)
     passed = re.search(r"^([0-9]+) passed", said, re.M)
