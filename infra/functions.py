@@ -27,6 +27,7 @@ from alos_mosaic.settings import (
 from infra import assets
 from infra.config import StackConfig
 from infra.encryption import Encryption
+from infra.images import tile_image
 from infra.network import Network
 from infra.notices import Notices
 from infra.permissions import accept, accept_wildcards, allow
@@ -230,7 +231,7 @@ class Functions(Construct):
         return lambda_.DockerImageFunction(
             self,
             "ProcessTile",
-            code=assets.image_code(architecture),
+            code=tile_image(self, config),
             architecture=_ARCHITECTURES[architecture],
             memory_size=config.memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(config.ephemeral_storage_mib),
@@ -275,7 +276,7 @@ class Functions(Construct):
         return lambda_.DockerImageFunction(
             self,
             "WatchSource",
-            code=assets.image_code(architecture, "watch_source"),
+            code=tile_image(self, config, "watch_source"),
             architecture=_ARCHITECTURES[architecture],
             memory_size=512,
             timeout=cdk.Duration.minutes(15),

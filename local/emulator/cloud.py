@@ -86,13 +86,21 @@ class Cloud:
         """
         states = self.client("stepfunctions")
         arn = states.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(execution_input))
+        return self.await_end(arn["executionArn"], timeout_seconds)
+
+    def await_end(self, execution_arn: str, timeout_seconds: float) -> dict[str, Any]:
+        """Wait for the end of an execution that somebody started, and return what ``describe_execution`` says.
+
+        Raises:
+            CloudError: it still runs after ``timeout_seconds``.
+        """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
-            execution: dict[str, Any] = states.describe_execution(executionArn=arn["executionArn"])
+            execution: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=execution_arn)
             if execution["status"] != "RUNNING":
                 return execution
             time.sleep(_POLL_SECONDS)
-        raise CloudError(f"execution {name} still runs after {timeout_seconds} s")
+        raise CloudError(f"{execution_arn} still runs after {timeout_seconds} s")
 
     def bucket_folder(self, bucket: str) -> Path:
         """The folder that holds a bucket's objects as plain files, each with a ``.meta.json`` beside it."""

@@ -45,7 +45,7 @@ def apply(executor: Executor) -> None:
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
     # They read their environment when they are imported.
-    from ministack.services import lambda_svc, s3, stepfunctions  # noqa: PLC0415
+    from ministack.services import ecr, lambda_svc, s3, stepfunctions  # noqa: PLC0415
     from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
     _replace_executors(lambda_svc, executor)
@@ -58,6 +58,7 @@ def apply(executor: Executor) -> None:
     _keep_fatal_errors_uncaught(stepfunctions)
     _pass_over_types(provisioners)
     _keep_full_buckets(provisioners, s3)
+    _miss_images(ecr)
 
 
 def _original(module: Any, name: str, *parameters: str) -> Callable[..., Any]:
@@ -230,3 +231,19 @@ def _keep_full_buckets(provisioners: Any, s3: Any) -> None:
         delete(physical_id, props)
 
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = delete_empty
+
+
+def _miss_images(ecr: Any) -> None:
+    """Answer ImageNotFoundException for an image that is not there; MiniStack's empty list means pushed to the CDK."""
+    describe = _original(ecr, "_describe_images", "data")
+    find = _original(ecr, "_find_image", "repo_name", "image_id")
+
+    def describe_existing(data: dict[str, Any]) -> Any:
+        name = data.get("repositoryName", "")
+        missing = [image for image in data.get("imageIds") or () if name in ecr._repositories and not find(name, image)]
+        if missing:
+            message = f"The image with imageId {missing[0]} does not exist within the repository with name '{name}'"
+            return ecr.error_response_json("ImageNotFoundException", message, 400)
+        return describe(data)
+
+    ecr._describe_images = describe_existing

@@ -13,10 +13,10 @@ from typing import Any, Final, Self
 from local.emulator.runtime_api import Answer, Invocation, RuntimeApi
 from tests.image.engine import Engine
 
-_USER: Final = "993:990"
+USER: Final = "993:990"
 """Lambda's own: sbx_user1051 with these ids."""
-_CAGE: Final = (
-    "--read-only", "--network=host", f"--user={_USER}", "--cap-drop=ALL", "--security-opt=no-new-privileges",
+CAGE: Final = (
+    "--read-only", "--network=host", f"--user={USER}", "--cap-drop=ALL", "--security-opt=no-new-privileges",
     "--ipc=none",  # no /dev/shm
     # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     "--pids-limit=1024", "--ulimit=nofile=1024:1024",
@@ -33,6 +33,11 @@ class Limits:
     memory_mib: int
     storage_mib: int
     timeout_seconds: int
+
+    @property
+    def memory(self) -> tuple[str, str]:
+        """The options that bound memory, without swap beside it."""
+        return f"--memory={self.memory_mib}m", f"--memory-swap={self.memory_mib}m"
 
     @classmethod
     def of_function(cls, function: Mapping[str, Any]) -> Self:
@@ -52,10 +57,10 @@ class LambdaContainer:
         self._log = folder / "log"
         temporary = folder / "tmp"
         # A tmpfs would count as the container's memory, and Lambda's /tmp does not.
-        engine.mount_disk(temporary, limits.storage_mib, owner=_USER)
-        memory = (f"--memory={limits.memory_mib}m", f"--memory-swap={limits.memory_mib}m")
+        engine.mount_disk(temporary, limits.storage_mib, owner=USER)
         variables = {**environment, **self._lambda_environment()}
-        options = (*_CAGE, *memory, f"--volume={temporary}:/tmp", *(f"--env={k}={v}" for k, v in variables.items()))
+        given = (f"--env={name}={value}" for name, value in variables.items())
+        options = (*CAGE, *limits.memory, f"--volume={temporary}:/tmp", *given)
         self._process = engine.start("run", "--rm", f"--name={self.name}", *options, image, log=self._log)
 
     def invoke(self, event: object) -> Any:

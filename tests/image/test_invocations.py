@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from lambdas.process_tile import handler
 from local.archives import place_archive
 from local.emulator import Cloud
 from local.emulator.environment import CREDENTIALS
-from local.jaxa_server import JaxaServer
+from local.jaxa_server import Fault, JaxaServer
 from tests.image.conftest import Image
 from tests.image.container import LambdaContainer
 from tests.image.engine import Engine
@@ -153,3 +154,21 @@ def test_the_cage_is_lambdas(container: LambdaContainer, image: Image) -> None:
         "code": "OSError Read-only file system",
         "locks": "FileNotFoundError No such file or directory",  # Lambda says: Function not implemented
     }
+
+
+def test_a_tile_that_takes_too_long_ends_by_an_error_of_its_own_ahead_of_lambda_s_end(
+    engine: Engine, image: Image, cloud: Cloud, s3: Any, folder: Path
+) -> None:
+    """The source falls silent in mid-transfer; of 16 seconds the handler keeps 15 to tell of it."""
+    silence = Fault("RETR", at_byte=1000, is_silent=True, times=1)
+    limits = replace(image.limits, timeout_seconds=16)
+    with JaxaServer(folder / "mirror", faults=[silence]) as source:
+        variables = environment(cloud, source, FROM_IMAGE)
+        with LambdaContainer(engine, image.tag, limits, folder / "overdue", variables) as container:
+            answer = container.invoke(EVENT | {"run": "overdue", "mode": "overwrite"})
+            assert answer["errorType"] == "DeadlineExceededError"
+            record = s3.get_object(Bucket=RUNS, Key=f"runs/overdue/results/2020/{TILE}.json")["Body"].read()
+            assert json.loads(record)["error"] == "DeadlineExceededError"
+            # What hangs can't be ended: the process ends instead, and Lambda starts another.
+            with pytest.raises(AssertionError, match="this process ends"):
+                container.invoke(EVENT)

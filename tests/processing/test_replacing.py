@@ -33,6 +33,9 @@ ITEM = f"{STEM}.stac-item.json"
 
 MakePlace = Callable[[], Workplace]
 
+# Threads share what ``warnings`` ignores: of two workers in one process the one can take it from the other.
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
 
 @pytest.fixture
 def mirrors(tmp_path: Path, grid: Grid) -> list[str]:

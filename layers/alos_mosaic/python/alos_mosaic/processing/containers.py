@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Final, Protocol, Self, cast
+from typing import IO, Any, BinaryIO, Final, Protocol, Self, cast
 
 from isal import igzip, isal_zlib
 
@@ -232,22 +232,28 @@ class _ZipFile:
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A header that must make sense: tarfile takes one that does not, and a missing one, for the archive's end."""
+    """A header that must make sense: tarfile takes one that does not, and a missing one, for the archive's end.
+
+    Both methods are what tarfile calls in every release; later ones of 3.13 pass by ``frombuf``.
+    """
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header; :class:`CorruptArchiveError` for anything but a good one or the end mark."""
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        """Read a member's headers; :class:`CorruptArchiveError` for anything but good ones or the end mark."""
         try:
-            info = super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise CorruptArchiveError(f"a header is damaged or missing: {error}") from error
-        if info.type in _EXTENDED_HEADERS and info.size > _EXTENDED_HEADER_LIMIT_BYTES:
-            raise CorruptArchiveError(f"an extended header has {info.size} bytes")
-        if info.type == tarfile.GNUTYPE_SPARSE:
-            raise CorruptArchiveError(f"{info.name} is a sparse member")
-        return info
+
+    def _proc_member(self, tar: tarfile.TarFile) -> Any:
+        """Look at each header before what it leads to is read; tarfile's source says to override this."""
+        if self.type in _EXTENDED_HEADERS and self.size > _EXTENDED_HEADER_LIMIT_BYTES:
+            raise CorruptArchiveError(f"an extended header has {self.size} bytes")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise CorruptArchiveError(f"{self.name} is a sparse member")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
