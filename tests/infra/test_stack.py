@@ -18,6 +18,7 @@ OUTPUTS = {
     "RunsBucketName",
     "DeadLetterQueueUrl",
     "ProcessTileFunctionName",
+    "SeedTilesFunctionName",
     "NoticesTopicArn",
 }
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
