@@ -85,7 +85,7 @@ def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts:
             place = _workplace(request, settings, work, staging)
             result = run_within(seconds, lambda: _process(request, place))
         if isinstance(result, TileResult):
-            _record(result, request, settings)
+            _record(result, request, settings, _s3())
     except Exception as error:
         name, cause = type(error).__name__, concealed(str(error))
         taken = time.monotonic() - begun
@@ -142,13 +142,13 @@ def _clear(staging: Staging) -> None:
         logger.exception("Staged parts not removed")
 
 
-def _record(result: TileResult, request: TileRequest, settings: TileSettings) -> None:
+def _record(result: TileResult, request: TileRequest, settings: TileSettings, s3: S3Client) -> None:
     if result.run is None:
         return
     key = result_key(result.run, result.year, result.tile, request.product)
     body = json.dumps(result.to_dict()).encode()
     try:
-        _s3().put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
+        s3.put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
     except (BotoCoreError, ClientError) as error:
         raise PublishError(f"can't record the result under {key}: {error}") from error
 
@@ -156,7 +156,7 @@ def _record(result: TileResult, request: TileRequest, settings: TileSettings) ->
 def _record_if_possible(failure: TileResult, request: TileRequest, settings: TileSettings) -> None:
     """Record a failure without hiding it behind one of its own; the dead letter tells of the tile all the same."""
     try:
-        _record(failure, request, settings)
+        _record(failure, request, settings, _impatient_s3())
     except PublishError:
         logger.exception("Failure not recorded")
 
@@ -190,6 +190,12 @@ def _access(settings: TileSettings) -> SourceAccess:
 @functools.cache
 def _s3() -> S3Client:
     return boto3.client("s3")
+
+
+@functools.cache
+def _impatient_s3() -> S3Client:
+    # For last words: S3 may be what hangs, and the error has to be raised ahead of Lambda's own end all the same.
+    return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 @functools.cache

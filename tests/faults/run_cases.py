@@ -79,8 +79,11 @@ def _is_aborted(town: Town, name: str) -> None:
     assert 1 <= len(published) < _MANY
     resumed = town.run(f"{name}-resumed", {"resume": {"run": name}})
     assert resumed["status"] == "SUCCEEDED", resumed
-    assert town.manifest(f"{name}-resumed") == [tile for tile in tiles if tile not in published]
-    assert town.counts(f"{name}-resumed")["published"] == _MANY - len(published)
+    # A worker that was at a tile when the execution was stopped has gone on to its end.
+    manifest = town.manifest(f"{name}-resumed")
+    assert manifest
+    assert not set(manifest) & set(published)
+    assert town.counts(f"{name}-resumed")["published"] == len(manifest)
     town.assert_published(f"{name}-after", tiles)
 
 

@@ -517,3 +517,32 @@ def test_a_reference_system_that_names_a_file_elsewhere(tmp_path: Path, envi: Co
         info = f"map info = {{Arbitrary, 1, 1, 0, 0, 1, 1}}\ncoordinate system string = {{{crs.format(url)}}}\n"
         files = {**envi, f"{RAW}.hdr": (header.rstrip() + "\n" + info).encode()}
         refused(packed(tmp_path, files), 2009, grid, RAW)
+
+
+def _with_pax(records: dict[str, str], count: int = 1) -> bytes:
+    """A tar.gz of members that each have these pax records."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for _ in range(count):
+            info = tarfile.TarInfo(HH)
+            info.size, info.pax_headers = 512, records
+            tar.addfile(info, io.BytesIO(b"1\n" * 256))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": HH, "GNU.sparse.realsize": "512"},
+        {"GNU.sparse.map": "0,512", "GNU.sparse.size": "512"},
+        {"GNU.sparse.size": "512", "GNU.sparse.numblocks": "1", "GNU.sparse.offset": "0", "GNU.sparse.numbytes": "512"},
+    ],
+)
+def test_a_sparse_member_told_of_by_pax_is_refused_before_its_map_is_read(records: dict[str, str]) -> None:
+    with pytest.raises(CorruptArchiveError, match="sparse"):
+        list(entries(io.BytesIO(_with_pax(records)), allowance_of(Grid())))
+
+
+def test_extended_headers_have_a_cap() -> None:
+    with pytest.raises(CorruptArchiveError, match="more than 200 extended headers"):
+        list(entries(io.BytesIO(_with_pax({"comment": "a"}, 201)), allowance_of(Grid())))

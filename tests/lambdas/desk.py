@@ -126,8 +126,11 @@ class Desk:
         body = json.dumps({"state": state, "year": 2020, "tile": tile, "run": run, **facts})
         self.s3.put_object(Bucket="runs", Key=f"runs/{run}/results/2020/{tile}.json", Body=body)
 
-    def summarise(self, run: str, ended_well: int | None = None) -> dict[str, Any]:
-        """Sum a run up whose Map had so many children that came to their end; None: Step Functions does not tell."""
+    def summarise(self, run: str, ended_well: int | None = None, failed: int = 0) -> dict[str, Any]:
+        """Sum a run up whose Map had so many children that came to their end, and so many that ended as failed.
+
+        None: Step Functions does not tell.
+        """
         events, event = summarise_run._states().meta.events, self.event(run, {})
 
         def answer(model: Any, **_: object) -> tuple[Any, dict[str, Any]]:
@@ -136,7 +139,7 @@ class Desk:
                 return SimpleNamespace(status_code=400), said
             if model.name == "ListMapRuns":
                 return SimpleNamespace(status_code=200), {"mapRuns": [{"mapRunArn": "arn:a-map"}]}
-            return SimpleNamespace(status_code=200), {"executionCounts": {"succeeded": ended_well, "failed": 0}}
+            return SimpleNamespace(status_code=200), {"executionCounts": {"succeeded": ended_well, "failed": failed}}
 
         for name in ("ListMapRuns", "DescribeMapRun"):
             events.register(f"before-call.sfn.{name}", answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -350,16 +351,17 @@ def test_a_resume_that_makes_no_sense_starts_nothing(desk: Desk, given: object, 
 
 
 @pytest.mark.parametrize(
-    ("ended_well", "with_letters"),
+    ("ended_well", "ended_badly", "with_letters"),
     [
-        (4, {"N20E010", "N25E010"}),
-        (3, {"N15E010", "N20E010", "N25E010"}),
-        (0, {"N15E010", "N20E010", "N25E010"}),
-        (None, {"N15E010", "N20E010", "N25E010"}),
+        (4, 0, {"N20E010", "N25E010"}),
+        (3, 0, {"N15E010", "N20E010", "N25E010"}),
+        (3, 1, {"N15E010", "N20E010", "N25E010"}),  # its source was down, and its letter may have been lost
+        (0, 0, {"N15E010", "N20E010", "N25E010"}),
+        (None, 0, {"N15E010", "N20E010", "N25E010"}),
     ],
 )
 def test_every_failed_tile_has_a_letter_whatever_became_of_the_map(
-    desk: Desk, ended_well: int | None, with_letters: set[str]
+    desk: Desk, ended_well: int | None, ended_badly: int, with_letters: set[str]
 ) -> None:
     """Only where all children of the Map came to their end is it certain that it has sent what it had to."""
     tiles = ["N10E010", "N15E010", "N20E010", "N25E010"]
@@ -369,7 +371,7 @@ def test_every_failed_tile_has_a_letter_whatever_became_of_the_map(
     desk.record("first", "N15E010", "failed", **told)
     desk.record("first", "N25E010", "failed")
     desk.s3.put_object(Bucket="runs", Key="runs/first/results/2020/N25E010.json", Body=b"{")
-    assert desk.summarise("first", ended_well)["failed"] == 3
+    assert desk.summarise("first", ended_well, ended_badly)["failed"] == 3
     bodies = desk.bodies()
     assert {body["tile"] for body in bodies} == with_letters
     assert {(body["run"], body["mode"], body["execution"]) for body in bodies} == {
@@ -416,3 +418,29 @@ def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
     seed = seed_tiles.lambda_handler(desk.event("resumed", given), CONTEXT)
     assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
     assert desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/resumed/")["KeyCount"] == 0
+
+
+def test_a_redrive_that_fails_ahead_of_its_manifest_shows_its_letters_again(desk: Desk) -> None:
+    """Or the state machine, which tries again at once, would find nothing and end well."""
+    desk.fail("N10E010")
+    events = redrive_tiles._s3().meta.events
+
+    def refuse(**_: object) -> tuple[Any, dict[str, Any]]:
+        return SimpleNamespace(status_code=503), {"Error": {"Code": "SlowDown", "Message": "slow down"}}
+
+    events.register("before-call.s3.PutObject", refuse)
+    try:
+        with pytest.raises(ServiceError, match="slow down"):
+            redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "allow_parallel": True}), CONTEXT)
+    finally:
+        events.unregister("before-call.s3.PutObject", refuse)
+    assert desk.in_sight() == 1
+    assert redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}}), CONTEXT)["count"] == 1
+
+
+def test_a_record_of_an_earlier_run_of_the_name_does_not_count(desk: Desk) -> None:
+    desk.record("first", "N10E010", "published")
+    time.sleep(1.1)  # S3 tells times in whole seconds
+    desk.seed("first", {"years": [2020], "tiles": ["N10E010"]})
+    assert desk.summarise("first", 0)["failed"] == 1
+    assert desk.letters() == 1

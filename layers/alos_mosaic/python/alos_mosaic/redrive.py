@@ -117,6 +117,8 @@ class _Letters:
     unreadable: int = 0
     published: list[str] = field(default_factory=list)
     """Their tile was published since: nothing is left to do."""
+    are_settled: bool = False
+    """Whether the tiles stand in a manifest."""
 
     @property
     def handles(self) -> list[str]:
@@ -147,7 +149,24 @@ class Redrive:
             return self._answer(run, request, known.requests)
         if not request.dry_run:
             probe_source(limits, self._s3)
-        letters = self._receive(request, seconds_left)
+        letters = _Letters()
+        try:
+            return self._begin(event, request, letters, seconds_left)
+        except Exception:
+            # Or whoever tries again would find nothing for as long as they stay out of sight.
+            if not letters.are_settled:
+                self._show_again([*letters.passed_over, *letters.handles, *letters.published])
+            raise
+
+    def _begin(
+        self,
+        event: Mapping[str, Any],
+        request: RedriveRequest,
+        letters: _Letters,
+        seconds_left: Callable[[], float],
+    ) -> dict[str, Any]:
+        run, started, limits = str(event["run"]), str(event["started"]), self._settings
+        self._receive(request, seconds_left, letters)
         self._leave_out_published(letters)
         first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
         requests = tuple(first_runs)
@@ -161,6 +180,7 @@ class Redrive:
             self._show_again([*letters.passed_over, *letters.handles, *letters.published])
             return seed | told
         write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata={_STARTED: started})
+        letters.are_settled = True
         self._delete([*letters.published, *letters.handles])
         self._show_again(letters.passed_over)
         return seed | told
@@ -168,15 +188,13 @@ class Redrive:
     def _answer(self, run: str, request: RedriveRequest, requests: Sequence[TileRequest]) -> dict[str, Any]:
         return seeded(run, self._settings.runs_bucket, requests, self._settings, request)
 
-    def _receive(self, request: RedriveRequest, seconds_left: Callable[[], float]) -> _Letters:
+    def _receive(self, request: RedriveRequest, seconds_left: Callable[[], float], letters: _Letters) -> None:
         """Read the queue until it is empty, the limit is reached, or the time is half over."""
-        letters = _Letters()
         enough = seconds_left() / 2
         limit = min(each for each in (request.limit, request.max_tiles, self._settings.max_tiles_ceiling) if each)
         while len(letters.chosen) < limit and seconds_left() > enough and (batch := self._batch()):
             for message in batch:
                 self._sort(message, request, letters, limit)
-        return letters
 
     def _sort(self, message: MessageTypeDef, request: RedriveRequest, letters: _Letters, limit: int) -> None:
         handle = message["ReceiptHandle"]

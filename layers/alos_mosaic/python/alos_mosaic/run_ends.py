@@ -110,7 +110,7 @@ def read_run_end(execution: Execution, s3: S3Client, bucket: str) -> RunEnd | No
         return RunEnd(execution, manifest.requests, results, summary=summary)
     if execution.status in (_RUNNING, _SUCCEEDED):
         return None
-    results, without = read_results(s3, bucket, run, manifest.requests)
+    results, without = read_results(s3, bucket, run, manifest.requests, manifest.written)
     left = set(without)
     pairs = zip(manifest.requests, results, strict=True)
     recorded = tuple(result for request, result in pairs if request not in left)

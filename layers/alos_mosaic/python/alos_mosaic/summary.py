@@ -163,13 +163,14 @@ def _is_listed(result: TileResult) -> bool:
 
 
 def read_results(
-    s3: S3Client, bucket: str, run: str, requests: Sequence[TileRequest]
+    s3: S3Client, bucket: str, run: str, requests: Sequence[TileRequest], since: datetime
 ) -> tuple[tuple[TileResult, ...], tuple[TileRequest, ...]]:
     """Return what the workers recorded of each tile that a run asked for, and the requests that left no record.
 
-    A tile without a record has failed, and so has one whose record makes no sense or is of another tile.
+    A tile without a record has failed, and so has one whose record makes no sense or is of another tile. What was
+    recorded before ``since``, when the manifest was written, is an earlier run's of the same name.
     """
-    recorded = set(_keys(s3, bucket, results_prefix(run)))
+    recorded = set(_keys(s3, bucket, results_prefix(run), since))
 
     def result_of(request: TileRequest) -> TileResult:
         year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
@@ -193,11 +194,12 @@ def _key_of(run: str, request: TileRequest) -> str:
     return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
 
 
-def children_ended_well(states: SFNClient, execution: str, source_down: int) -> int:
-    """Return how many children of an execution's Map came to their end: to a result, or to a letter that was sent.
+def ended_children(states: SFNClient, execution: str) -> tuple[int, int]:
+    """Return how many children of an execution's Map ended well, and how many as failed; none of either, where Step
+    Functions does not tell.
 
-    ``source_down`` tiles failed because of the source: their children end as failed behind their letters, so that many
-    of them stop the Map. None, where Step Functions does not tell; more than that there are never.
+    One that ended well came to a result, or to a letter that was sent. One that failed had the source down, which ends
+    it behind its letter, or a letter that could not be sent.
     """
     try:
         pages = states.get_paginator("list_map_runs").paginate(executionArn=execution)
@@ -205,9 +207,21 @@ def children_ended_well(states: SFNClient, execution: str, source_down: int) -> 
         counts = [states.describe_map_run(mapRunArn=arn)["executionCounts"] for arn in maps]
     except states.exceptions.ClientError as error:
         logger.warning("Step Functions does not tell of the Map", extra={"cause": str(error), "execution": execution})
-        return 0
-    failed = sum(each["failed"] for each in counts)
-    return sum(each["succeeded"] for each in counts) + (failed if failed == source_down else 0)
+        return 0, 0
+    return sum(each["succeeded"] for each in counts), sum(each["failed"] for each in counts)
+
+
+def _without_letter(
+    failed: Sequence[tuple[TileRequest, TileResult]], seeded: int, ended: tuple[int, int]
+) -> list[tuple[TileRequest, TileResult]]:
+    """Return the failed tiles that may have no letter yet: none is left out that might."""
+    well, badly = ended
+    down = [pair for pair in failed if pair[1].error == SourceUnavailableError.__name__]
+    untold = [pair for pair in failed if pair[1].error == UNKNOWN]
+    if well == seeded:
+        return untold
+    # Of tiles whose source was down nobody knows which of them failed with their letters.
+    return untold + down if well + badly == seeded and badly == len(down) else list(failed)
 
 
 def summarise_run(
@@ -230,13 +244,11 @@ def summarise_run(
     run = event["run"]
     asked = manifest_of(s3, settings.runs_bucket, run)
     manifest = asked.requests
-    results, _ = read_results(s3, settings.runs_bucket, run, manifest)
+    results, _ = read_results(s3, settings.runs_bucket, run, manifest, asked.written)
     if settings.dead_letter_queue_url is not None:
         failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
-        untold = [pair for pair in failed if pair[1].error == UNKNOWN]
-        down = sum(result.error == SourceUnavailableError.__name__ for _, result in failed)
-        if len(untold) < len(failed) and children_ended_well(states, event["execution"], down) == len(manifest):
-            failed = untold
+        if any(result.error != UNKNOWN for _, result in failed):
+            failed = _without_letter(failed, len(manifest), ended_children(states, event["execution"]))
         _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
     summary = Summary(
         run,
@@ -289,9 +301,9 @@ def _raised(result: TileResult) -> dict[str, str]:
     return {"error": error, "cause": json.dumps({"errorType": error, "errorMessage": message})}
 
 
-def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterable[str]:
+def _keys(s3: S3Client, bucket: str, prefix: str, since: datetime) -> Iterable[str]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from (entry["Key"] for entry in page.get("Contents", ()))
+        yield from (entry["Key"] for entry in page.get("Contents", ()) if entry["LastModified"] >= since)
 
 
 def _read_json(s3: S3Client, bucket: str, key: str) -> Any:

@@ -33,8 +33,11 @@ _COMPRESSED_CHUNK_BYTES: Final = 1 << 17
 """What is decompressed at once: it stays in the processor's cache."""
 _TRAILER_LIMIT_BYTES: Final = 1 << 20
 """A tar is padded to 10 KiB records; more behind its end is no padding."""
-_EXTENDED_HEADER_LIMIT_BYTES: Final = 1 << 16
-"""Long names and pax records have some hundred bytes."""
+_EXTENDED_HEADER_LIMIT_BYTES: Final = 1 << 12
+"""Long names and pax records have some hundred bytes. Python before 3.11.10 takes a time that grows with the square of
+them (CVE-2024-6232)."""
+_MOST_EXTENDED_HEADERS: Final = 200
+"""In an archive: a long name for each of its members."""
 _EXTENDED_HEADERS: Final = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -180,7 +183,7 @@ def _tar_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:
     """
     reader = igzip._IGzipReader(cast("BinaryIO", archive), _COMPRESSED_CHUNK_BYTES)
     with _as_corrupt("tar.gz"), io.BufferedReader(cast("io.RawIOBase", reader)) as stream:
-        with tarfile.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
+        with _StrictTar.open(fileobj=stream, mode="r:", tarinfo=_StrictTarInfo) as tar:
             for info in tar:
                 allowance.take(info.name, info.size)
                 if info.isdir():
@@ -231,6 +234,12 @@ class _ZipFile:
         return cast("Content", self._stream).readinto(buffer[:_CHUNK_BYTES])
 
 
+class _StrictTar(tarfile.TarFile):
+    """An archive that counts its extended headers, which no other count of ours sees."""
+
+    extended_headers = 0
+
+
 class _StrictTarInfo(tarfile.TarInfo):
     """A header that must make sense: tarfile takes one that does not, and a missing one, for the archive's end.
 
@@ -249,11 +258,21 @@ class _StrictTarInfo(tarfile.TarInfo):
 
     def _proc_member(self, tar: tarfile.TarFile) -> Any:
         """Look at each header before what it leads to is read; tarfile's source says to override this."""
-        if self.type in _EXTENDED_HEADERS and self.size > _EXTENDED_HEADER_LIMIT_BYTES:
-            raise CorruptArchiveError(f"an extended header has {self.size} bytes")
+        if self.type in _EXTENDED_HEADERS:
+            if self.size > _EXTENDED_HEADER_LIMIT_BYTES:
+                raise CorruptArchiveError(f"an extended header has {self.size} bytes")
+            cast("_StrictTar", tar).extended_headers += 1
+            if cast("_StrictTar", tar).extended_headers > _MOST_EXTENDED_HEADERS:
+                raise CorruptArchiveError(f"more than {_MOST_EXTENDED_HEADERS} extended headers")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise CorruptArchiveError(f"{self.name} is a sparse member")
         return super()._proc_member(tar)  # type: ignore[misc]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        """Refuse a sparse member told of by a pax header, before tarfile reads its map, which may have no end."""
+        raise CorruptArchiveError(f"{self.name} is a sparse member")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:

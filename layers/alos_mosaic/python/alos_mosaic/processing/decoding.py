@@ -23,6 +23,7 @@ from alos_mosaic.bands import FOREST, MASK, NODATA, Band
 from alos_mosaic.errors import CorruptArchiveError
 from alos_mosaic.grid import Cell, Grid
 from alos_mosaic.processing.archive import Member
+from alos_mosaic.processing.tiff_directories import check_directories
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 Where = npt.NDArray[np.bool_]
@@ -70,6 +71,8 @@ def _opened(member: Member) -> Iterator[DatasetReader]:
     GDAL knows what an ENVI header means; the pixels themselves are there already.
     """
     folder, name = uuid4().hex, member.file_name
+    if member.header is None:
+        check_directories(member.content, name)
     content = bytes(member.content if member.header is None else member.content[:_SEEN_OF_RAW_BYTES])
     with ExitStack() as stack:
         # GDAL needs no AWS session, which rasterio would make for each file.

@@ -87,6 +87,8 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
     release_memory()  # what a tile that broke off held was still held when it ended
     try:
         return _processed(request, place)
+    except OSError as error:  # whatever is about the source or the target has its own name by now
+        raise OutputError(f"can't work in {place.work}: {error}") from error
     finally:
         release_memory()
 

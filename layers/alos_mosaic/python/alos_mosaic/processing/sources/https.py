@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.processing.sources.failures import as_unavailable
-from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, RemoteFile, Sink, SourceAccess
+from alos_mosaic.processing.sources.protocol import PIECE_BYTES, RemoteFile, Sink, SourceAccess
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_LIMIT: Final = 5
@@ -75,7 +75,7 @@ class HttpsSource:
             if start:
                 self._check_range(answer, path, start)
             # Servers label a .tar.gz as "Content-Encoding: gzip"; decoded, it would be another file.
-            for chunk in answer.stream(CHUNK_BYTES, decode_content=False):
+            for chunk in answer.stream(PIECE_BYTES, decode_content=False):
                 sink(chunk)
 
     def reconnect(self) -> None:

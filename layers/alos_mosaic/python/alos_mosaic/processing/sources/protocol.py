@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 1 << 16
+"""Read at once where a read waits until all of it is there: what came ahead of a silence is lost with the rest."""
 
 Sink = Callable[[bytes], object]
 """Takes a file's bytes, piece by piece, in order. What it raises itself passes through a source unchanged."""
