@@ -50,7 +50,7 @@ def test_what_breaks_off_is_left_to_gdal(content: bytes) -> None:
 
 def test_a_file_of_gdals_passes(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    place = Affine(1, 0, 0, 0, -1, 0)
+    place = Affine(0.5, 0, 0, 0, -0.5, 0)
     profile = {"driver": "COG", "transform": place, "width": 600, "height": 600, "count": 1, "dtype": "uint16"}
     with rasterio.open(path, "w", **profile) as dataset:
         dataset.write(np.ones((1, 600, 600), np.uint16))
