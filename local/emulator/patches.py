@@ -7,10 +7,11 @@ the parameters of what it replaces, and tests/e2e/test_emulator.py shows that ea
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from local.emulator.environment import CREDENTIALS
 from local.emulator.executor import Executor
 from local.emulator.function import Function
 
@@ -35,8 +36,8 @@ class MiniStackMismatchError(RuntimeError):
     """The installed MiniStack is not the one that the patches were made for."""
 
 
-def apply(executor: Executor) -> None:
-    """Patch MiniStack in this process.
+def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
+    """Patch MiniStack in this process; where it enforces IAM, functions act as their roles.
 
     Raises:
         MiniStackMismatchError: its version or the names to patch differ.
@@ -45,10 +46,11 @@ def apply(executor: Executor) -> None:
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
     # They read their environment when they are imported.
+    from ministack.core import lambda_runtime  # noqa: PLC0415
     from ministack.services import lambda_svc, s3, stepfunctions  # noqa: PLC0415
     from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
-    _replace_executors(lambda_svc, executor)
+    _replace_executors(lambda_svc, lambda_runtime, executor, enforces_iam=enforces_iam)
     _name_throttling(lambda_svc)
     _resolve_map_paths(stepfunctions)
     _name_child_executions(stepfunctions)
@@ -69,16 +71,20 @@ def _original(module: Any, name: str, *parameters: str) -> Callable[..., Any]:
     return checked
 
 
-def _replace_executors(lambda_svc: Any, executor: Executor) -> None:
+def _replace_executors(lambda_svc: Any, lambda_runtime: Any, executor: Executor, *, enforces_iam: bool) -> None:
     """Run functions in awslambdaric.
 
     MiniStack's own worker calls every exception ``Runtime.HandlerError``, so Retry and Catch by name never match, and
     image functions need Docker. Both executors return ``{"body", "log", "error"?}``.
     """
     layer_zip = _original(lambda_svc, "_resolve_layer_zip", "attachment")
+    of_role = _original(lambda_runtime, "execution_credentials", "config")
+
+    def credentials(config: Mapping[str, Any]) -> Mapping[str, str]:
+        return of_role(config) if enforces_iam else CREDENTIALS
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
-        return executor.execute(Function.from_record(func, layer_zip), event, request_id)
+        return executor.execute(Function.from_record(func, layer_zip, credentials), event, request_id)
 
     for name in ("_execute_function_docker", "_execute_function_warm"):
         _original(lambda_svc, name, "func", "event", "request_id")
