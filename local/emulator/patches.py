@@ -26,6 +26,9 @@ _MAP_PATHS = {
 _PASSED_OVER = ("AWS::Logs::QueryDefinition",)
 """Types of resources that MiniStack does not know, and that nothing here depends on."""
 
+_REQUEST = ("service", "method", "path", "headers", "body")
+"""Parameters of what MiniStack's IAM asks about a request."""
+
 _PLAIN_PATH = re.compile(r"\$\$?(\.[A-Za-z_]\w*)+")
 _RESULT_LIMIT_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -46,7 +49,7 @@ def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
     # They read their environment when they are imported.
-    from ministack.core import lambda_runtime  # noqa: PLC0415
+    from ministack.core import iam_actions, lambda_runtime  # noqa: PLC0415
     from ministack.services import lambda_svc, s3, stepfunctions  # noqa: PLC0415
     from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
@@ -58,6 +61,8 @@ def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _authorize_batches(iam_actions)
+    _authorize_map_runs(iam_actions)
     _pass_over_types(provisioners)
     _keep_full_buckets(provisioners, s3)
 
@@ -210,6 +215,32 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
         return False if error in _FATAL else bool(matches(error_equals, error))
 
     stepfunctions._error_matches = matches_unless_fatal
+
+
+def _authorize_batches(iam_actions: Any) -> None:
+    """Ask for ``sqs:SendMessage`` where a batch is sent, and likewise: SQS has no actions for batches.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    name = _original(iam_actions, "extract_iam_action", *_REQUEST, "query_params")
+
+    def name_single(*args: Any, **kwargs: Any) -> str | None:
+        action: str | None = name(*args, **kwargs)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    iam_actions.extract_iam_action = name_single
+
+
+def _authorize_map_runs(iam_actions: Any) -> None:
+    """Ask for leave on the Map Run that a call names; MiniStack asks for leave on everything."""
+    name = _original(iam_actions, "extract_resource_arn", *_REQUEST, "query_params", "region", "account_id")
+
+    def name_map_run(service: str, *args: Any, **kwargs: Any) -> str:
+        arn = str(name(service, *args, **kwargs))
+        body = args[_REQUEST.index("body") - 1] if service == "states" and arn == "*" else b""
+        return str(json.loads(body).get("mapRunArn", arn)) if body else arn
+
+    iam_actions.extract_resource_arn = name_map_run
 
 
 def _pass_over_types(provisioners: Any) -> None:
