@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -147,8 +148,10 @@ class Redrive:
             return self._answer(run, request, known.requests)
         if not request.dry_run:
             probe_source(limits, self._s3)
-        letters = self._receive(request, seconds_left)
-        self._leave_out_published(letters)
+        letters = _Letters()
+        with self._shown_again_on_failure(letters):
+            self._receive(letters, request, seconds_left)
+            self._leave_out_published(letters)
         first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
         requests = tuple(first_runs)
         seed = self._answer(run, request, requests)
@@ -160,7 +163,9 @@ class Redrive:
         if not is_within_caps(seed):
             self._show_again([*letters.passed_over, *letters.handles, *letters.published])
             return seed | told
-        write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata={_STARTED: started})
+        with self._shown_again_on_failure(letters):
+            metadata = {_STARTED: started}
+            write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata=metadata)
         self._delete([*letters.published, *letters.handles])
         self._show_again(letters.passed_over)
         return seed | told
@@ -168,15 +173,23 @@ class Redrive:
     def _answer(self, run: str, request: RedriveRequest, requests: Sequence[TileRequest]) -> dict[str, Any]:
         return seeded(run, self._settings.runs_bucket, requests, self._settings, request)
 
-    def _receive(self, request: RedriveRequest, seconds_left: Callable[[], float]) -> _Letters:
+    @contextmanager
+    def _shown_again_on_failure(self, letters: _Letters) -> Iterator[None]:
+        """Put what was received into sight again: tried once more, it would take an empty queue for the end."""
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):  # the first failure is the one to tell
+                self._show_again([*letters.passed_over, *letters.handles, *letters.published])
+            raise
+
+    def _receive(self, letters: _Letters, request: RedriveRequest, seconds_left: Callable[[], float]) -> None:
         """Read the queue until it is empty, the limit is reached, or the time is half over."""
-        letters = _Letters()
         enough = seconds_left() / 2
         limit = min(each for each in (request.limit, request.max_tiles, self._settings.max_tiles_ceiling) if each)
         while len(letters.chosen) < limit and seconds_left() > enough and (batch := self._batch()):
             for message in batch:
                 self._sort(message, request, letters, limit)
-        return letters
 
     def _sort(self, message: MessageTypeDef, request: RedriveRequest, letters: _Letters, limit: int) -> None:
         handle = message["ReceiptHandle"]
