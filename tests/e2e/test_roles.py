@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,9 +36,9 @@ GONE = TileYear.from_text("2016/N10E010")
 """Its folder is not there."""
 ASKED = {"years": [TILE.year], "tiles": [TILE.tile.name]}
 REFRESH = {**ASKED, "mode": "refresh"}
+RESUME = {"resume": {"run": "to-be-resumed"}}
 SECRET = "jaxa"  # noqa: S105 - its name
 ACCOUNT = Account("reader", "correct horse")
-DENIED = ("AccessDenied", "not authorized to perform")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class Guarded(System):
 
     told: str = ""
     """A queue that is subscribed to the topic of the digests."""
+    issues: int = 1
+    """How often the source has issued the tile, each time with one cell more."""
+
+    def reissue(self, grid: Grid) -> None:
+        """Have the source serve another archive of the tile, so that a refresh replaces what is published."""
+        self.issues += 1
+        place_archive(self.mirror, TILE.tile, TILE.year, grid, cells=TILE.tile.cells[: self.issues])
 
     @contextmanager
     def without(self, grant: Grant) -> Iterator[None]:
@@ -70,7 +78,7 @@ class Guarded(System):
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             given = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
             left = _less(given, grant.action, part)
-            if left != given:
+            if _less(given, "", "") != left:
                 taken.append((policy, given))
                 iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(left))
         assert taken, f"{role} has no such grant"
@@ -81,10 +89,29 @@ class Guarded(System):
                 iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(given))
 
     def letters(self) -> list[TileFailure]:
-        """Look at what lies in the dead-letter queue, and leave it there."""
+        """Look at what lies in the dead-letter queue, and leave it there; the summary sends some for a second time."""
         sqs, queue = self.cloud.client("sqs"), self.outputs["DeadLetterQueueUrl"]
         found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
         return [TileFailure.from_body(message["Body"]) for message in found]
+
+    def fail(self, run: str) -> None:
+        """Have the tile, which is then not published, fail in a run."""
+        self.unpublish()
+        with self.without(Grant("ProcessTile", "s3:PutObject", "{output}")):
+            self.run(run, ASKED)
+
+    def log(self, function: str) -> str:
+        """Return what a function's workers have logged."""
+        (path,) = self.cloud.function_log("").parent.glob(f"*{function}*.log")
+        return path.read_text()
+
+    def counted(self) -> int:
+        """Count what lies in the dead-letter queue, hidden or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.cloud.client("sqs").get_queue_attributes(
+            QueueUrl=self.outputs["DeadLetterQueueUrl"], AttributeNames=names
+        )
+        return sum(int(found["Attributes"][name]) for name in names)
 
     def objects(self) -> dict[str, str]:
         """Entity tags of what is published, by key."""
@@ -116,13 +143,17 @@ class Guarded(System):
 
 def _less(document: dict[str, Any], action: str, part: str) -> dict[str, Any]:
     """Return a policy without an action on the resources that hold a text."""
-    left = copy.deepcopy(document)
-    for statement in left["Statement"]:
-        actions, resources = (_as_list(statement[name]) for name in ("Action", "Resource"))
-        if action in actions and any(part in arn for arn in resources):
-            statement["Action"] = [each for each in actions if each != action]
-    left["Statement"] = [statement for statement in left["Statement"] if statement["Action"]]
-    return left
+    left: list[dict[str, Any]] = []
+    for statement in document["Statement"]:
+        actions, resources = _as_list(statement["Action"]), _as_list(statement["Resource"])
+        meant = [arn for arn in resources if part in arn] if action in actions else []
+        for its_actions, its_resources in (
+            (actions, [arn for arn in resources if arn not in meant]),
+            ([each for each in actions if each != action], meant),
+        ):
+            if its_actions and its_resources:
+                left.append({**statement, "Action": its_actions, "Resource": its_resources})
+    return {**document, "Statement": left}
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -133,7 +164,7 @@ def _as_list(value: Any) -> list[Any]:
 def system(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     for place in (TILE, BROKEN):
-        archive = place_archive(folder / "mirror", place.tile, place.year, grid, cells=place.tile.cells[6:7])
+        archive = place_archive(folder / "mirror", place.tile, place.year, grid, cells=place.tile.cells[:1])
     archive.write_bytes(archive.read_bytes()[:-500])
     with (
         JaxaServer(folder / "mirror", account=ACCOUNT) as source,
@@ -167,6 +198,11 @@ def _subscribed(system: Guarded) -> str:
     return queue
 
 
+def _name(grant: Grant) -> str:
+    """Return a name for a run."""
+    return re.sub(r"\W+", "-", str(grant))
+
+
 def _sentence(ended: dict[str, Any]) -> str:
     return str(json.loads(ended["output"])["summary"]["sentence"])
 
@@ -178,16 +214,17 @@ def test_the_roles_suffice_for_runs_redrives_and_digests(system: Guarded, grid: 
     errors = {letter.error for letter in system.letters()}
     assert errors == {"CorruptArchiveError", "SourceUnavailableError"}
     for place in (BROKEN, GONE):
-        place_archive(system.mirror, place.tile, place.year, grid, cells=place.tile.cells[6:7])
+        place_archive(system.mirror, place.tile, place.year, grid, cells=place.tile.cells[:1])
     assert _sentence(system.run("whole-redriven", {"redrive": {"run": "whole"}})).startswith("2 published, 0 skipped")
     assert system.letters() == []
-    assert _sentence(system.run("whole-resumed", {"resume": {"run": "whole"}})).startswith("0 published")
-    assert _sentence(system.run("whole-again", {**asked, "mode": "refresh"})).startswith("3 published")
+    system.unpublish()
+    assert _sentence(system.run("whole-resumed", {"resume": {"run": "whole"}})).startswith("3 published")
+    system.reissue(grid)
+    assert _sentence(system.run("whole-again", {**asked, "mode": "refresh"})).startswith("1 published, 2 skipped")
     assert [subject.partition(":")[0] for subject in system.digests()] == [
         f"alos-mosaic {run}" for run in ("whole", "whole-redriven", "whole-resumed", "whole-again")
     ]
-    log = system.cloud.function_log("").parent
-    lines = "".join(path.read_text() for path in log.glob("*.log"))
+    lines = "".join(map(system.log, ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun", "SendDigest")))
     assert "AccessDenied" not in lines
     assert ACCOUNT.password not in lines
 
@@ -217,28 +254,162 @@ def test_who_has_no_role_may_do_nothing(system: Guarded) -> None:
         (Grant("ProcessTile", "s3:PutObject", "{runs}/runs/*/results/"), ASKED, "PublishError"),
         (Grant("ProcessTile", "s3:PutObject", "{runs}/staging/"), REFRESH, "PublishError"),
         (Grant("ProcessTile", "s3:GetObject", "{runs}/staging/"), REFRESH, "PublishError"),
-        (Grant("ProcessTile", "s3:DeleteObject", "{runs}/staging/"), REFRESH, "PublishError"),
+        (Grant("ProcessTile", "s3:ListBucket", "{runs}"), REFRESH, "PublishError"),
         (Grant("ProcessTile", "secretsmanager:GetSecretValue", ":secret:jaxa-"), ASKED, "SourceUnavailableError"),
     ],
     ids=str,
 )
 def test_a_tile_without_a_grant_of_its_worker_waits_for_it(
-    system: Guarded, grant: Grant, given: dict[str, Any], error: str
+    system: Guarded, grid: Grid, grant: Grant, given: dict[str, Any], error: str
 ) -> None:
     system.unpublish()
-    number = f"{grant.action}-{grant.on}".translate(str.maketrans(":/*{}", "-----"))
+    number = _name(grant)
     if given is REFRESH:
         system.run(f"before-{number}", ASKED)
+        system.reissue(grid)
     before = system.objects()
     with system.without(grant):
         ended = system.run(number, given)
-    assert (ended["status"], ended["error"]) == ("FAILED", "IncompleteRunError")
-    (letter,) = system.letters()
-    assert (letter.error, letter.run) == (error, number)
-    assert DENIED[0] in letter.cause
-    after = system.objects()
-    assert before.keys() <= after.keys()
+    assert (ended["status"], ended.get("error")) == ("FAILED", "IncompleteRunError"), ended
+    letters = system.letters()
+    assert {letter.run for letter in letters} == {number}
+    assert [letter for letter in letters if letter.error == error and "AccessDenied" in letter.cause]
+    assert before.keys() <= system.objects().keys()
     redriven = system.run(f"{number}-redriven", {"redrive": {"run": number}})
     assert redriven["status"] == "SUCCEEDED", redriven
     assert system.letters() == []
     assert [key for key in system.objects() if key.endswith(".stac-item.json")]
+
+
+@pytest.fixture(scope="module")
+def resumable(system: Guarded) -> None:
+    """A run that can be resumed."""
+    system.unpublish()
+    system.run("to-be-resumed", ASKED)
+
+
+@pytest.mark.usefixtures("resumable")
+@pytest.mark.parametrize(
+    ("grant", "given"),
+    [
+        (Grant("SeedTiles", "s3:PutObject", "{runs}/runs/*/manifest.json"), ASKED),
+        (Grant("SeedTiles", "s3:PutObject", "{runs}/runs/.running"), ASKED),
+        (Grant("SeedTiles", "states:ListExecutions", ":stateMachine:"), ASKED),
+        (Grant("SeedTiles", "s3:GetObject", "{runs}/runs/*/manifest.json"), RESUME),
+        (Grant("SeedTiles", "s3:ListBucket", "{runs}"), {"resume": {"run": "never-was"}}),
+        (Grant("SeedTiles", "s3:ListBucket", "{output}"), RESUME),
+        (Grant("SeedTiles", "s3:GetObject", "{output}/alos_palsar_mosaic/"), RESUME),
+    ],
+    ids=str,
+)
+def test_a_run_without_a_grant_of_its_seed_begins_nothing(
+    system: Guarded, grant: Grant, given: dict[str, Any]
+) -> None:
+    before, name = system.objects(), _name(grant)
+    with system.without(grant):
+        ended = system.run(name, given)
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert system.objects() == before
+    assert system.letters() == []
+    again = system.run(f"{name}-again", given)
+    assert again["status"] == "SUCCEEDED" or again["error"] == "InvalidRequestError", again
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        Grant("RedriveTiles", "sqs:ReceiveMessage", ""),
+        Grant("RedriveTiles", "s3:PutObject", "{runs}/runs/*/manifest.json"),
+        Grant("RedriveTiles", "s3:ListBucket", "{output}"),
+    ],
+    ids=str,
+)
+def test_a_redrive_without_a_grant_leaves_its_letter_in_the_queue(system: Guarded, grant: Grant) -> None:
+    name = _name(grant)
+    if not system.letters():
+        system.fail(f"before-{name}")
+    lying = system.counted()
+    with system.without(grant):
+        ended = system.run(name, {"redrive": {}})
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert len(system.letters()) == system.counted() == lying > 0
+
+
+def test_redriven_tiles_are_published_also_where_their_letters_cant_be_deleted(system: Guarded) -> None:
+    if not system.letters():
+        system.fail("before-undeleted")
+    with system.without(Grant("RedriveTiles", "sqs:DeleteMessage", "")):
+        ended = system.run("undeleted", {"redrive": {}})
+    assert _sentence(ended).startswith("1 published"), ended
+    assert system.counted() > 0
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        Grant("SummariseRun", "s3:GetObject", "{runs}/"),
+        Grant("SummariseRun", "s3:ListBucket", "{runs}"),
+        Grant("SummariseRun", "s3:PutObject", "summary.json"),
+        Grant("SummariseRun", "sqs:SendMessage", ""),
+    ],
+    ids=str,
+)
+def test_a_run_without_a_grant_of_its_summary_fails_and_loses_nothing(system: Guarded, grant: Grant) -> None:
+    """The tile leaves no record, so that the summary sends a letter of its own, again each time that it is retried."""
+    system.unpublish()
+    name = _name(grant)
+    results = Grant("ProcessTile", "s3:PutObject", "{runs}/runs/*/results/")
+    with system.without(grant), system.without(results):
+        ended = system.run(name, ASKED)
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert {letter.run for letter in system.letters()} == {name}
+    redriven = system.run(f"{name}-redriven", {"redrive": {"run": name}})
+    assert redriven["status"] == "SUCCEEDED", redriven
+    assert [key for key in system.objects() if key.endswith(".stac-item.json")]
+    assert system.letters() == []
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        Grant("SendDigest", "sns:Publish", ""),
+        Grant("SendDigest", "s3:PutObject", "{runs}/"),
+        Grant("SendDigest", "s3:GetObject", "{runs}/"),
+        Grant("SendDigest", "s3:ListBucket", "{runs}"),
+        Grant("SendDigest", "states:DescribeExecution", ""),
+    ],
+    ids=str,
+)
+def test_a_digest_without_a_grant_is_sent_by_the_hourly_look(system: Guarded, grant: Grant) -> None:
+    look = {"state_machine": system.outputs["StateMachineArn"]}
+    system.invoke("SendDigest", look)
+    system.digests()
+    name, logged = _name(grant), len(system.log("SendDigest"))
+    with system.without(grant):
+        assert system.run(name, ASKED)["status"] == "SUCCEEDED", "the run is as good without its digest"
+        answer, failed = system.invoke("SendDigest", look)
+        assert (failed, answer["errorType"]) == (True, "ServiceError")
+    assert system.digests() == []
+    assert "is not authorized to perform" in system.log("SendDigest")[logged:]
+    answer, failed = system.invoke("SendDigest", look)
+    assert (failed, answer["sent"]) == (False, 1)
+    (subject,) = system.digests()
+    assert subject.startswith(f"alos-mosaic {name}: ")
+
+
+def test_the_role_of_the_state_machine_is_not_asked_here(system: Guarded) -> None:
+    """Once it is, this fails, and its grants want cases above; until then tests/infra/statements_*.txt cover it."""
+    system.unpublish()
+    with (
+        system.without(Grant("Workflow", "lambda:InvokeFunction", "")),
+        system.without(Grant("Workflow", "s3:GetObject", "{runs}")),
+        system.without(Grant("Workflow", "sqs:SendMessage", "")),
+        system.without(Grant("ProcessTile", "s3:PutObject", "{output}")),
+    ):
+        ended = system.run("without-a-role", ASKED)
+    assert ended["error"] == "IncompleteRunError"
+    assert [letter.run for letter in system.letters()] == ["without-a-role"]
