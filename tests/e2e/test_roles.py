@@ -7,13 +7,11 @@ statements stand in tests/infra/statements.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -37,7 +35,7 @@ GONE = TileYear.from_text("2016/N10E010")
 ASKED = {"years": [TILE.year], "tiles": [TILE.tile.name]}
 REFRESH = {**ASKED, "mode": "refresh"}
 RESUME = {"resume": {"run": "to-be-resumed"}}
-SECRET = "jaxa"  # noqa: S105 - its name
+SECRET = "jaxa"
 ACCOUNT = Account("reader", "correct horse")
 
 
@@ -302,9 +300,7 @@ def resumable(system: Guarded) -> None:
     ],
     ids=str,
 )
-def test_a_run_without_a_grant_of_its_seed_begins_nothing(
-    system: Guarded, grant: Grant, given: dict[str, Any]
-) -> None:
+def test_a_run_without_a_grant_of_its_seed_begins_nothing(system: Guarded, grant: Grant, given: dict[str, Any]) -> None:
     before, name = system.objects(), _name(grant)
     with system.without(grant):
         ended = system.run(name, given)

@@ -82,9 +82,6 @@ def reasons_of(resource: Mapping[str, Any]) -> dict[str, str]:
     return {name.removeprefix(prefix)[:-1]: why for name, why in spelt.items() if name.startswith(prefix)}
 
 
-
-
-
 def _permission(stack: Synthesized, permission: Mapping[str, Any]) -> tuple[str, list[str]]:
     lines = [f"  Allow {permission['Action']}", f"    to {permission['Principal']}"]
     lines += [f"    if {key} is {_short(stack, permission[key])}" for key in ("SourceArn",) if key in permission]

@@ -76,7 +76,7 @@ def test_only_actions_that_know_no_resources_are_granted_on_all(deployment: tupl
     granted = [s for s in _granted(stack, "") if "*" in as_list(s["Resource"])]
     services = {action.partition(":")[0] for statement in granted for action in as_list(statement["Action"])}
     assert services <= {"xray", "logs", "ec2"}
-    assert {role for role in _holders(stack, "logs:CreateLogDelivery")} == {"WorkflowRole"}
+    assert _holders(stack, "logs:CreateLogDelivery") == {"WorkflowRole"}
 
 
 def test_the_worker_keeps_to_products_staging_results_and_the_source(deployment: tuple[str, Synthesized]) -> None:
