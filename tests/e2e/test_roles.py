@@ -7,9 +7,10 @@ statements stand in tests/infra/statements.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,13 +71,18 @@ class Guarded(System):
     @contextmanager
     def without(self, grant: Grant) -> Iterator[None]:
         """Take a grant out of its role's policies, as if the template had it not, and give it back."""
-        iam, taken = self.cloud.client("iam"), []
-        (role,) = (each["RoleName"] for each in iam.list_roles()["Roles"] if f"{grant.role}Role" in each["RoleName"])
         part = grant.on.format(output=self.outputs["OutputBucketName"], runs=self.outputs["RunsBucketName"])
+        with self.changed(grant.role, lambda document: _less(document, grant.action, part)):
+            yield
+
+    @contextmanager
+    def changed(self, role: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
+        """Put a role's policies differently, and then as they were; they have to differ."""
+        iam, taken = self.cloud.client("iam"), []
+        (role,) = (each["RoleName"] for each in iam.list_roles()["Roles"] if f"{role}Role" in each["RoleName"])
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             given = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-            left = _less(given, grant.action, part)
-            if _less(given, "", "") != left:
+            if (left := change(given)) != given:
                 taken.append((policy, given))
                 iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(left))
         assert taken, f"{role} has no such grant"
@@ -145,6 +151,9 @@ def _less(document: dict[str, Any], action: str, part: str) -> dict[str, Any]:
     for statement in document["Statement"]:
         actions, resources = _as_list(statement["Action"]), _as_list(statement["Resource"])
         meant = [arn for arn in resources if part in arn] if action in actions else []
+        if not meant:
+            left.append(statement)
+            continue
         for its_actions, its_resources in (
             (actions, [arn for arn in resources if arn not in meant]),
             ([each for each in actions if each != action], meant),
@@ -169,7 +178,8 @@ def system(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Iterator[Gua
         running_cloud(folder / "cloud", REPOSITORY, wait_scale=0, enforce=True) as cloud,
     ):
         context: dict[str, object] = {"source_uri": source.url, "cell_pixels": grid.cell_pixels}
-        context |= {"source_secret_name": SECRET, "allow_plain_login": True}
+        context |= {"source_secret_name": SECRET, "allow_plain_login": True, "keep_archives_in": "own"}
+        context |= {"publish_notifications": True, "watch_schedule": "rate(7 days)", "watch_years": str(TILE.year)}
         path = synthesize(folder / "cdk.out", {f"alos-mosaic:{key}": value for key, value in context.items()})
         outputs = cloud.deploy(path.parent, STACK_NAME)
         login = json.dumps({"username": ACCOUNT.user, "password": ACCOUNT.password})
@@ -225,6 +235,37 @@ def test_the_roles_suffice_for_runs_redrives_and_digests(system: Guarded, grid: 
     lines = "".join(map(system.log, ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun", "SendDigest")))
     assert "AccessDenied" not in lines
     assert ACCOUNT.password not in lines
+
+
+def test_the_role_of_the_watch_suffices_and_is_needed(system: Guarded) -> None:
+    system.unpublish()
+    system.run("to-be-watched", ASKED)
+    told, failed = system.invoke("WatchSource", {})
+    assert (failed, told["news"], told["compared"]) == (False, [], 1)
+    for grant, error in (
+        (Grant("WatchSource", "secretsmanager:GetSecretValue", ""), "SourceUnavailableError"),
+        (Grant("WatchSource", "s3:ListBucket", "{output}"), "ServiceError"),
+        (Grant("WatchSource", "s3:GetObject", "{output}/alos_palsar_mosaic/"), "ServiceError"),
+    ):
+        with system.without(grant):
+            told, failed = system.invoke("WatchSource", {})
+        assert (failed, told["errorType"]) == (True, error), grant
+        assert "AccessDenied" in told["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    "grant", [Grant("ProcessTile", "sns:Publish", ""), Grant("ProcessTile", "s3:PutObject", "/pub/")], ids=str
+)
+def test_a_tile_is_published_also_where_nobody_is_told_or_its_archive_cant_be_kept(
+    system: Guarded, grid: Grid, grant: Grant
+) -> None:
+    system.unpublish()
+    system.reissue(grid)  # what is kept already is not put again
+    name = _name(grant)
+    logged = len(system.log("ProcessTile"))
+    with system.without(grant):
+        assert _sentence(system.run(name, ASKED)).startswith("1 published")
+    assert "not authorized to perform" in system.log("ProcessTile")[logged:]
 
 
 def test_who_has_no_role_may_do_nothing(system: Guarded) -> None:
@@ -395,6 +436,28 @@ def test_a_digest_without_a_grant_is_sent_by_the_hourly_look(system: Guarded, gr
     assert (failed, answer["sent"]) == (False, 1)
     (subject,) = system.digests()
     assert subject.startswith(f"alos-mosaic {name}: ")
+
+
+def test_a_listing_of_another_prefix_is_denied(system: Guarded) -> None:
+    """Conditions count: leave to list another product's folder is none for this one's."""
+    with system.changed("ProcessTile", lambda document: _renamed(document, "alos_palsar_mosaic/*", "elsewhere/*")):
+        system.unpublish()
+        ended = system.run("elsewhere", ASKED)
+    assert ended["error"] == "IncompleteRunError"
+    (letter,) = system.letters()
+    assert "AccessDenied" in letter.cause
+    assert "ListObjects" in letter.cause
+    assert _sentence(system.run("elsewhere-redriven", {"redrive": {}})).startswith("1 published")
+
+
+def _renamed(document: dict[str, Any], prefix: str, to: str) -> dict[str, Any]:
+    """Return a policy whose conditions name another prefix."""
+    statements = copy.deepcopy(document["Statement"])
+    for statement in statements:
+        condition = statement.get("Condition", {}).get("StringLike", {})
+        if prefix in condition.get("s3:prefix", ()):
+            condition["s3:prefix"] = [to if each == prefix else each for each in condition["s3:prefix"]]
+    return {**document, "Statement": statements}
 
 
 def test_the_role_of_the_state_machine_is_not_asked_here(system: Guarded) -> None:
