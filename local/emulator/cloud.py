@@ -129,8 +129,7 @@ def running_cloud(
         wait_scale: factor for the delays of Wait and Retry in state machines; 0 skips them.
         hooks: a folder that workers import from first of all: a ``sitecustomize`` in it can make things go wrong.
         enforce: whether policies of IAM, queues, buckets and topics are enforced; functions then have their roles'
-            credentials, and all talk TLS (which the program ``openssl`` makes a certificate for). The clients here are
-            the account's root user.
+            credentials, and all talk TLS. The clients here are the account's root user.
 
     Raises:
         CloudError: it did not start.

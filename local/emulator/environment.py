@@ -32,8 +32,8 @@ class Service:
 
 
 def certificate_of(folder: Path) -> Path:
-    """Where the emulator whose files lie in ``folder`` keeps its certificate, if it serves TLS."""
-    return folder / "tls.crt"
+    """Where the emulator whose files lie in ``folder`` keeps its certificate and key, if it serves TLS."""
+    return folder / "tls.pem"
 
 
 def worker_environment(

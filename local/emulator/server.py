@@ -9,9 +9,9 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
+from local.certificates import write_certificate
 from local.emulator import patches
 from local.emulator.environment import ACCOUNT, CREDENTIALS, Service, certificate_of
 from local.emulator.executor import Executor
@@ -41,15 +41,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _service(folder: Path, port: int, *, with_tls: bool) -> Service:
-    """Say where clients find the server; for TLS, make a key and its certificate first."""
+    """Say where clients find the server; for TLS, make a certificate first."""
     if not with_tls:
         return Service(f"http://{HOST}:{port}")
-    certificate = certificate_of(folder)
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=emulator"]
-    extensions = ["-addext", f"subjectAltName=IP:{HOST}", "-addext", "basicConstraints=critical,CA:FALSE"]
-    files = ["-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)]
-    subprocess.run([*request, *extensions, *files], check=True)
-    return Service(f"https://{HOST}:{port}", certificate)
+    return Service(f"https://{HOST}:{port}", write_certificate(certificate_of(folder), HOST))
 
 
 def _configure_ministack(folder: Path, service: Service, region: str, wait_scale: float) -> None:
@@ -73,7 +68,7 @@ def _configure_ministack(folder: Path, service: Service, region: str, wait_scale
         "SFTP_ENABLED": "0",
     }
     if service.certificate is not None:
-        # Its own calls, of SNS to Lambda for one, trust the certificate as others do.
+        # Where it calls itself, it trusts the certificate as others do.
         trust = {"AWS_CA_BUNDLE": str(service.certificate), "SSL_CERT_FILE": str(service.certificate)}
         os.environ |= {"AUTH": "true", "USE_SSL": "1", **CREDENTIALS, **trust}
 
@@ -90,7 +85,7 @@ async def _serve(listener: socket.socket, executor: Executor, endpoint_file: Pat
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
     if service.certificate is not None:
-        config.certfile, config.keyfile = str(service.certificate), str(service.certificate.with_suffix(".key"))
+        config.certfile = config.keyfile = str(service.certificate)
     _write_whole(endpoint_file, service.endpoint_url)
     await serve(app, config, shutdown_trigger=asyncio.Event().wait)
 

@@ -2,7 +2,7 @@
 
 What goes wrong without a grant is said with AccessDenied, in the dead-letter queue or as the run's cause, and nothing
 is lost: with the grant back, a redrive or another run publishes. The state machine's own role is not asked here; its
-statements stand in tests/infra/statements.
+statements stand in tests/infra/statements_*.txt.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ def test_a_tile_without_a_grant_of_its_worker_waits_for_it(
     letters = system.letters()
     assert {letter.run for letter in letters} == {number}
     assert [letter for letter in letters if letter.error == error and "AccessDenied" in letter.cause]
-    assert before.keys() <= system.objects().keys()
+    assert before.items() <= system.objects().items(), "what was published is as it was"
     redriven = system.run(f"{number}-redriven", {"redrive": {"run": number}})
     assert redriven["status"] == "SUCCEEDED", redriven
     assert system.letters() == []
