@@ -254,17 +254,23 @@ def test_the_role_of_the_watch_suffices_and_is_needed(system: Guarded) -> None:
 
 
 @pytest.mark.parametrize(
-    "grant", [Grant("ProcessTile", "sns:Publish", ""), Grant("ProcessTile", "s3:PutObject", "/pub/")], ids=str
+    "grant",
+    [
+        Grant("ProcessTile", "sns:Publish", ""),
+        Grant("ProcessTile", "s3:PutObject", "/pub/"),
+        Grant("ProcessTile", "s3:DeleteObject", "{runs}/staging/"),
+    ],
+    ids=str,
 )
-def test_a_tile_is_published_also_where_nobody_is_told_or_its_archive_cant_be_kept(
-    system: Guarded, grid: Grid, grant: Grant
-) -> None:
+def test_a_tile_is_published_also_where_only_what_is_beside_it_fails(system: Guarded, grid: Grid, grant: Grant) -> None:
+    """Nobody is told of it, its archive is not kept, or what was staged stays until it expires."""
     system.unpublish()
-    system.reissue(grid)  # what is kept already is not put again
     name = _name(grant)
+    system.run(f"before-{name}", ASKED)
+    system.reissue(grid)
     logged = len(system.log("ProcessTile"))
     with system.without(grant):
-        assert _sentence(system.run(name, ASKED)).startswith("1 published")
+        assert _sentence(system.run(name, REFRESH)).startswith("1 published")
     assert "not authorized to perform" in system.log("ProcessTile")[logged:]
 
 
