@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import ServiceError, raised_as
 from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.log_lines import lines_about
 from alos_mosaic.messages import parse_year
 from alos_mosaic.processing.sources.listed import listed
 from alos_mosaic.processing.sources.opening import open_source
@@ -40,24 +42,27 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
     def seconds_left() -> float:
         return float(context.get_remaining_time_in_millis() / 1000 - _LAST_WORDS_SECONDS)
 
-    with raised_as(ServiceError, BotoCoreError, ClientError):
-        with listed(open_source(settings.source_uri, _access(settings))) as source:
-            extra = layouts_from_json(settings.extra_layouts)
-            findings = Watch(source, PublishedTiles(_s3(), settings.output_uri), extra).look(years, seconds_left)
-        started = _start(findings.news[0], settings) if findings.news and settings.action == "refresh" else None
-        if findings.news:
-            message = _message(findings, settings, started)
-            boto3.client("sns").publish(
-                TopicArn=settings.topic_arn, Subject="News from JAXA's mosaics", Message=message
-            )
-    told = {
+    with lines_about(source=settings.source_uri), raised_as(ServiceError, BotoCoreError, ClientError):
+        told = _look(settings, years, seconds_left)
+        logger.info("Source looked at", extra=told)
+    return told
+
+
+def _look(settings: WatchSettings, years: Sequence[int], seconds_left: Callable[[], float]) -> dict[str, Any]:
+    """Look for news, tell of them or start the run over the first, and return what there was to see."""
+    with listed(open_source(settings.source_uri, _access(settings))) as source:
+        extra = layouts_from_json(settings.extra_layouts)
+        findings = Watch(source, PublishedTiles(_s3(), settings.output_uri), extra).look(years, seconds_left)
+    started = _start(findings.news[0], settings) if findings.news and settings.action == "refresh" else None
+    if findings.news:
+        message = _message(findings, settings, started)
+        boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject="News from JAXA's mosaics", Message=message)
+    return {
         "news": [news.sentence for news in findings.news],
         "compared": findings.compared,
         "not_compared": findings.not_compared,
         "started": started,
     }
-    logger.info("Source looked at", extra=told)
-    return told
 
 
 def _start(news: News, settings: WatchSettings) -> str:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from local.emulator import lifeline
 from local.emulator.assembly import Placeholders, Stack, read_stack
-from local.emulator.environment import ACCOUNT, CREDENTIALS, inherited_environment
+from local.emulator.environment import ACCOUNT, CREDENTIALS, certificate_of, inherited_environment
 from local.emulator.stacks import deploy_stack
 
 _START_LIMIT_SECONDS = 60.0
@@ -49,6 +49,7 @@ class Cloud:
             self._clients[service] = self._session.client(
                 cast("Any", service),
                 endpoint_url=self.endpoint_url,
+                verify=str(certificate_of(self.folder)) if self.endpoint_url.startswith("https:") else None,
                 config=Config(
                     s3={"addressing_style": "path"},
                     retries={"total_max_attempts": 1},
@@ -125,7 +126,9 @@ class Cloud:
 
 
 @contextmanager
-def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0, hooks: Path | None = None) -> Iterator[Cloud]:
+def running_cloud(
+    folder: Path, repo: Path, wait_scale: float = 1.0, hooks: Path | None = None, *, enforce: bool = False
+) -> Iterator[Cloud]:
     """Run the emulator in a process of its own for as long as the context lasts.
 
     Args:
@@ -133,13 +136,15 @@ def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0, hooks: Path
         repo: the repository, whose code the image functions run.
         wait_scale: factor for the delays of Wait and Retry in state machines; 0 skips them.
         hooks: a folder that workers import from first of all: a ``sitecustomize`` in it can make things go wrong.
+        enforce: whether policies of IAM, queues, buckets and topics are enforced; functions then have their roles'
+            credentials, and all talk TLS. The clients here are the account's root user.
 
     Raises:
         CloudError: it did not start.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    server = _start_server(folder, repo.resolve(), wait_scale, hooks)
+    server = _start_server(folder, repo.resolve(), wait_scale, hooks, enforce=enforce)
     try:
         cloud = Cloud(_await_endpoint(server, folder), folder)
         try:
@@ -150,10 +155,13 @@ def running_cloud(folder: Path, repo: Path, wait_scale: float = 1.0, hooks: Path
         _end(server)
 
 
-def _start_server(folder: Path, repo: Path, wait_scale: float, hooks: Path | None) -> "subprocess.Popen[bytes]":
+def _start_server(
+    folder: Path, repo: Path, wait_scale: float, hooks: Path | None, *, enforce: bool
+) -> "subprocess.Popen[bytes]":
     (folder / "endpoint").unlink(missing_ok=True)
     options = ["--folder", str(folder), "--repo", str(repo), "--wait-scale", str(wait_scale), "--region", Cloud.region]
     options += [] if hooks is None else ["--hooks", str(hooks.resolve())]
+    options += ["--enforce"] if enforce else []
     with (folder / "emulator.log").open("ab") as log:
         return subprocess.Popen(
             lifeline.command("-m", "local.emulator.server", *options),

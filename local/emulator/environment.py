@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configur
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.emulator.function import Function
@@ -11,7 +12,7 @@ from local.emulator.packages import CodeLocation
 
 ACCOUNT = "000000000000"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""Any will do: the emulator enforces no IAM."""
+"""Those of the account's root user, who may do anything also where IAM is enforced."""
 
 _INHERITED = ("PATH", "LANG", "LC_ALL")
 
@@ -21,8 +22,22 @@ def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
+@dataclass(frozen=True)
+class Service:
+    """Where the emulator listens."""
+
+    endpoint_url: str
+    certificate: Path | None = None
+    """Of a TLS endpoint, the self-signed certificate that its clients trust."""
+
+
+def certificate_of(folder: Path) -> Path:
+    """Where the emulator whose files lie in ``folder`` keeps its certificate and key, if it serves TLS."""
+    return folder / "tls.pem"
+
+
 def worker_environment(
-    function: Function, code: CodeLocation, folder: Path, endpoint_url: str, hooks: Path | None = None
+    function: Function, code: CodeLocation, folder: Path, service: Service, hooks: Path | None = None
 ) -> dict[str, str]:
     """All variables of a worker whose own folder is ``folder``; from ``hooks`` it imports first of all."""
     temporary = folder / "tmp"
@@ -44,11 +59,12 @@ def worker_environment(
     if function.log_level:
         lambda_variables["AWS_LAMBDA_LOG_LEVEL"] = function.log_level
     stand_ins = {
-        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ENDPOINT_URL": service.endpoint_url,
+        **({} if service.certificate is None else {"AWS_CA_BUNDLE": str(service.certificate)}),
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(temporary),  # no ~/.aws of the person at the keyboard
         "TMPDIR": str(temporary),
         "PYTHONPATH": os.pathsep.join(map(str, ([] if hooks is None else [hooks]) + [*code.import_folders])),
     }
     asked_for = {"TZ": ":UTC", **function.environment}
-    return {**inherited_environment(), **asked_for, **CREDENTIALS, **lambda_variables, **stand_ins}
+    return {**inherited_environment(), **asked_for, **function.credentials, **lambda_variables, **stand_ins}

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from local.emulator.environment import worker_environment
+from local.emulator.environment import Service, worker_environment
 from local.emulator.function import Function
 from local.emulator.packages import PackageStore
 from local.emulator.worker import Worker
@@ -15,10 +15,10 @@ from local.emulator.worker import Worker
 class Executor:
     """One worker for each concurrent invocation, reused when it is free again."""
 
-    def __init__(self, folder: Path, repo: Path, endpoint_url: str, hooks: Path | None = None) -> None:
+    def __init__(self, folder: Path, repo: Path, service: Service, hooks: Path | None = None) -> None:
         """Keep workers below ``folder``; image functions run the code in ``repo``, and all import from ``hooks``."""
         self._folder, self._hooks = folder, hooks
-        self._endpoint_url = endpoint_url
+        self._service = service
         self._packages = PackageStore(folder / "code", repo)
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[Worker]] = {}
@@ -76,7 +76,7 @@ class Executor:
     def _start(self, function: Function) -> Worker:
         code = self._packages.locate(function)
         folder = self._folder / "workers" / f"{function.name}-{function.version.lstrip('$')}-{next(self._numbers)}"
-        environment = worker_environment(function, code, folder, self._endpoint_url, self._hooks)
+        environment = worker_environment(function, code, folder, self._service, self._hooks)
         worker = Worker(function, folder, code.task_root, environment)
         with self._lock:
             self._workers.add(worker)

@@ -31,6 +31,8 @@ class Function:
     """``Text`` or ``JSON``."""
     log_level: str
     """Empty for the runtime's default."""
+    credentials: Mapping[str, str]
+    """Environment variables with which it signs its calls: where IAM is enforced, those of its role."""
 
     @property
     def region(self) -> str:
@@ -38,8 +40,13 @@ class Function:
         return self.arn.split(":")[3]
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], layer_zip: Callable[[Any], bytes | None]) -> "Function":
-        """Read MiniStack's record; ``layer_zip`` gives the content of a layer that the record names."""
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        layer_zip: Callable[[Any], bytes | None],
+        credentials: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    ) -> "Function":
+        """Read MiniStack's record; ``layer_zip`` gives a layer's content, ``credentials`` those of a configuration."""
         config = record.get("config") or record
         is_image = config.get("PackageType") == "Image"
         logging_config = config.get("LoggingConfig") or {}
@@ -60,6 +67,7 @@ class Function:
             layer_zips=tuple(layer for layer in layers if layer),
             log_format=logging_config.get("LogFormat", "Text"),
             log_level=logging_config.get("ApplicationLogLevel", ""),
+            credentials=credentials(config),
         )
 
 

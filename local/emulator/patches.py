@@ -7,10 +7,11 @@ the parameters of what it replaces, and tests/e2e/test_emulator.py shows that ea
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from local.emulator.environment import CREDENTIALS
 from local.emulator.executor import Executor
 from local.emulator.function import Function
 
@@ -25,6 +26,9 @@ _MAP_PATHS = {
 _PASSED_OVER = ("AWS::Logs::QueryDefinition",)
 """Types of resources that MiniStack does not know, and that nothing here depends on."""
 
+_REQUEST = ("service", "method", "path", "headers", "body")
+"""Parameters of what MiniStack's IAM asks about a request."""
+
 _PLAIN_PATH = re.compile(r"\$\$?(\.[A-Za-z_]\w*)+")
 _RESULT_LIMIT_BYTES = 256 * 1024
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -35,8 +39,8 @@ class MiniStackMismatchError(RuntimeError):
     """The installed MiniStack is not the one that the patches were made for."""
 
 
-def apply(executor: Executor) -> None:
-    """Patch MiniStack in this process.
+def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
+    """Patch MiniStack in this process; where it enforces IAM, functions act as their roles.
 
     Raises:
         MiniStackMismatchError: its version or the names to patch differ.
@@ -45,10 +49,11 @@ def apply(executor: Executor) -> None:
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
     # They read their environment when they are imported.
+    from ministack.core import iam_actions, lambda_runtime  # noqa: PLC0415
     from ministack.services import ecr, lambda_svc, s3, stepfunctions  # noqa: PLC0415
     from ministack.services.cloudformation import provisioners  # noqa: PLC0415
 
-    _replace_executors(lambda_svc, executor)
+    _replace_executors(lambda_svc, lambda_runtime, executor, enforces_iam=enforces_iam)
     _name_throttling(lambda_svc)
     _resolve_map_paths(stepfunctions)
     _name_child_executions(stepfunctions)
@@ -56,6 +61,8 @@ def apply(executor: Executor) -> None:
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _authorize_batches(iam_actions)
+    _authorize_map_runs(iam_actions)
     _pass_over_types(provisioners)
     _keep_full_buckets(provisioners, s3)
     _miss_images(ecr)
@@ -70,16 +77,20 @@ def _original(module: Any, name: str, *parameters: str) -> Callable[..., Any]:
     return checked
 
 
-def _replace_executors(lambda_svc: Any, executor: Executor) -> None:
+def _replace_executors(lambda_svc: Any, lambda_runtime: Any, executor: Executor, *, enforces_iam: bool) -> None:
     """Run functions in awslambdaric.
 
     MiniStack's own worker calls every exception ``Runtime.HandlerError``, so Retry and Catch by name never match, and
     image functions need Docker. Both executors return ``{"body", "log", "error"?}``.
     """
     layer_zip = _original(lambda_svc, "_resolve_layer_zip", "attachment")
+    of_role = _original(lambda_runtime, "execution_credentials", "config")
+
+    def credentials(config: Mapping[str, Any]) -> Mapping[str, str]:
+        return of_role(config) if enforces_iam else CREDENTIALS
 
     def execute(func: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
-        return executor.execute(Function.from_record(func, layer_zip), event, request_id)
+        return executor.execute(Function.from_record(func, layer_zip, credentials), event, request_id)
 
     for name in ("_execute_function_docker", "_execute_function_warm"):
         _original(lambda_svc, name, "func", "event", "request_id")
@@ -205,6 +216,32 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
         return False if error in _FATAL else bool(matches(error_equals, error))
 
     stepfunctions._error_matches = matches_unless_fatal
+
+
+def _authorize_batches(iam_actions: Any) -> None:
+    """Ask for ``sqs:SendMessage`` where a batch is sent, and likewise: SQS has no actions for batches.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    name = _original(iam_actions, "extract_iam_action", *_REQUEST, "query_params")
+
+    def name_single(*args: Any, **kwargs: Any) -> str | None:
+        action: str | None = name(*args, **kwargs)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    iam_actions.extract_iam_action = name_single
+
+
+def _authorize_map_runs(iam_actions: Any) -> None:
+    """Ask for leave on the Map Run that a call names; MiniStack asks for leave on everything."""
+    name = _original(iam_actions, "extract_resource_arn", *_REQUEST, "query_params", "region", "account_id")
+
+    def name_map_run(service: str, *args: Any, **kwargs: Any) -> str:
+        arn = str(name(service, *args, **kwargs))
+        body = args[_REQUEST.index("body") - 1] if service == "states" and arn == "*" else b""
+        return str(json.loads(body).get("mapRunArn", arn)) if body else arn
+
+    iam_actions.extract_resource_arn = name_map_run
 
 
 def _pass_over_types(provisioners: Any) -> None:

@@ -258,23 +258,6 @@ def test_no_role_has_managed_policies_or_inline_ones(stack: Synthesized) -> None
         assert not role.keys() & {"ManagedPolicyArns", "Policies"}
 
 
-def test_no_wildcard_without_a_reason(stack: Synthesized) -> None:
-    wild = 0
-    for name, resource in stack.resources.items():
-        if resource["Type"] != "AWS::IAM::Policy":
-            continue
-        rules = resource.get("Metadata", {}).get("cdk_nag", {}).get("rules_to_suppress", [])
-        reasons = {rule["id"]: rule["reason"] for rule in rules}
-        for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
-            assert not [action for action in as_list(statement["Action"]) if "*" in action], name
-            for arn in as_list(statement["Resource"]):
-                if "*" in flat(arn):
-                    wild += 1
-                    spelt = flat(arn).replace("${", "<").replace("}", ">")
-                    assert len(reasons[f"AwsSolutions-IAM5[Resource::{spelt}]"]) > 20
-    assert wild > 5
-
-
 def test_node_is_the_one_that_pip_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JSII_NODE", raising=False)
     use_bundled_node()

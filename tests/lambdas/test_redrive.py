@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from alos_mosaic import parallel
 from alos_mosaic import redrive as redriving
@@ -185,6 +186,24 @@ def test_a_redrive_that_dies_ahead_of_its_manifest_loses_nothing(desk: Desk, mon
         with pytest.raises(KeyboardInterrupt):
             desk.redrive()
     assert desk.letters() == 1
+
+
+@pytest.mark.parametrize("step", ["Publications.missing", "write_manifest"])
+def test_a_redrive_that_fails_leaves_its_letters_in_sight_of_the_next_try(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    desk.fail("N10E010")
+    desk.fail("N15E010", run="second")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListObjectsV2")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{redriving.__name__}.{step}", fail)
+        with pytest.raises(ServiceError, match="AccessDenied"):
+            desk.redrive(run="first")
+    assert desk.letters() == desk.in_sight() == 2
+    assert desk.redrive()["count"] == 2
 
 
 def test_a_redrive_that_dies_behind_its_manifest_goes_on_with_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

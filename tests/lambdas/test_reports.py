@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from awslambdaric.lambda_runtime_log_utils import JsonFormatter
 from moto import mock_aws
 
-from alos_mosaic import log_lines
 from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.metric_names import UNITS
@@ -174,22 +171,6 @@ def test_a_message_that_sns_does_not_take_is_no_failed_tile(
     assert process(monkeypatch, replace(settings, items_topic_arn=gone))["state"] == "published"
     assert metrics(capsys)["NotificationsFailed"] == [1]
     assert "Published item not announced" in caplog.messages
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What the function's log gets, as Lambda spells it."""
-    monkeypatch.setattr(log_lines, "_secrets", [])
-    stream, root = io.StringIO(), logging.getLogger()
-    added = logging.StreamHandler(stream)
-    added.terminator = ""
-    added.setFormatter(JsonFormatter())
-    before, level = root.handlers[:], root.level
-    root.handlers[:] = [added]
-    root.setLevel(logging.DEBUG)  # as loud as it gets
-    yield stream
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 def test_each_line_names_the_tile_and_none_the_password(

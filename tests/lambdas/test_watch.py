@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,6 +208,32 @@ def test_the_secret_opens_the_source(scene: Scene) -> None:
         login = {"source_secret_name": "jaxa", "allow_plain_login": True}
         scene.publish(server, TILES[0], **login)
         assert scene.watch(server, **login)["compared"] == 1
+
+
+def test_no_line_tells_the_password(scene: Scene, written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = json.dumps({"username": "me", "password": "s3cr3t phrase"})
+    boto3.client("secretsmanager").create_secret(Name="jaxa", SecretString=secret)
+    with JaxaServer(scene.mirror, account=Account("me", "s3cr3t phrase")) as server:
+        login = {"source_secret_name": "jaxa", "allow_plain_login": True}
+
+        def quotes(*_: object) -> None:
+            logging.getLogger("a.library").warning("PASS s3cr3t phrase", extra={"url": "ftp://me:s3cr3t%20phrase@host"})
+
+        monkeypatch.setattr(watch_source, "open_source", _before(quotes, watch_source.open_source))
+        assert scene.watch(server, **login)["started"] is None
+        url = server.url
+    lines = [line for line in map(json.loads, written.getvalue().splitlines()) if "botocore" not in line["logger"]]
+    assert {line["source"] for line in lines if line["logger"] == "lambdas.watch_source.handler"} == {url}
+    assert "ftp://me:***@host" in written.getvalue()
+    assert "s3cr3t" not in json.dumps(lines)
+
+
+def _before(first: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def both(*given: Any) -> Any:
+        first(*given)
+        return function(*given)
+
+    return both
 
 
 def test_a_service_that_fails_is_told_from_the_source(scene: Scene, server: JaxaServer) -> None:

@@ -15,9 +15,9 @@ from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagno
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from local.archives import make_cell, make_forest_cell, place_archive, place_cell_archive, write_archive
+from local.certificates import write_certificate
 from local.jaxa_server import Account, JaxaServer
 from local.web_server import Answer, WebServer
-from tests.processing.certificates import write_certificate
 
 LOGIN = Credentials("me", "s3cret")
 FOLDER_2020 = "pub/ALOS-2/ext1/PALSAR-2_MSC/25m_MSC/2020"

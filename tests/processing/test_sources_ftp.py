@@ -12,8 +12,8 @@ from alos_mosaic.processing.sources.ftp import FtpSource
 from alos_mosaic.processing.sources.listed import listed
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
+from local.certificates import write_certificate
 from local.jaxa_server import Account, Fault, JaxaServer
-from tests.processing.certificates import write_certificate
 from tests.processing.test_download import scripted_server
 
 CONTENT = os.urandom(3_000_000)

@@ -21,9 +21,9 @@ from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, Source, SourceAccess
 from local.archives import place_archive
+from local.certificates import write_certificate
 from local.jaxa_server import Account
 from local.web_server import Answer, WebServer
-from tests.processing.certificates import write_certificate
 from tests.processing.fetching import fetch
 
 PATH = "data/archive.zip"

@@ -18,6 +18,7 @@ from alos_mosaic.processing.pipeline import Workplace
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.results import State, TileResult
 from local.archives import first_layout, make_cell, make_forest_cell, members, place_archive, write_archive
+from tests.processing.test_download import scripted_server
 
 TILE = Tile.from_name("N25W165")
 
@@ -142,3 +143,22 @@ def test_what_is_no_choice_is_a_failure_with_a_sentence(mirror: Path, options: t
     assert result["error"] == "InvalidRequestError"
     assert options[1] in result["cause"]
     assert not out(mirror).exists()
+
+
+def test_a_server_that_quotes_the_password_is_not_quoted(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALOS_MOSAIC_SOURCE_USERNAME", "me")
+    monkeypatch.setenv("ALOS_MOSAIC_SOURCE_PASSWORD", "s3cr3t phrase")
+    with scripted_server({"PASS": "530 the password s3cr3t phrase is wrong"}) as url:
+        arguments = ["2009/N25W165", "--source", url, "--to", out(mirror).as_uri(), "--allow-plain-login"]
+        done = CliRunner().invoke(main.app, ["process", *arguments, "--json"])
+    assert done.exit_code == 1
+    assert "the password *** is wrong" in done.output
+    assert "s3cr3t" not in done.output + repr(done.exception)
+
+
+def test_a_source_with_credentials_in_it_is_refused_and_not_shown(mirror: Path) -> None:
+    arguments = ["2009/N25W165", "--source", "ftp://me:s3cr3t@host", "--to", out(mirror).as_uri(), "--json"]
+    done = CliRunner().invoke(main.app, ["process", *arguments])
+    assert done.exit_code == 1
+    assert "credentials don't belong into a URI" in done.output
+    assert "s3cr3t" not in done.output + repr(done.exception)

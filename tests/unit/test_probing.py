@@ -14,9 +14,9 @@ from moto import mock_aws
 from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
 from alos_mosaic.probing import probe_source
 from alos_mosaic.settings import RunLimits
+from local.certificates import write_certificate
 from local.jaxa_server import Account, JaxaServer
 from local.web_server import Answer, WebServer
-from tests.processing.certificates import write_certificate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

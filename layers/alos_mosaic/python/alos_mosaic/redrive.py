@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -117,8 +118,6 @@ class _Letters:
     unreadable: int = 0
     published: list[str] = field(default_factory=list)
     """Their tile was published since: nothing is left to do."""
-    are_settled: bool = False
-    """Whether the tiles stand in a manifest."""
 
     @property
     def handles(self) -> list[str]:
@@ -150,24 +149,9 @@ class Redrive:
         if not request.dry_run:
             probe_source(limits, self._s3)
         letters = _Letters()
-        try:
-            return self._begin(event, request, letters, seconds_left)
-        except Exception:
-            # Or whoever tries again would find nothing for as long as they stay out of sight.
-            if not letters.are_settled:
-                self._show_again([*letters.passed_over, *letters.handles, *letters.published])
-            raise
-
-    def _begin(
-        self,
-        event: Mapping[str, Any],
-        request: RedriveRequest,
-        letters: _Letters,
-        seconds_left: Callable[[], float],
-    ) -> dict[str, Any]:
-        run, started, limits = str(event["run"]), str(event["started"]), self._settings
-        self._receive(request, seconds_left, letters)
-        self._leave_out_published(letters)
+        with self._shown_again_on_failure(letters):
+            self._receive(letters, request, seconds_left)
+            self._leave_out_published(letters)
         first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
         requests = tuple(first_runs)
         seed = self._answer(run, request, requests)
@@ -179,8 +163,9 @@ class Redrive:
         if not is_within_caps(seed):
             self._show_again([*letters.passed_over, *letters.handles, *letters.published])
             return seed | told
-        write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata={_STARTED: started})
-        letters.are_settled = True
+        with self._shown_again_on_failure(letters):
+            metadata = {_STARTED: started}
+            write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata=metadata)
         self._delete([*letters.published, *letters.handles])
         self._show_again(letters.passed_over)
         return seed | told
@@ -188,7 +173,17 @@ class Redrive:
     def _answer(self, run: str, request: RedriveRequest, requests: Sequence[TileRequest]) -> dict[str, Any]:
         return seeded(run, self._settings.runs_bucket, requests, self._settings, request)
 
-    def _receive(self, request: RedriveRequest, seconds_left: Callable[[], float], letters: _Letters) -> None:
+    @contextmanager
+    def _shown_again_on_failure(self, letters: _Letters) -> Iterator[None]:
+        """Put what was received into sight again: tried once more, it would take an empty queue for the end."""
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):  # the first failure is the one to tell
+                self._show_again([*letters.passed_over, *letters.handles, *letters.published])
+            raise
+
+    def _receive(self, letters: _Letters, request: RedriveRequest, seconds_left: Callable[[], float]) -> None:
         """Read the queue until it is empty, the limit is reached, or the time is half over."""
         enough = seconds_left() / 2
         limit = min(each for each in (request.limit, request.max_tiles, self._settings.max_tiles_ceiling) if each)
