@@ -96,6 +96,10 @@ test-pages: setup $(VENV)-pages/.done ## Open reports in a browser: no errors, n
 	$(BIN)/python -m tests.pages.make build/pages
 	$(VENV)-pages/bin/python -m pytest -c tests/pages/pytest.ini tests/pages
 
+.PHONY: test-package
+test-package: setup ## Build the package's wheel, install it by itself, and make a tile with it
+	$(BIN)/python -m pytest -c tests/package/pytest.ini --rootdir . tests/package
+
 .PHONY: test-image
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
 	tests/image/install-engine
