@@ -144,6 +144,30 @@ test-pages: setup $(VENV)-pages/.done ## Open reports in a browser: no errors, n
 	$(BIN)/python -m tests.pages.make build/pages
 	$(VENV)-pages/bin/python -m pytest -c tests/pages/pytest.ini tests/pages
 
+$(VENV)-site/.done: website/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)-site
+	$(VENV)-site/bin/pip install --quiet -r website/requirements.txt
+	@touch $@
+
+.PHONY: site
+site: setup $(VENV)-site/.done ## Build the documentation as a site, its notebook run and its commands listed, in build/site
+	rm -rf build/site build/site-pages build/site-tiles
+	$(BIN)/python -m local.command_reference build/site-pages/commands.md
+	$(BIN)/python -m tests.clients.publish build/site-tiles
+	MOSAICS=$(CURDIR)/build/site-tiles $(VENV)-site/bin/python -m nbconvert --log-level=ERROR --to markdown --execute \
+		--output-dir build/site-pages/notebooks docs/notebooks/two-years.ipynb
+	NO_MKDOCS_2_WARNING=1 $(VENV)-site/bin/mkdocs build --quiet --strict -f website/mkdocs.yml
+	@echo "build/site/index.html: open it in a browser"
+
+.PHONY: test-site
+test-site: site $(VENV)-pages/.done ## Open the site in a browser: whole, without errors, and no request leaves it
+	tests/pages/install-chromium
+	$(VENV)-pages/bin/python -m pytest -c tests/site/pytest.ini tests/site
+
+.PHONY: test-package
+test-package: setup ## Build the package's wheel, install it by itself, and make a tile with it
+	$(BIN)/python -m pytest -c tests/package/pytest.ini --rootdir . tests/package
+
 .PHONY: test-image
 test-image: setup ## Build the tile Lambda's image and run it as Lambda would (Linux and root; skips elsewhere)
 	tests/image/install-engine

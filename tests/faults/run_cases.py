@@ -79,7 +79,7 @@ def _is_aborted(town: Town, name: str) -> None:
     assert 1 <= len(published) < _MANY
     resumed = town.run(f"{name}-resumed", {"resume": {"run": name}})
     assert resumed["status"] == "SUCCEEDED", resumed
-    # A worker that was at a tile when the execution was stopped has gone on to its end, and a tile that was published in
+    # A worker at a tile when the execution was stopped has gone on to its end, and a tile that was published in
     # the second in which the manifest was written is looked at once more.
     counts = town.counts(f"{name}-resumed")
     assert counts["published"] >= 1
