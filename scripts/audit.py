@@ -20,7 +20,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 REQUIREMENTS: Final = (
     "constraints.txt", "lambdas/process_tile/requirements.txt", "benchmarks/requirements.txt",
     "tests/clients/requirements.txt", "tests/deploy/requirements.txt", "tests/image/requirements.txt",
-    "tests/pages/requirements.txt", "scripts/audit-requirements.txt",
+    "tests/pages/requirements.txt", "website/requirements.txt", "scripts/audit-requirements.txt",
 )  # fmt: skip
 NPM_FOLDERS: Final = ("deploy", "local/world_atlas", "tests/clients", "tests/deploy", "tests/pages")
 CANARY: Final = "urllib3==1.24.1"
