@@ -171,11 +171,14 @@ def test_a_run_that_misses_tiles_which_jaxa_is_known_to_publish_says_so(
 def test_a_source_that_is_down_fails_its_tiles_after_retries(system: System) -> None:
     ended = system.run("no-such-folder", {"years": [2016], "tiles": ["N10E010"]})
     assert ended["status"] == "FAILED"
-    (body,) = system.dead_letters()
-    failure = TileFailure.from_body(body)
-    assert failure.error == "SourceUnavailableError"
-    assert isinstance(failure.attempt, int)
-    assert failure.attempt > 3
+    # Its child ends as failed, behind its letter or because that was lost: the summary sends it once more.
+    bodies = system.dead_letters()
+    assert bodies
+    for body in bodies:
+        failure = TileFailure.from_body(body)
+        assert (failure.tile, failure.error) == ("N10E010", "SourceUnavailableError")
+        assert isinstance(failure.attempt, int)
+        assert failure.attempt > 3
 
 
 def test_what_failed_is_redriven_once_its_cause_is_mended(system: System, grid: Grid) -> None:
@@ -189,7 +192,7 @@ def test_what_failed_is_redriven_once_its_cause_is_mended(system: System, grid: 
     dry = system.run("rehearsed", {"redrive": {"dry_run": True}})
     assert dry["status"] == "SUCCEEDED"
     told = json.loads(dry["output"])["seed"]["redrive"]
-    assert (told["tiles"], told["letters_by_error"]) == (2, {"SourceUnavailableError": 2})
+    assert (told["tiles"], set(told["letters_by_error"])) == (2, {"SourceUnavailableError"})
 
     one = system.run("redriven-1", {"redrive": {"tile": "N10E010", "error": "SourceUnavailableError"}})
     assert json.loads(one["output"])["summary"]["sentence"].startswith("1 published, 0 skipped, 0 absent, 0 failed")
