@@ -134,7 +134,7 @@ def deployed(desk: Desk, assembly: Path, bootstrapped: str) -> Deployed:
 @pytest.fixture(scope="session")
 def run(desk: Desk, deployed: Deployed) -> dict[str, Any]:
     """A run that was started as the README says, ended."""
-    fence = re.search(r"^(aws stepfunctions start-execution .*?)\n```", _section("Start an execution"), re.M | re.S)
+    fence = re.search(r"^(aws stepfunctions start-execution .*?)\n```", _section("Run"), re.M | re.S)
     assert fence, "the README starts an execution with the AWS CLI"
     command = fence[1].replace("<StateMachineArn>", deployed.outputs["StateMachineArn"])
     return desk.cloud.await_end(json.loads(desk.shell(command))["executionArn"], RUN_LIMIT_SECONDS)
