@@ -17,12 +17,11 @@ from alos_mosaic.costs import TAR, ZIP, Architecture, Engine, Worker
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing
 from alos_mosaic.messages import Mode, RunRequest, TileYear
-from alos_mosaic.naming import ITEM_ENDING
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.seeding import tiles_to_seed
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+    pass
 
 SOURCE_RATES: Final = (20e6, 1e6)
 """Bytes a second of one connection, the fast and the slow end of what is planned with until ``doctor`` measured it."""
@@ -182,20 +181,6 @@ PublishedTiles = Callable[[Product, int], frozenset[Tile]]
 def nothing_published(_product: Product, _year: int) -> frozenset[Tile]:
     """Return no tile: for a plan that looks at no output."""
     return frozenset()
-
-
-def published_in(s3: S3Client, output_uri: str) -> PublishedTiles:
-    """Return what looks in a bucket for published tiles: by the keys of their items, one listing a year."""
-    bucket, _, folder = output_uri.removeprefix("s3://").partition("/")
-    prefix = f"{folder}/" if folder else ""
-
-    def tiles(product: Product, year: int) -> frozenset[Tile]:
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}{product.name}/{year}/")
-        keys = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-        names = (key.rsplit("/", 2)[1] for key in keys if key.endswith(ITEM_ENDING))
-        return frozenset(Tile.from_name(name) for name in names)
-
-    return tiles
 
 
 def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -> Plan:

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from alos_mosaic.grid import Tile
 from alos_mosaic.messages import Mode, TileRequest, parse_time
-from alos_mosaic.naming import item_key
-from alos_mosaic.products import product_of
+from alos_mosaic.naming import ITEM_ENDING, item_key
+from alos_mosaic.products import Product, product_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,6 +42,14 @@ class Publications:
     def __init__(self, s3: S3Client, output_uri: str) -> None:
         bucket, _, prefix = output_uri.removeprefix("s3://").partition("/")
         self._s3, self._bucket, self._prefix = s3, bucket, f"{prefix}/" if prefix else ""
+
+    def tiles(self, product: Product, year: int) -> frozenset[Tile]:
+        """Return the tiles of a product and year that have an item, by one listing."""
+        folder = f"{self._prefix}{product.name}/{year}/"
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
+        keys = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
+        names = (key.rsplit("/", 2)[1] for key in keys if key.endswith(ITEM_ENDING))
+        return frozenset(Tile.from_name(name) for name in names)
 
     def time_of(self, request: TileRequest) -> datetime | None:
         """Return when a tile was published as it is asked for, None if it was not.

@@ -87,12 +87,12 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
-def numbers_of(text: str | None, name: str) -> list[int | float | str] | None:
-    """Return comma-separated numbers; what is none stays text, for the reader of the input to refuse."""
+def numbers_of(text: str | None, name: str) -> list[float] | None:
+    """Return comma-separated numbers; :class:`InvalidRequestError` names what is none."""
     return None if text is None else [_number(part, name) for part in text.split(",")]
 
 
-def _number(text: str, name: str) -> int | float | str:
+def _number(text: str, name: str) -> float:
     try:
         return float(text)
     except ValueError as error:

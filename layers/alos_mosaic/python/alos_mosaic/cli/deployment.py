@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from alos_mosaic.cli.options import with_options
 from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.settings import SeedSettings, TileSettings
@@ -38,7 +38,12 @@ AwsRegionOption = Annotated[
         help="The stack's AWS region; by default the profile's.",
     ),
 ]
-_OPTIONS: Final = {"stack": StackOption, "profile": ProfileOption, "aws_region": AwsRegionOption}
+OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "stack": (StackOption, None),
+    "profile": (ProfileOption, None),
+    "aws_region": (AwsRegionOption, None),
+}
+"""What finds a deployment, as :func:`alos_mosaic.cli.options.with_options` takes it."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,6 @@ class Deployment:
     def runs_bucket(self) -> str:
         """The bucket of what runs leave behind."""
         return self.outputs["RunsBucketName"]
-
-    @property
-    def queue_url(self) -> str:
-        """The dead-letter queue."""
-        return self.outputs["DeadLetterQueueUrl"]
 
     @functools.cached_property
     def seed_settings(self) -> SeedSettings:
@@ -106,14 +106,14 @@ class Deployment:
         return answer
 
 
-def find(stack: str | None, profile: str | None, region: str | None) -> Deployment:
+def find(stack: str | None, profile: str | None, aws_region: str | None) -> Deployment:
     """Return the stack of that name or, without one, the only stack of ours that there is.
 
     :class:`InvalidRequestError` if there is none, or no telling which.
     """
     import boto3  # noqa: PLC0415 - it takes a third of a second, which --help need not wait for
 
-    session = boto3.Session(profile_name=profile, region_name=region)
+    session = boto3.Session(profile_name=profile, region_name=aws_region)
     pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
     all_outputs = {
         each["StackName"]: {output["OutputKey"]: output["OutputValue"] for output in each.get("Outputs", ())}
@@ -142,22 +142,4 @@ def find(stack: str | None, profile: str | None, region: str | None) -> Deployme
 
 def on_deployment(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that find a deployment, and hand it what they find as ``deployment``."""
-    signature = inspect.signature(command)
-    hints = get_type_hints(command, include_extras=True)
-    kept = [
-        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in signature.parameters.items()
-        if name != "deployment"
-    ]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-        for name, option in _OPTIONS.items()
-    ]
-
-    @functools.wraps(command)
-    def with_options(*, stack: str | None, profile: str | None, aws_region: str | None, **given: Any) -> None:
-        command(deployment=find(stack, profile, aws_region), **given)
-
-    with_options.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *added)}
-    return with_options
+    return with_options(command, "deployment", OPTIONS, find)

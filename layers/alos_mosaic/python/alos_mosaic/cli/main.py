@@ -16,7 +16,7 @@ from rich.table import Table
 import alos_mosaic
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli import inventory
-from alos_mosaic.cli.console import Commands
+from alos_mosaic.cli.console import Commands, errors
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.failures import failures, logs
@@ -25,6 +25,7 @@ from alos_mosaic.cli.published import catalogue, show, validate
 from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run
+from alos_mosaic.cli.selection import ModeOption, ProductOption
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
     RequesterPaysOption,
@@ -34,7 +35,6 @@ from alos_mosaic.cli.source import (
     source_access,
 )
 from alos_mosaic.cli.status import runs, status
-from alos_mosaic.errors import MosaicError
 from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.mirror import open_mirror
@@ -47,11 +47,6 @@ from alos_mosaic.settings import CODECS, DEFAULT_REGION, DEFAULT_SOURCE_URI
 
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
-
-_MODES: Final = (
-    "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
-    "make it again anyway, or describe it again without the source."
-)
 
 app = typer.Typer(
     cls=Commands,
@@ -66,7 +61,6 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 logger = logging.getLogger(__name__)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _version(asked: bool) -> None:
@@ -91,7 +85,7 @@ def process(
     to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
     source: SourceOption = DEFAULT_SOURCE_URI,
     work: Annotated[Path | None, typer.Option(help="Folder for scratch files; a folder is made in it.")] = None,
-    mode: Annotated[Mode, typer.Option(help=_MODES)] = Mode.SKIP,
+    mode: ModeOption = Mode.SKIP,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
     product: Annotated[
@@ -145,9 +139,7 @@ def tiles(
     years: Annotated[str, typer.Option(help="Years, separated by commas.")],
     region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
-    product: Annotated[
-        str | None, typer.Option(help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
-    ] = None,
+    product: ProductOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
 ) -> None:
     """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
@@ -158,11 +150,7 @@ def tiles(
     given |= {} if product is None else {"product": product}
     given |= {} if region is None else {"region": region}
     given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
-    try:
-        listed = tiles_to_seed(RunRequest.from_input(given, DEFAULT_REGION))
-    except MosaicError as error:
-        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
-        raise typer.Exit(1) from error
+    listed = tiles_to_seed(RunRequest.from_input(given, DEFAULT_REGION))
     if as_json:
         typer.echo(json.dumps([tile_year.to_dict() for tile_year in listed]))
         return
@@ -189,7 +177,7 @@ def _print_result(result: TileResult, as_json: bool) -> None:
         return
     name = f"{result.year}/{result.tile}"
     if result.state is State.FAILED:
-        _errors.print(f"alos-mosaic: {name} failed, {result.error}: {result.cause}", style="red", markup=False)
+        errors.print(f"alos-mosaic: {name} failed, {result.error}: {result.cause}", style="red", markup=False)
         return
     if result.state is State.ABSENT:
         typer.echo(f"{name} is absent: {result.cause}")
@@ -202,6 +190,6 @@ def _print_result(result: TileResult, as_json: bool) -> None:
         Console().print(table)
         typer.echo(f"{len(result.cells)} of 25 cells, {result.output_bytes / 1e6:.1f} MB")
         if result.archives_not_kept:
-            _errors.print(f"archives not kept: {result.archives_not_kept}", style="red", markup=False)
+            errors.print(f"archives not kept: {result.archives_not_kept}", style="red", markup=False)
         if result.defective_cells:
-            _errors.print(f"left out, being defective at the source: {', '.join(result.defective_cells)}", style="red")
+            errors.print(f"left out, being defective at the source: {', '.join(result.defective_cells)}", style="red")

@@ -23,9 +23,9 @@ from alos_mosaic.planning import (
     Standing,
     nothing_published,
     plan_run,
-    published_in,
     spelt_minutes,
 )
+from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import dollars, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
@@ -90,7 +90,7 @@ def make_plan(
     concurrency = min(max_concurrency or limits.default_max_concurrency, limits.max_concurrency_ceiling)
     worker = deployment.worker
     machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
-    return plan_run(request, machine, published_in(deployment.client("s3"), limits.output_uri))
+    return plan_run(request, machine, Publications(deployment.client("s3"), limits.output_uri).tiles)
 
 
 def print_plan(made: Plan, console: Console) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
-from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption, StackOption, find
 from alos_mosaic.cli.doctor import print_checks
+from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.source import s3_client
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import THUMBNAIL
@@ -78,15 +78,8 @@ def show(
         typer.launch(str(path))
 
 
-def catalogue(
-    to: Annotated[
-        str | None, typer.Option("--to", help="Of this output instead: s3://bucket/folder or file:///folder, no stack.")
-    ] = None,
-    stack: StackOption = None,
-    profile: ProfileOption = None,
-    aws_region: AwsRegionOption = None,
-    as_json: Annotated[bool, JsonOption] = False,
-) -> None:
+@on_output
+def catalogue(output: Output, as_json: Annotated[bool, JsonOption] = False) -> None:
     """Write static STAC catalogs and tables (stac-geoparquet) over all that is published.
 
     Years that have not changed are left alone, so it may follow every run. Needs the extra: pip install
@@ -96,22 +89,17 @@ def catalogue(
     """
     from alos_mosaic.processing import cataloguing  # noqa: PLC0415 - GDAL and pystac load slowly
 
-    if to is None:
-        deployment = find(stack, profile, aws_region)
-        target = open_target(deployment.seed_settings.output_uri, deployment.client("s3"))
-    else:
-        target = open_target(to, s3_client(to))
     with work_folder(Path(tempfile.gettempdir())) as work:
-        done = cataloguing.catalogue(target, work, _write_table)
+        done = cataloguing.catalogue(output.target, work, _write_table)
     if as_json:
-        print_json({"catalog": target.uri(cataloguing.ROOT_KEY), "years": [year.to_dict() for year in done]})
+        print_json({"catalog": output.target.uri(cataloguing.ROOT_KEY), "years": [year.to_dict() for year in done]})
         return
     shown = table("product", "year", "items", "", right=("items",))
     for year in done:
         shown.add_row(year.product, str(year.year), f"{year.items:,}", "written" if year.is_new else "as it was")
     console = out()
     console.print(shown)
-    console.print(f"\n{target.uri(cataloguing.ROOT_KEY)}", soft_wrap=True)
+    console.print(f"\n{output.target.uri(cataloguing.ROOT_KEY)}", soft_wrap=True)
 
 
 def _write_table(items: list[dict[str, Any]], path: Path) -> None:

@@ -10,30 +10,18 @@ from rich.console import Console
 from rich.text import Text
 
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
-from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption, StackOption, find
+from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.selection import selecting
-from alos_mosaic.cli.source import s3_client
-from alos_mosaic.grid import Grid
 from alos_mosaic.messages import RunRequest, TileYear
-from alos_mosaic.processing.publish import open_target
 from alos_mosaic.seeding import tiles_to_seed
-from alos_mosaic.settings import DEFAULT_REGION
 
 _SHOWN: Final = 20
 _STYLES: Final = {"whole": "green", "partial": "yellow", "missing": "red", "damaged": "bold red", "unexpected": "cyan"}
 
 
+@on_output
 @selecting
-def reconcile(
-    selected: dict[str, Any],
-    to: Annotated[
-        str | None, typer.Option("--to", help="Look here instead: s3://bucket/folder or file:///folder, no stack.")
-    ] = None,
-    stack: StackOption = None,
-    profile: ProfileOption = None,
-    aws_region: AwsRegionOption = None,
-    as_json: Annotated[bool, JsonOption] = False,
-) -> None:
+def reconcile(selected: dict[str, Any], output: Output, as_json: Annotated[bool, JsonOption] = False) -> None:
     """Hold against one another what JAXA publishes, what lies in the bucket, and what the items say.
 
     Exits with 0 if every expected tile is whole and nothing lies there besides, else with 1. Nothing is changed.
@@ -42,14 +30,8 @@ def reconcile(
     """
     from alos_mosaic.processing import reconciling  # noqa: PLC0415 - GDAL and pystac load slowly
 
-    if to is None:
-        deployment = find(stack, profile, aws_region)
-        region, uri = deployment.seed_settings.default_region, deployment.seed_settings.output_uri
-        target, grid = open_target(uri, deployment.client("s3")), Grid(deployment.tile_settings.cell_pixels)
-    else:
-        region, target, grid = DEFAULT_REGION, open_target(to, s3_client(to)), Grid()
-    request = RunRequest.from_input(selected, region)
-    found = reconciling.reconcile(request.requests(tiles_to_seed(request)), target, grid)
+    request = RunRequest.from_input(selected, output.default_region)
+    found = reconciling.reconcile(request.requests(tiles_to_seed(request)), output.target, output.grid)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 import typer
 
 from alos_mosaic.cli.console import numbers_of
+from alos_mosaic.cli.options import with_options
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
@@ -48,25 +48,7 @@ _OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``."""
-    hints = get_type_hints(command, include_extras=True)
-    kept = [
-        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "selected"
-    ]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option)
-        for name, (option, default) in _OPTIONS.items()
-    ]
-
-    @functools.wraps(command)
-    def with_options(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in _OPTIONS}
-        command(selected=execution_input(**chosen), **given)
-
-    with_options.__signature__ = inspect.Signature([*added, *kept])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in (*added, *kept)}
-    return with_options
+    return with_options(command, "selected", _OPTIONS, execution_input, first=True)
 
 
 def execution_input(

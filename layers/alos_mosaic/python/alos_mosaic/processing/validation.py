@@ -20,7 +20,7 @@ from alos_mosaic.bands import NODATA
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import EPSG, Grid, Tile
 from alos_mosaic.messages import TileYear
-from alos_mosaic.naming import ITEM_ENDING, THUMBNAIL, item_key
+from alos_mosaic.naming import THUMBNAIL, item_key
 from alos_mosaic.processing.checks import Check, Verdict
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
 from alos_mosaic.processing.publish import Target
@@ -156,17 +156,12 @@ def _raster(name: str, path: Path, place: PublishedPlace, shape: tuple[int, ...]
     )
 
 
-def item_uri_of(target: Target, place: PublishedPlace) -> str:
-    """Return the URI of a tile's item."""
-    return target.uri(place.item_key)
-
-
 def read_item(target: Target, place: PublishedPlace) -> dict[str, Any]:
     """Return a tile's item; :class:`InvalidRequestError` if there is none."""
     content = target.read(place.item_key)
     if content is None:
         raise InvalidRequestError(f"nothing is published at {target.uri(place.item_key)}")
     read = json.loads(content)
-    if not isinstance(read, dict) or not place.item_key.endswith(ITEM_ENDING):
+    if not isinstance(read, dict):
         raise InvalidRequestError(f"{target.uri(place.item_key)} is no item")
     return read
