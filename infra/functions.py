@@ -197,24 +197,31 @@ class Functions(Construct):
         if self._config.source_uri.startswith("s3://"):
             self._allow_listing_mirror(role)
 
+    def _source(self) -> dict[str, Any]:
+        """Return the settings of whoever opens the source."""
+        config = self._config
+        return {
+            "source_uri": config.source_uri,
+            "source_secret_name": config.source_secret_name,
+            "source_timeout_seconds": config.source_timeout_seconds,
+            "allow_plain_login": config.allow_plain_login,
+            "requester_pays": config.requester_pays,
+            "extra_layouts": config.extra_layouts,
+        }
+
     def _process_tile(self) -> lambda_.Function:
         config, storage = self._config, self._storage
         settings = TileSettings(
             output_uri=storage.output_uri,
             runs_bucket=storage.runs.bucket_name,
-            source_uri=config.source_uri,
-            source_secret_name=config.source_secret_name,
-            source_timeout_seconds=config.source_timeout_seconds,
             transfer_limit_seconds=config.transfer_limit_seconds,
             cell_pixels=config.cell_pixels,
             codec=config.codec,
             backscatter_overviews=config.backscatter_overviews,
-            extra_layouts=config.extra_layouts,
-            allow_plain_login=config.allow_plain_login,
-            requester_pays=config.requester_pays,
             metrics_namespace=cdk.Stack.of(self).stack_name,
             items_topic_arn=None if self._notices.items is None else self._notices.items.topic_arn,
             keep_archives_in=storage.archives_uri,
+            **self._source(),
         )
         architecture = Architecture(config.architecture)
         role = self._role("ProcessTile")
@@ -256,12 +263,7 @@ class Functions(Construct):
             state_machine_arn=state_machine.state_machine_arn,
             action=config.watch_action,
             years=",".join(config.watch_years),
-            source_uri=config.source_uri,
-            source_secret_name=config.source_secret_name,
-            source_timeout_seconds=config.source_timeout_seconds,
-            allow_plain_login=config.allow_plain_login,
-            requester_pays=config.requester_pays,
-            extra_layouts=config.extra_layouts,
+            **self._source(),
         )
         architecture = Architecture(config.architecture)
         role = self._role("WatchSource")
@@ -286,6 +288,11 @@ class Functions(Construct):
             **self._common("WatchSource", role),
         )
 
+    def _allow_reading_runs(self, role: iam.Role, *, because: str) -> None:
+        runs, everything = self._storage.runs, naming.run_prefix("*") + "*"
+        allow(role, ["s3:GetObject"], [runs.arn_for_objects(everything)], because=because)
+        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
+
     def _summarise_run(self) -> lambda_.Function:
         config, runs = self._config, self._storage.runs
         settings = SummarySettings(
@@ -301,14 +308,8 @@ class Functions(Construct):
         allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
         self._encryption.allow_writing(role, "sqs")
         self._encryption.allow_writing(role, "s3")
-        everything = naming.run_prefix("*") + "*"
-        allow(
-            role,
-            ["s3:GetObject"],
-            [runs.arn_for_objects(everything)],
-            because="The summary reads the manifest and every result of whichever run has ended.",
-        )
-        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
+        reason = "The summary reads the manifest and every result of whichever run has ended."
+        self._allow_reading_runs(role, because=reason)
         allow(
             role,
             ["s3:PutObject"],
@@ -336,14 +337,8 @@ class Functions(Construct):
         role = self._role("SendDigest")
         self._notices.allow_publishing(role, self._notices.people)
         self._encryption.allow_writing(role, "s3")
-        everything = naming.run_prefix("*") + "*"
-        allow(
-            role,
-            ["s3:GetObject"],
-            [runs.arn_for_objects(everything)],
-            because="The digest is made of the summary, or of manifest and results, of whichever run has ended.",
-        )
-        allow(role, ["s3:ListBucket"], [runs.bucket_arn], conditions={"StringLike": {"s3:prefix": [everything]}})
+        reason = "The digest is made of the summary, or of manifest and results, of whichever run has ended."
+        self._allow_reading_runs(role, because=reason)
         allow(
             role,
             ["s3:PutObject"],

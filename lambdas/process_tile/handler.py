@@ -37,8 +37,7 @@ from alos_mosaic.processing.mirror import open_mirror
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
-from alos_mosaic.processing.sources.protocol import SourceAccess
-from alos_mosaic.processing.sources.secret import read_credentials
+from alos_mosaic.processing.sources.secret import access_of
 from alos_mosaic.results import TRANSFERRING, UNTIL_FAILURE, State, TileResult
 from alos_mosaic.settings import TileSettings
 from lambdas.process_tile.announcing import announce
@@ -52,6 +51,9 @@ _ALONE: Final = "alone"
 """Stands for the run's name where a tile is processed without one."""
 _LAST_WORDS_SECONDS: Final = 15.0
 """Ahead of Lambda's own end: time to record a failure and to tell of it."""
+
+_IMPATIENT: Final = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
+"""Of clients that are asked when a tile's time may be nearly over."""
 
 logger = logging.getLogger(__name__)
 logging.getLogger("alos_mosaic").setLevel(logging.INFO)
@@ -166,24 +168,13 @@ def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging
         source_url=settings.source_uri,
         target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, f"{_unfinished(request)}/files/")),
         work=work,
-        access=_access(settings),
+        access=access_of(settings, lambda: boto3.client("secretsmanager"), _s3()),
         mirror=None if settings.keep_archives_in is None else open_mirror(settings.keep_archives_in, _s3()),
         relay=None if staging is None else Relay(staging, settings.transfer_limit_seconds),
         grid=Grid(settings.cell_pixels),
         extra_layouts=layouts_from_json(settings.extra_layouts),
         codec=codec_of(settings.codec),
         backscatter_overviews=backscatter_resampling(settings.backscatter_overviews),
-    )
-
-
-def _access(settings: TileSettings) -> SourceAccess:
-    secret = settings.source_secret_name
-    return SourceAccess(
-        credentials=None if secret is None else read_credentials(boto3.client("secretsmanager"), secret),
-        allow_plain_login=settings.allow_plain_login,
-        timeout_seconds=settings.source_timeout_seconds,
-        requester_pays=settings.requester_pays,
-        s3=_s3(),
     )
 
 
@@ -195,13 +186,13 @@ def _s3() -> S3Client:
 @functools.cache
 def _impatient_s3() -> S3Client:
     # For last words: S3 may be what hangs, and the error has to be raised ahead of Lambda's own end all the same.
-    return boto3.client("s3", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
+    return boto3.client("s3", config=_IMPATIENT)
 
 
 @functools.cache
 def _sns() -> SNSClient:
     # A message that does not get out must not cost the tile, whose time may be nearly over.
-    return boto3.client("sns", config=Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}))
+    return boto3.client("sns", config=_IMPATIENT)
 
 
 @contextmanager

@@ -19,8 +19,7 @@ from alos_mosaic.log_lines import lines_about
 from alos_mosaic.messages import parse_year
 from alos_mosaic.processing.sources.listed import listed
 from alos_mosaic.processing.sources.opening import open_source
-from alos_mosaic.processing.sources.protocol import SourceAccess
-from alos_mosaic.processing.sources.secret import read_credentials
+from alos_mosaic.processing.sources.secret import access_of
 from alos_mosaic.processing.watching import READERS, Findings, News, PublishedTiles, Watch
 from alos_mosaic.settings import WatchSettings
 
@@ -50,7 +49,8 @@ def lambda_handler(_event: object, context: Any) -> dict[str, Any]:
 
 def _look(settings: WatchSettings, years: Sequence[int], seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Look for news, tell of them or start the run over the first, and return what there was to see."""
-    with listed(open_source(settings.source_uri, _access(settings))) as source:
+    access = access_of(settings, lambda: boto3.client("secretsmanager"), _s3())
+    with listed(open_source(settings.source_uri, access)) as source:
         extra = layouts_from_json(settings.extra_layouts)
         findings = Watch(source, PublishedTiles(_s3(), settings.output_uri), extra).look(years, seconds_left)
     started = _start(findings.news[0], settings) if findings.news and settings.action == "refresh" else None
@@ -89,17 +89,6 @@ def _message(findings: Findings, settings: WatchSettings, started: str | None) -
             f"  aws stepfunctions start-execution --state-machine-arn {settings.state_machine_arn} --input '{given}'"
         )
     return "\n".join([*lines, "", f"{findings.compared} published tiles compared, {findings.not_compared} not."])
-
-
-def _access(settings: WatchSettings) -> SourceAccess:
-    secret = settings.source_secret_name
-    return SourceAccess(
-        credentials=None if secret is None else read_credentials(boto3.client("secretsmanager"), secret),
-        allow_plain_login=settings.allow_plain_login,
-        timeout_seconds=settings.source_timeout_seconds,
-        requester_pays=settings.requester_pays,
-        s3=_s3(),
-    )
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -87,6 +88,16 @@ class TileResult:
         known = {key: given[key] for key in cls.__dataclass_fields__ if key in given}
         lists = {name: tuple(given.get(name, ())) for name in ("cells", "defective_cells")}
         return cls(**{**known, **lists, "state": State(given["state"])})
+
+
+def counts_of(results: Iterable[TileResult]) -> dict[str, int]:
+    """Return how many tiles ended in each of the four ways.
+
+    >>> counts_of([TileResult(State.ABSENT, 2020, "N10E010")])
+    {'published': 0, 'skipped': 0, 'absent': 1, 'failed': 0}
+    """
+    found = Counter(result.state for result in results)
+    return {state.value: found[state] for state in State}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alos_mosaic.manifests import read_manifest
 from alos_mosaic.messages import TileRequest, format_time
 from alos_mosaic.naming import summary_key
-from alos_mosaic.results import UNKNOWN, State, TileResult
+from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
 from alos_mosaic.summary import read_results
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class RunEnd:
     @property
     def counts(self) -> dict[str, int]:
         """Tiles by the way they ended, as far as is recorded."""
-        found = Counter(result.state for result in self.results)
-        return {state.value: found[state] for state in State}
+        return counts_of(self.results)
 
     @property
     def failures(self) -> dict[str, tuple[TileResult, ...]]:

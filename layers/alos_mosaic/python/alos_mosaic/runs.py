@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alos_mosaic.costs import Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import manifest_key, results_prefix, summary_key
-from alos_mosaic.results import State, TileResult, said
+from alos_mosaic.results import State, TileResult, counts_of, said
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -115,13 +114,11 @@ class Progress:
     results: tuple[TileResult, ...]
     """As they came; of a run that was summed up in its manifest's order, with a failed one for each tile without a
     record."""
-    is_summed_up: bool
 
     @property
     def counts(self) -> dict[str, int]:
         """Tiles by the way they ended."""
-        found = Counter(result.state for result in self.results)
-        return {state.value: found[state] for state in State}
+        return counts_of(self.results)
 
     @property
     def waiting(self) -> int:
@@ -153,13 +150,13 @@ class RunRecords:
         summary = self._read(summary_key(run))
         if summary is not None:
             results = tuple(TileResult.from_dict(each) for each in summary["tiles"])
-            return Progress(summary["seeded"], results, is_summed_up=True)
+            return Progress(summary["seeded"], results)
         if run not in self._seeded:
             manifest = self._read(manifest_key(run))
             if manifest is None:
-                return Progress(0, (), is_summed_up=False)
+                return Progress(0, ())
             self._seeded[run] = len(manifest)
-        return Progress(self._seeded[run], tuple(self._results(run)), is_summed_up=False)
+        return Progress(self._seeded[run], tuple(self._results(run)))
 
     def _results(self, run: str) -> list[TileResult]:
         """Return the records of a run; one that was written anew, by a later attempt, is read anew."""

@@ -22,7 +22,7 @@ from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
 from alos_mosaic.naming import report_key, result_key, results_prefix, summary_key
 from alos_mosaic.report import report_page
-from alos_mosaic.results import UNKNOWN, State, TileResult
+from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Summary:
     @property
     def counts(self) -> dict[str, int]:
         """Tiles by the way they ended; the four add up to what was seeded."""
-        found = Counter(result.state for result in self.results)
-        return {state.value: found[state] for state in State}
+        return counts_of(self.results)
 
     @functools.cached_property
     def known(self) -> tuple[TileResult, ...]:

@@ -264,15 +264,13 @@ class _StrictTarInfo(tarfile.TarInfo):
             cast("_StrictTar", tar).extended_headers += 1
             if cast("_StrictTar", tar).extended_headers > _MOST_EXTENDED_HEADERS:
                 raise CorruptArchiveError(f"more than {_MOST_EXTENDED_HEADERS} extended headers")
-        if self.type == tarfile.GNUTYPE_SPARSE:
-            raise CorruptArchiveError(f"{self.name} is a sparse member")
         return super()._proc_member(tar)  # type: ignore[misc]
 
     def _refuse_sparse(self, *_: object) -> None:
-        """Refuse a sparse member told of by a pax header, before tarfile reads its map, which may have no end."""
+        """Refuse a sparse member of any kind, before tarfile reads its map, which may have no end."""
         raise CorruptArchiveError(f"{self.name} is a sparse member")
 
-    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _zip_files(archive: IO[bytes], allowance: Allowance) -> Iterator[Entry]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.log_lines import conceal
-from alos_mosaic.processing.sources.protocol import Credentials
+from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
+from alos_mosaic.settings import TileSettings, WatchSettings
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
@@ -33,3 +36,17 @@ def read_credentials(secrets: SecretsManagerClient, secret_name: str) -> Credent
         conceal(*pair)
         return Credentials(*pair)
     raise SourceUnavailableError(f"the secret {secret_name} is not of the form {{username, password}}")
+
+
+def access_of(
+    settings: TileSettings | WatchSettings, secrets: Callable[[], SecretsManagerClient], s3: S3Client
+) -> SourceAccess:
+    """Return what it takes to open a function's source; ``secrets`` makes a client, where a secret is to be read."""
+    name = settings.source_secret_name
+    return SourceAccess(
+        credentials=None if name is None else read_credentials(secrets(), name),
+        allow_plain_login=settings.allow_plain_login,
+        timeout_seconds=settings.source_timeout_seconds,
+        requester_pays=settings.requester_pays,
+        s3=s3,
+    )
