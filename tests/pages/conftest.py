@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+
+from tests.browser import browser
+
+__all__ = ["browser"]
 
 _REPOSITORY = Path(__file__).parents[2]
 PAGES = _REPOSITORY / "build" / "pages"
@@ -34,18 +37,6 @@ class Watched:
         self.page.evaluate(_AXE.read_text("utf-8"))
         found: list[dict[str, Any]] = self.page.evaluate("async () => (await axe.run()).violations")
         return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium here")
-    with sync_playwright() as playwright:
-        # Without root's sandbox, which it refuses: these are our own pages.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
