@@ -26,6 +26,7 @@ _PROCESSES: Final = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.faults.preload", __name__])
 _ENDS_AFTER_SECONDS: Final = 120
 _HELD: Final = "held"
+_TIME_IS_OVER: Final = "time is over"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Worker:
 
     def let_time_be_over(self) -> None:
         """Let its deadline come now."""
-        signal.pidfd_send_signal(self._watch, signal.SIGUSR1)
+        self._pipe.send(_TIME_IS_OVER)
 
     def wait_until_held(self) -> None:
         """Wait until it hangs where it is to hang."""
@@ -117,6 +118,7 @@ def _work(pipe: Connection) -> None:
     if job.held_at is not None:
         _hold(job.held_at, pipe)
     signal.signal(signal.SIGUSR1, _time_out)
+    threading.Thread(target=_listen, args=(pipe,), daemon=True).start()
     context = SimpleNamespace(
         log_group_name="/group",
         log_stream_name="stream",
@@ -130,8 +132,16 @@ def _work(pipe: Connection) -> None:
     os._exit(0)
 
 
+def _listen(pipe: Connection) -> None:
+    """End the main thread's wait for the work to be done, once the pipe says so.
+
+    A signal to the process as a whole may come to any of its threads, and leave the main thread waiting.
+    """
+    if pipe.recv() == _TIME_IS_OVER:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+
 def _time_out(*_: object) -> None:
-    """End the wait of the thread that all signals come to, which waits for the work to be done."""
     raise TimeoutError
 
 
