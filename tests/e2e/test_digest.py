@@ -111,7 +111,8 @@ def test_the_state_machine_tells_of_the_end(first: list[dict[str, Any]], watched
     text = told["Message"]
     assert "1 x SourceUnavailableError, like 2016/N10E010: " in text
     assert "docs/operations.md#sourceunavailableerror" in text
-    assert f"Report: s3://{watched.outputs['RunsBucketName']}/runs/first/summary.json" in text
+    assert f"Report: s3://{watched.outputs['RunsBucketName']}/runs/first/summary.json\n" in text
+    assert f"aws s3 cp s3://{watched.outputs['RunsBucketName']}/runs/first/report.html .\n" in text
     command = next(line for line in text.splitlines() if "start-execution" in line)
     assert watched.outputs["StateMachineArn"] in command
     assert """--name first-redriven --input '{"redrive": {"run": "first"}}'""" in command

@@ -103,6 +103,9 @@ def test_the_state_machine_tells_of_a_run_that_is_summed_up(desk: Desk) -> None:
     sent = desk.sent("r1")
     assert sent["sent"]
     assert (sent["published"], sent["failed"], sent["report"]) == (1, 1, "s3://runs/runs/r1/summary.json")
+    assert desk.s3.get_object(Bucket="runs", Key=sent["page"].removeprefix("s3://runs/"))["ContentType"].startswith(
+        "text/html"
+    )
 
 
 def test_the_news_of_a_run_that_was_told_of_are_no_news(desk: Desk) -> None:

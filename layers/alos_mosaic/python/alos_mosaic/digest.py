@@ -72,6 +72,11 @@ class Digest:
         return f"s3://{bucket}/{key}"
 
     @property
+    def page_uri(self) -> str | None:
+        """Where the report with a map of its tiles lies; None of a run that was broken off, or could not leave one."""
+        return None if self.end.summary is None else self.end.summary.get("report")
+
+    @property
     def estimated_usd(self) -> float:
         """What the run was to cost if every tile of it is made, by the model of docs/cost.md."""
         return self._worker.cost_of(map(cells_of, self.end.requests)).total
@@ -110,7 +115,7 @@ class Digest:
             f"from the source\n"
             f"  actual    {self.actual_usd:.2f}, for the {self.worker_seconds / 3600:.2f} worker hours on record; "
             "retries and earlier parts of long transfers come on top",
-            f"Report: {self.report_uri}\n"
+            f"Report: {self.report_uri}\n{self._page}"
             f"Results, one a tile: s3://{self.settings.runs_bucket}/{results_prefix(run)}\n"
             f"Execution: {end.execution.arn}",
             "What to do next\n" + "\n".join(f"  {line}" for line in self._next_steps()),
@@ -134,6 +139,7 @@ class Digest:
             "actual_usd": round(self.actual_usd, 4),
             "worker_seconds": round(self.worker_seconds, 1),
             "report": self.report_uri,
+            "page": self.page_uri,
         }
         return report if end.summary is not None else report | {"tiles": [each.to_dict() for each in end.results]}
 
@@ -143,6 +149,13 @@ class Digest:
             return ""
         error = f", {self.end.execution.error}" if self.end.execution.error else ""
         return f"; Step Functions says {self.end.execution.status}{error}"
+
+    @property
+    def _page(self) -> str:
+        """Return the line about the report for people, which a bucket that is not public hands out as a file."""
+        if self.page_uri is None:
+            return ""
+        return f"With a map of its tiles, for a browser: aws s3 cp {self.page_uri} .\n"
 
     def _causes(self) -> str:
         """Return the errors of failed tiles, each with one of its causes and its section in the runbook."""
