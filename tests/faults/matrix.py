@@ -30,6 +30,7 @@ from local.web_server import Answer
 from tests.faults.pairs import PAIRS
 from tests.faults.run_cases import BREAKS, RUN_CASES
 from tests.faults.stages import Stage
+from tests.faults.staging import STAGING_CASES
 from tests.faults.stops import STOPS
 from tests.faults.world import CELL, Refusal, World, archive_name
 
@@ -458,7 +459,7 @@ def _s3_cases() -> Iterator[Case]:
 
 
 CASES: Final = (*_ftp_cases(), *_http_cases(), *_archive_cases(), *_disk_cases(), *_s3_cases())
-TILE_ROWS: Final = (*CASES, *STOPS, *PAIRS)
+TILE_ROWS: Final = (*CASES, *STAGING_CASES, *STOPS, *PAIRS)
 """What happens to a tile."""
 RUN_ROWS: Final = (*RUN_CASES, *BREAKS)
 """What happens to a run."""

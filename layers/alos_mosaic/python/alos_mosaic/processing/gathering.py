@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alos_mosaic.bands import possible_codes
-from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
+from alos_mosaic.errors import CorruptArchiveError, PublishError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileRequest
@@ -90,7 +90,10 @@ class Gathering:
             received = sum(download.received for download in self._downloads)
             raise TransferPausedError(received, sum(download.restored for download in self._downloads)) from None
         except SourceUnavailableError:
-            self._stage_rest()
+            try:
+                self._stage_rest()
+            except PublishError:  # then the next invocation begins earlier; the source's failure is the one to tell
+                logger.exception("What came is not staged")
             raise
         finally:
             for download in self._downloads:
