@@ -232,7 +232,8 @@ class StackConfig:
     runs_expiry_days: Annotated[int, Between(15, 3650)] = 90
     """Manifests, results and summaries of runs are deleted after so many days."""
     staging_expiry_days: Annotated[int, Between(1, 3650)] = 7
-    """What workers that died left unfinished is deleted after so many days."""
+    """What workers that died left unfinished, and what came of the archives of tiles that failed, is deleted after so
+    many days."""
     log_retention_days: Annotated[int, OneOf(tuple(LOG_RETENTIONS))] = 90
     """Logs, also those of access to the buckets, are deleted after so many days; above the 14 that a dead letter lives,
     so that its log can be read."""

@@ -19,7 +19,7 @@ from infra.functions import TILE_TIMEOUT
 
 OF_RUN: Final = ("schema_version", "run")
 """What the parent hands to each child from the seed."""
-OF_LINE: Final = ("year", "tile", "mode", "product", "accept_partial", "since")
+OF_LINE: Final = ("year", "tile", "mode", "product", "accept_partial", "since", "staged_in")
 """What it hands to it from the manifest's line: every field of :meth:`alos_mosaic.messages.TileRequest.to_line`."""
 PASSED_ON: Final = OF_RUN + OF_LINE
 """What the child hands to the worker and to the queue."""

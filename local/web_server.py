@@ -53,13 +53,23 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 class WebServer:
-    """Serves a folder's files, for a ``with`` block; ``answers`` by path come before the files."""
+    """Serves a folder's files, for a ``with`` block; ``answers`` by path come before the files.
 
-    def __init__(self, folder: Path, *, account: Account | None = None, certificate: Path | None = None) -> None:
+    With ``ignores_range`` it sends all of a file whatever part is asked for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        account: Account | None = None,
+        certificate: Path | None = None,
+        ignores_range: bool = False,
+    ) -> None:
         self.answers: dict[str, Answer] = {}
         self.requests: list[Request] = []
         """Every request since the start, in the order of arrival."""
-        self.folder = folder
+        self.folder, self.ignores_range = folder, ignores_range
         self.stopping = threading.Event()
         self.login = None if account is None else _basic(account)
         self._server = _QuietServer(("127.0.0.1", 0), _handler(self))
@@ -135,7 +145,7 @@ def _file_answer(server: WebServer, path: str, wanted: str | None, login: str | 
         return Answer(HTTPStatus.NOT_FOUND)
     content, status = file.read_bytes(), file.stat()
     headers = {"Last-Modified": formatdate(int(status.st_mtime), usegmt=True), "ETag": f'"{status.st_size:x}"'}
-    if wanted is None:
+    if wanted is None or server.ignores_range:
         return Answer(HTTPStatus.OK, headers, content)
     start = int(wanted.removeprefix(_RANGE_PREFIX).partition("-")[0])
     if start >= len(content):

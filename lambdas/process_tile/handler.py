@@ -127,13 +127,14 @@ def _staging(request: TileRequest, settings: TileSettings) -> Staging | None:
     """Return where a transfer is left for another invocation; None where there is none to come, without a run."""
     if request.run is None:
         return None
-    return Staging(_s3(), settings.runs_bucket, f"{_unfinished(request)}/archives/")
+    folder = _unfinished(request, request.staged_in or request.run)
+    return Staging(_s3(), settings.runs_bucket, f"{folder}/archives/")
 
 
-def _unfinished(request: TileRequest) -> str:
-    """Return the folder below which what is not finished of a tile lies in the bucket of runs."""
+def _unfinished(request: TileRequest, run: str) -> str:
+    """Return the folder below which what is not finished of a tile in a run lies in the bucket of runs."""
     tile = request.tile_year
-    return f"{staging_prefix(request.run or _ALONE)}{tile.year}/{tile.tile}/{request.product or 'mosaic'}"
+    return f"{staging_prefix(run)}{tile.year}/{tile.tile}/{request.product or 'mosaic'}"
 
 
 def _clear(staging: Staging) -> None:
@@ -164,9 +165,10 @@ def _record_if_possible(failure: TileResult, request: TileRequest, settings: Til
 
 
 def _workplace(request: TileRequest, settings: TileSettings, work: Path, staging: Staging | None) -> Workplace:
+    files = f"{_unfinished(request, request.run or _ALONE)}/files/"
     return Workplace(
         source_url=settings.source_uri,
-        target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, f"{_unfinished(request)}/files/")),
+        target=open_target(settings.output_uri, _s3(), (settings.runs_bucket, files)),
         work=work,
         access=access_of(settings, lambda: boto3.client("secretsmanager"), _s3()),
         mirror=None if settings.keep_archives_in is None else open_mirror(settings.keep_archives_in, _s3()),

@@ -51,8 +51,26 @@ def _operation(method: str, key: str, query: dict[str, list[str]], *, is_copy: b
     return f"{method.capitalize()}Object"
 
 
+class RefusedError(Exception):
+    """Ends a request before it is carried out, by an error of S3's."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__(code)
+        self.code, self.status = code, status
+
+    @property
+    def answer(self) -> tuple[int, dict[str, Any], bytes]:
+        """What S3 answers then."""
+        body = f"<Error><Code>{self.code}</Code><Message>told so</Message></Error>"
+        return self.status, {"Content-Type": "application/xml"}, body.encode()
+
+
 Watch = Callable[[Asked, bool], None]
-"""Called twice for a request, in its own thread: before it is carried out, and (True) before it is answered."""
+"""Called twice for a request, in its own thread: before it is carried out, and (True) before it is answered. What it
+raises before leaves the request undone: :class:`RefusedError` is an answer, anything else is none."""
+
+Spoil = Callable[[Asked, bytes], bytes]
+"""Returns the body to send instead of an answer's; after a shorter one the connection ends."""
 
 
 class BucketServer:
@@ -60,6 +78,7 @@ class BucketServer:
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
+        self.spoil: Spoil | None = None
         self._turn = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -102,10 +121,14 @@ class BucketServer:
                 headers = HTTPHeaders()
                 for name, value in self.headers.items():
                     headers[name] = _HOST if name.lower() == "host" else value
-                server.tell(asked, False)
                 url = f"https://{_HOST}{self.path}"
-                status, said, content = server.answer(AWSPreparedRequest(self.command, url, headers, body, False))
-                server.tell(asked, True)
+                try:
+                    server.tell(asked, False)
+                except RefusedError as refusal:
+                    status, said, content = refusal.answer
+                else:
+                    status, said, content = server.answer(AWSPreparedRequest(self.command, url, headers, body, False))
+                    server.tell(asked, True)
                 self.send_response(status)
                 is_head = self.command == "HEAD"
                 for name, value in said.items():
@@ -114,7 +137,9 @@ class BucketServer:
                 if not is_head:
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(b"" if is_head else content)
+                sent = content if server.spoil is None else server.spoil(asked, content)
+                self.wfile.write(b"" if is_head else sent)
+                self.close_connection |= len(sent) < len(content)
 
             def log_message(self, *_: object) -> None:
                 pass

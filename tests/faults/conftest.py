@@ -51,9 +51,9 @@ def workers_world(bucket: BucketServer, tmp_path: Path, scratch: Path, grid: Gri
     s3 = handler._s3()
     for name in ("runs", "out"):
         s3.create_bucket(Bucket=name)
-    bucket.watch = None
+    bucket.watch = bucket.spoil = None
     yield WorkersWorld(tmp_path, s3, grid, bucket=bucket, scratch=scratch)
-    bucket.watch = None
+    bucket.watch = bucket.spoil = None
     for name in ("runs", "out"):
         for entry in s3.list_objects_v2(Bucket=name).get("Contents", ()):
             s3.delete_object(Bucket=name, Key=entry["Key"])

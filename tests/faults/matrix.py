@@ -30,6 +30,7 @@ from local.web_server import Answer
 from tests.faults.pairs import PAIRS
 from tests.faults.run_cases import BREAKS, RUN_CASES
 from tests.faults.stages import Stage
+from tests.faults.staging import STAGING_CASES
 from tests.faults.stops import STOPS
 from tests.faults.world import CELL, Refusal, World, archive_name
 
@@ -99,6 +100,10 @@ def _at_share(share: float, times: int = 1, **facts: object) -> Callable[[World]
 
 def _with_options(**options: object) -> Callable[[World], None]:
     return lambda world: world.ftp.update(options)
+
+
+def _break_without_rest(world: World) -> None:
+    world.ftp.update(lacks=["REST"], breaks=[world.size // 2])
 
 
 def _go_down(world: World) -> None:
@@ -181,6 +186,13 @@ def _ftp_cases() -> Iterator[Case]:
         "missing 226", Stage.TRANSFER, "the server hangs up after the last byte", None, _with_options(keeps_quiet=True)
     )
     yield Case(
+        "no REST, and a break after 50 %",
+        Stage.TRANSFER,
+        "the server's answer to REST is 500; the server hangs up once",
+        None,
+        _break_without_rest,
+    )
+    yield Case(
         "file replaced during transfer",
         Stage.TRANSFER,
         "a reset at 50 %, and another file under the name",
@@ -199,10 +211,13 @@ def _on_http(answer: Answer) -> Callable[[World], None]:
     return inject
 
 
-def _http_cut(share: float, *, is_once: bool, silence_seconds: float = 0.0) -> Callable[[World], None]:
-    """A body that ends at a share of the archive, 0 to 1; asked for the rest, the server begins anew."""
+def _http_cut(
+    share: float, *, is_once: bool, silence_seconds: float = 0.0, ignores_range: bool = False
+) -> Callable[[World], None]:
+    """A body that ends at a share of the archive, 0 to 1."""
 
     def inject(world: World) -> None:
+        world.web["ignores_range"] = ignores_range
         sent = int(world.size * share)
         body = world.archive.read_bytes()
         answer = Answer(body=body, sent_bytes=sent, silence_seconds=silence_seconds, method="GET", is_once=is_once)
@@ -239,12 +254,19 @@ def _http_cases() -> Iterator[Case]:
             _on_http(Answer(status, method="GET", is_once=True)),
         )
     yield Case(
-        "http Range ignored",
+        "http Range ignored, after a break",
         Stage.TRANSFER,
         "the body ends at 50 %; asked for the rest, all of it comes",
+        None,
+        _http_cut(0.5, is_once=True, ignores_range=True),
+    )
+    yield Case(
+        "http Range ignored, and breaks each time",
+        Stage.TRANSFER,
+        "the body ends at 50 %; asked for the rest, it begins anew, to end there again",
         SourceUnavailableError,
         _http_cut(0.5, is_once=False),
-        "ignores Range",
+        archive_name(),
     )
     for share, words in ((0.0, "0"), (0.5, "50 %"), (0.99, "99 %")):
         yield Case(
@@ -437,7 +459,7 @@ def _s3_cases() -> Iterator[Case]:
 
 
 CASES: Final = (*_ftp_cases(), *_http_cases(), *_archive_cases(), *_disk_cases(), *_s3_cases())
-TILE_ROWS: Final = (*CASES, *STOPS, *PAIRS)
+TILE_ROWS: Final = (*CASES, *STAGING_CASES, *STOPS, *PAIRS)
 """What happens to a tile."""
 RUN_ROWS: Final = (*RUN_CASES, *BREAKS)
 """What happens to a run."""

@@ -69,6 +69,39 @@ def _summary_is_retried(town: Town, name: str) -> None:
     town.assert_struck()
 
 
+def _record_is_refused(act: str, goes_on: str) -> Callable[[Town, str], None]:
+    """A tile whose result can't be recorded counts as failed, though it is published."""
+
+    def play(town: Town, name: str) -> None:
+        tiles = town.tiles(2)
+        town.plan({"function": "ProcessTile", "operation": "PutObject", "act": act, "key": "/results/"})
+        assert town.run_tiles(name, tiles, mode="overwrite")["failed"] == 2
+        town.assert_struck()
+        assert town.states(name) == {}
+        assert town.letter_count() >= len(tiles)  # the state machine's, and the summary's for want of a record
+        town.plan()
+        ended = town.run(f"{name}-again", {goes_on: {"run": name}})
+        assert ended["status"] == "SUCCEEDED", ended
+        if goes_on == "redrive":
+            assert town.counts(f"{name}-again")["published"] == 2
+            assert town.letter_count() == 0
+        else:
+            assert json.loads(ended["output"])["seed"]["count"] == 0
+        town.assert_published(f"{name}-after", tiles)
+
+    return play
+
+
+def _record_is_refused_once(town: Town, name: str) -> None:
+    (tile,) = town.tiles(1)
+    town.plan({"function": "ProcessTile", "operation": "PutObject", "act": "SlowDown", "key": "/results/", "times": 1})
+    assert town.run_tiles(name, [tile])["skipped"] == 1
+    town.assert_struck()
+    assert town.states(name) == {tile: "skipped"}
+    assert town.letter_count() == 0
+    town.assert_published(f"{name}-after", [tile])
+
+
 def _is_aborted(town: Town, name: str) -> None:
     tiles = town.tiles(_MANY)
     town.spoil(tiles[:1])
@@ -212,6 +245,19 @@ def _run_cases() -> Iterator[RunCase]:
     yield RunCase(
         "killed ahead of its summary", "summary", _SIGKILL, "Lambda's retry: the four counts add up",
         _summary_is_retried,
+    )  # fmt: skip
+    for act, goes_on, ending in (
+        ("SlowDown", "redrive", "a redrive publishes"),
+        ("AccessDenied", "resume", "a resume finds them published"),
+        ("reset", "redrive", "a redrive publishes"),
+    ):
+        yield RunCase(
+            f"S3 {act}, on each result's record", "record", "the answer to PutObject in the bucket of runs",
+            f"failed, with letters, though published; {ending}", _record_is_refused(act, goes_on),
+        )  # fmt: skip
+    yield RunCase(
+        "S3 SlowDown, on the result's record once", "record", "the answer to PutObject in the bucket of runs",
+        "tried again: skipped, and recorded as that", _record_is_refused_once,
     )  # fmt: skip
     yield RunCase(
         "each message twice", "queue", "SendMessage of the same bodies", "each tile once in the manifest",

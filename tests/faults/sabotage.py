@@ -1,10 +1,11 @@
 """Makes a worker's calls of AWS go wrong, as a plan says; the emulator's workers import a copy as ``sitecustomize``.
 
 So nothing of it stands in what ships. The copy lies in a folder of hooks, beside it ``plan.json``: a list of faults.
-Each has the ``operation`` (``PutObject``), what it does (``act``: ``kill``, or the code that the service answers with,
-like ``SlowDown``; or ``change``, other values for parameters) and, where it matters, part of the ``function``'s name, a
-pattern of the ``key``, ``is_after`` (the service has done its part, and the process dies before it hears of it), how
-many of these calls go well before (``spared``) and how many go wrong then (``times``; 0 is all), over all processes.
+Each has the ``operation`` (``PutObject``), what it does (``act``: ``kill``, ``reset`` for no answer, or the code that
+the service answers with, like ``SlowDown``; or ``change``, other values for parameters) and, where it matters, part of
+the ``function``'s name, a pattern of the ``key``, ``is_after`` (the service has done its part, and the process dies
+before it hears of it), how many of these calls go well before (``spared``) and how many go wrong then (``times``; 0 is
+all), over all processes.
 
 Each result that is recorded leaves a line in ``memory.jsonl``: the process, its resident set in bytes, and
 how the tile ended.
@@ -80,8 +81,10 @@ def _strike(fault: dict[str, Any] | None, operation: str) -> None:
         return
     if fault["act"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    from botocore.exceptions import ClientError, ConnectionClosedError  # noqa: PLC0415
 
+    if fault["act"] == "reset":
+        raise ConnectionClosedError(endpoint_url=operation)
     raise ClientError({"Error": {"Code": fault["act"], "Message": "told so"}}, operation)
 
 

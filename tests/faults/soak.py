@@ -118,10 +118,6 @@ _LEAVE_STAGING: Final = tuple(name for name in KINDS if name.startswith("killed"
 """What a killed worker has staged of a tile that was published before goes by the bucket's lifecycle, not by us."""
 
 
-_STAY_STAGED: Final = ("reset at half", "stall at half")
-_RUNS: Final = ("soak", *(f"redrive-{number}" for number in range(1, ROUNDS + 1)))
-
-
 @dataclass(frozen=True)
 class Fate:
     """What a tile meets, and in how many runs."""
@@ -268,24 +264,11 @@ class Soak:
         queue = outputs["DeadLetterQueueUrl"]
         letters = cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=attributes)["Attributes"]
         return [
-            *(f"staged: {key}" for key in sorted(listed["Runs"]) if self._is_left_over(key)),
+            *(f"staged: {key}" for key in sorted(listed["Runs"]) if key.startswith(STAGING_FOLDER)),
             *(f"not published: {key}" for key in sorted(items - listed["Output"])),
             *(f"temporary: {path}" for path in sorted((cloud.folder / "workers").glob("*/tmp/**/*"))),
             *(f"{count} letters" for count in letters.values() if int(count)),
         ]
-
-    def _is_left_over(self, key: str) -> bool:
-        """Tell whether something staged should be gone.
-
-        Of a tile that failed in a run as the source's fault, what came of its archive stays for the lifecycle rule: the
-        next try of the same run would have gone on behind it.
-        """
-        if not key.startswith(STAGING_FOLDER):
-            return False
-        run, _, name = key.removeprefix(STAGING_FOLDER).split("/")[:3]
-        fate = self.fates.get(Tile.from_name(name))
-        failed_in = [] if fate is None else _RUNS[: fate.runs]
-        return not (run in failed_in and fate is not None and fate.kind in _STAY_STAGED)
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ def _work(pipe: Connection) -> None:
     download._PAUSE_SECONDS = 0
     if job.part_bytes is not None:
         relay.PART_BYTES = job.part_bytes
-        relay.Leg._is_too_slow = lambda *_: True
+        relay.Relay._is_too_slow = lambda *_: True
     if job.held_at is not None:
         _hold(job.held_at, pipe)
     signal.signal(signal.SIGUSR1, _time_out)

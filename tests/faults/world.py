@@ -66,6 +66,8 @@ class World:
     """Or ``http``, or ``file``."""
     ftp: dict[str, Any] = field(default_factory=dict)
     """Options of the FTP server."""
+    web: dict[str, Any] = field(default_factory=dict)
+    """Options of the HTTP server."""
     faults: list[Fault] = field(default_factory=list)
     answer: Answer | None = None
     """What the HTTP server says of the archive."""
@@ -103,7 +105,7 @@ class World:
     def mend(self) -> None:
         """Take every fault away: the archive is there and whole, the servers answer, S3 takes what it is given."""
         self.contexts.close()
-        self.protocol, self.ftp, self.faults, self.answer, self.refusals = "ftp", {}, [], None, []
+        self.protocol, self.ftp, self.web, self.faults, self.answer, self.refusals = "ftp", {}, {}, [], None, []
         self.is_down = False
         shutil.rmtree(self.mirror)
         self.archive = place_archive(self.mirror, TILE, YEAR, self.grid, cells=[CELL])
@@ -135,7 +137,7 @@ class World:
         if self.protocol == "file":
             yield self.mirror.as_uri()
         elif self.protocol == "http":
-            with WebServer(self.mirror) as web:
+            with WebServer(self.mirror, **self.web) as web:
                 if self.answer is not None:
                     web.answers[f"/{self.archive.relative_to(self.mirror)}"] = self.answer
                 yield web.url

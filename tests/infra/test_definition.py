@@ -236,6 +236,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
         "$$.Map.Item.Value.product": "alos_palsar_fnf",
         "$$.Map.Item.Value.accept_partial": True,
         "$$.Map.Item.Value.since": "2026-11-24T06:30:00Z",
+        "$$.Map.Item.Value.staged_in": "r0",
         "$$.Map.Item.Value.year": 2020,
         "$$.Map.Item.Value.tile": "N25W165",
     }
@@ -247,6 +248,7 @@ def test_the_worker_understands_what_it_is_sent(definition: dict[str, Any], tile
     }
     request = TileRequest.from_event(event)
     assert (request.run, request.tile_year.year, request.tile_year.tile.name) == ("r1", 2020, "N25W165")
+    assert request.staged_in == "r0"
     assert (request.attempt, request.product, request.accept_partial) == (6, "alos_palsar_fnf", True)
     assert request.transfer == Transfer(3, 1000)
     assert (request.mode, request.since) == (Mode.OVERWRITE, datetime(2026, 11, 24, 6, 30, tzinfo=UTC))

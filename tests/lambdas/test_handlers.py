@@ -24,7 +24,7 @@ from alos_mosaic.errors import (
 )
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, cells_of_tile, tiles_of_any_year, tiles_of_year
-from alos_mosaic.processing import deadline
+from alos_mosaic.processing import deadline, download
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
 from lambdas.seed_tiles import handler as seed_tiles
@@ -82,7 +82,7 @@ def test_seeding_writes_the_manifest_and_returns_pointers(s3: S3Client, monkeypa
         "schema_version": 1, "run": "a-run", "bucket": "runs", "key": "runs/a-run/manifest.json", "count": 4,
         "max_concurrency": 2, "max_tiles": 25_000, "estimated_usd": 0.1695, "max_usd": 1000.0, "cost_refusal": "",
     }  # fmt: skip
-    asked = {"mode": "skip", "product": None, "accept_partial": False, "since": None}
+    asked = {"mode": "skip", "product": None, "accept_partial": False, "since": None, "staged_in": None}
     assert read(s3, "runs/a-run/manifest.json") == [
         {"year": 2017, "tile": "N25W165", **asked}, {"year": 2017, "tile": "N00E010", **asked},
         {"year": 2020, "tile": "N25W165", **asked}, {"year": 2020, "tile": "N00E010", **asked},
@@ -149,6 +149,30 @@ def test_a_long_transfer_answers_that_it_goes_on_and_leaves_no_result(
     assert rounds >= 2
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
     assert read(s3, "runs/a-run/results/2017/N25W165.json") == answer
+
+
+def test_what_came_in_a_run_that_failed_is_taken_up_by_the_run_that_goes_on_with_it(
+    s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0)
+    (archive,) = mirror.rglob("*.tar.gz")
+    with JaxaServer(mirror, breaks=[1000, 0, 0, 0]) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        with pytest.raises(SourceUnavailableError):
+            process_tile.lambda_handler(event(), CONTEXT)
+    with JaxaServer(mirror, breaks=[500, 0, 0, 0]) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        with pytest.raises(SourceUnavailableError):
+            process_tile.lambda_handler(event(run="again", staged_in="a-run"), CONTEXT)
+    staged = s3.list_objects_v2(Bucket="runs", Prefix="staging/")["Contents"]
+    assert [entry["Size"] for entry in staged] == [1000, 500]
+    assert all(entry["Key"].startswith("staging/a-run/2020/N25W165/mosaic/archives/") for entry in staged)
+    with JaxaServer(mirror) as server:
+        use(monkeypatch, replace(settings_for(mirror, grid), source_uri=server.url))
+        result = process_tile.lambda_handler(event(run="third", staged_in="a-run"), CONTEXT)
+        assert server.sent_bytes == archive.stat().st_size - 1500
+    assert (result["state"], result["run"]) == ("published", "third")
+    assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
 
 
 @pytest.mark.parametrize("run", ["a-run", None])

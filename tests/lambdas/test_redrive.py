@@ -38,9 +38,9 @@ def test_failed_tiles_become_a_run_of_their_own(desk: Desk) -> None:
     }  # fmt: skip
     assert sorted(desk.manifest(), key=lambda line: str(line["tile"])) == [
         {"year": 2020, "tile": "N10E010", "mode": "skip", "product": None, "accept_partial": False,
-         "since": "2026-11-23T20:00:00Z", "first_run": "first"},
+         "since": "2026-11-23T20:00:00Z", "staged_in": "first", "first_run": "first"},
         {"year": 2020, "tile": "N15E010", "mode": "overwrite", "product": "alos_palsar_fnf", "accept_partial": True,
-         "since": "2026-11-23T20:00:00Z", "first_run": "first"},
+         "since": "2026-11-23T20:00:00Z", "staged_in": "first", "first_run": "first"},
     ]  # fmt: skip
     assert desk.letters() == 0
 
@@ -354,6 +354,17 @@ def test_a_run_is_resumed_with_what_it_did_not_publish(desk: Desk) -> None:
     assert names(desk.manifest()) == ["2020/N15E010", "2020/N20E010"]
     assert {(line["mode"], line["first_run"]) for line in desk.manifest()} == {("overwrite", "first")}
     assert {line["since"] for line in desk.manifest()} == {seeded_at.isoformat().replace("+00:00", "Z")}
+    assert {line["staged_in"] for line in desk.manifest()} == {"first"}
+    desk.end("again")
+    seed_tiles.lambda_handler(desk.event("third", {"resume": {"run": "again"}}), CONTEXT)
+    assert {(line["staged_in"], line["first_run"]) for line in desk.manifest("third")} == {("first", "again")}
+
+
+def test_a_tile_that_failed_in_a_redrive_finds_what_came_in_the_run_before(desk: Desk) -> None:
+    desk.fail("N10E010", run="again", staged_in="first")
+    desk.fail("N15E010", run="again", staged_in=None)
+    staged_in = {line["tile"]: line["staged_in"] for line in desk.redriven("third")}
+    assert staged_in == {"N10E010": "first", "N15E010": "again"}
 
 
 @pytest.mark.parametrize(

@@ -254,13 +254,39 @@ def test_a_transfer_without_its_last_word_is_whole(archive: Path, mirror: Path, 
         assert "REST" not in server.names()
 
 
-def test_breaks_without_a_byte_in_between_end_it(archive: Path, mirror: Path, tmp_path: Path) -> None:
+def test_a_server_that_can_not_begin_in_the_middle_sends_all_again(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    content = archive.read_bytes()
+    with JaxaServer(mirror, breaks=[100, 2000], lacks=["REST"]) as server:
+        found = fetched(server.url, tmp_path)
+        assert server.sent_bytes == 100 + 2000 + len(content)
+    assert (tmp_path / archive.name).read_bytes() == content
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_breaks_ahead_of_the_first_new_byte_end_it(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    """What comes once more is no progress."""
     with (
-        JaxaServer(mirror, breaks=[100], lacks=["REST"]) as server,
-        pytest.raises(SourceUnavailableError, match="not understood"),
+        JaxaServer(mirror, breaks=[100, 100, 50, 99, 1 << 40], lacks=["REST"]) as server,
+        pytest.raises(SourceUnavailableError, match=archive.name),
     ):
         fetched(server.url, tmp_path)
-    assert server.names().count("RETR") == 1
+    assert server.names().count("RETR") == 4
+
+
+def test_what_is_sent_again_is_compared(archive: Path, mirror: Path, tmp_path: Path) -> None:
+    """Of a server that tells no times, a file of the same size in its place shows by nothing else."""
+
+    def change(*_: object) -> float:
+        archive.write_bytes(b"other" + archive.read_bytes()[5:])
+        return 0.0
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        JaxaServer(mirror, breaks=[100], lacks=["REST", "MDTM"]) as server,
+        pytest.raises(SourceUnavailableError, match="has changed while it was fetched"),
+    ):
+        patch.setattr(random, "uniform", change)
+        fetched(server.url, tmp_path)
 
 
 def test_a_file_that_changes_meanwhile_is_another_file(archive: Path, mirror: Path, tmp_path: Path) -> None:

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 
-from alos_mosaic.errors import PublishError, SourceUnavailableError
+from alos_mosaic.errors import CorruptArchiveError, PublishError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileRequest, TileYear, Transfer
 from alos_mosaic.processing import download, relay
@@ -66,11 +69,18 @@ def sizes(s3: S3Client) -> list[int]:
     return [entry["Size"] for entry in s3.list_objects_v2(Bucket="runs").get("Contents", ())]
 
 
-def invoke(server: JaxaServer, tmp_path: Path, how: Relay | None) -> TileResult:
+def invoke(
+    server: JaxaServer, tmp_path: Path, how: Relay | None, request: TileRequest = REQUEST, pixels: int = 130
+) -> TileResult:
     """Process the tile as one invocation does, in a fresh folder."""
     with work_folder(tmp_path / "work") as work:
-        place = Workplace(server.url, FileTarget(tmp_path / "out"), work, grid=Grid(130), relay=how)
-        return process_tile(REQUEST, place)
+        place = Workplace(server.url, FileTarget(tmp_path / "out"), work, grid=Grid(pixels), relay=how)
+        return process_tile(request, place)
+
+
+def place_cells(mirror: Path, count: int = 3) -> list[Path]:
+    """Put cells' own archives on the server, and none of the tile."""
+    return [place_cell_archive(mirror, make_cell(cell, 2017, Grid(20)), 2017) for cell in TILE.cells[:count]]
 
 
 def starts(server: JaxaServer) -> list[int]:
@@ -155,6 +165,145 @@ def test_a_leg_behind_others_stages_from_the_first_part_on(
     assert sorted(sizes(s3)) == [1000, 1500]
     leg.stage_rest(2700)
     assert [part.size_bytes for part in staging.parts(remote)] == [1500, 1000, 200]
+
+
+def test_of_small_archives_those_that_have_come_are_staged_before_the_next(
+    tmp_path: Path, staging: Staging, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that who is killed at the third loses of the third only: no archive of a cell is as large as a part."""
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.01)
+    archives = place_cells(tmp_path / "cells")
+    with monkeypatch.context() as patched, JaxaServer(tmp_path / "cells", breaks=[1 << 40, 1 << 40, 9, 0, 0, 0]) as ftp:
+        patched.setattr(Relay, "_is_too_slow", lambda *_: True)
+        patched.setattr(download.Download, "stage_rest", lambda _: None)  # as a worker that is killed
+        with pytest.raises(SourceUnavailableError):
+            invoke(ftp, tmp_path, Relay(staging, 60.0), pixels=20)
+    assert sorted(sizes(s3)) == sorted(path.stat().st_size for path in archives[:2])
+    with JaxaServer(tmp_path / "cells") as ftp:
+        assert invoke(ftp, tmp_path, Relay(staging, 60.0), pixels=20).state is State.PUBLISHED
+        assert starts(ftp) == [0], "only the third is asked for"
+
+
+def test_small_archives_that_come_quickly_are_not_staged(tmp_path: Path, staging: Staging, s3: S3Client) -> None:
+    place_cells(tmp_path / "cells")
+    with JaxaServer(tmp_path / "cells") as server:
+        assert invoke(server, tmp_path, Relay(staging, 600.0), pixels=20).state is State.PUBLISHED
+    assert sizes(s3) == []
+
+
+@pytest.mark.parametrize(("seconds_each", "staged"), [(12, [30, 30]), (6, [])])
+def test_the_rate_is_that_of_all_archives(
+    s3: S3Client,
+    staging: Staging,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_each: int,
+    staged: list[int],
+) -> None:
+    """A hundred at 12 seconds each don't come in 720 seconds, at 6 they do; one alone is too short to tell."""
+    clock = [0.0]
+    monkeypatch.setattr(relay, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    how = Relay(staging, 720.0, _began=0.0)
+    files = [RemoteFile(f"{number}.zip", 30, None, '"v1"') for number in range(100)]
+    legs = [how.leg(file, tmp_path / file.path, 30 * (99 - number)) for number, file in enumerate(files)]
+    for file, leg in zip(files[:2], legs, strict=False):
+        leg.restore(lambda _: None)
+        clock[0] += seconds_each
+        (tmp_path / file.path).write_bytes(bytes(30))
+        leg.advance(30)
+    assert sizes(s3) == staged
+
+
+@pytest.mark.parametrize("accept_partial", [True, False])
+def test_pieces_of_a_file_without_a_version_are_not_taken_for_a_defective_cell(
+    tmp_path: Path, staging: Staging, monkeypatch: pytest.MonkeyPatch, accept_partial: bool
+) -> None:
+    """Its first half came before it was replaced by another of the same size, which is whole."""
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.01)
+    archives, request = place_cells(tmp_path / "cells"), replace(REQUEST, accept_partial=accept_partial)
+    good = archives[1].read_bytes()
+    half = len(good) // 2
+    archives[1].write_bytes(good[: half - 50] + bytes(50) + good[half:])
+    with (
+        JaxaServer(tmp_path / "cells", lacks=["MDTM"], breaks=[1 << 40, half, 0, 0, 0]) as server,
+        pytest.raises(SourceUnavailableError),
+    ):
+        invoke(server, tmp_path, Relay(staging, 60.0), request, pixels=20)
+    archives[1].write_bytes(good)
+    with JaxaServer(tmp_path / "cells", lacks=["MDTM"]) as server:
+        with pytest.raises(CorruptArchiveError, match="does not tell versions apart"):
+            invoke(server, tmp_path, Relay(staging, 60.0), request, pixels=20)
+        staging.clear()  # as the worker does then
+        result = invoke(server, tmp_path, Relay(staging, 60.0), request, pixels=20)
+    assert (result.state, len(result.cells), result.defective_cells) == (State.PUBLISHED, 3, ())
+
+
+def test_a_cell_that_is_defective_in_one_piece_may_be_left_out(
+    tmp_path: Path, staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a source that tells no times, where others broke."""
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.01)
+    archives = place_cells(tmp_path / "cells")
+    archives[1].write_bytes(archives[1].read_bytes()[:-500])
+    with JaxaServer(tmp_path / "cells", lacks=["MDTM"]) as server:
+        result = invoke(server, tmp_path, Relay(staging, 60.0), replace(REQUEST, accept_partial=True), pixels=20)
+    assert (result.state, len(result.cells), len(result.defective_cells)) == (State.PUBLISHED, 2, 1)
+
+
+def test_a_server_without_rest_sends_again_what_was_staged(
+    tmp_path: Path, archive: Path, s3: S3Client, staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.01)
+    half = archive.stat().st_size // 2
+    with (
+        JaxaServer(tmp_path / "mirror", breaks=[half, 0, 0, 0, 0], lacks=["REST"]) as server,
+        pytest.raises(SourceUnavailableError),
+    ):
+        invoke(server, tmp_path, Relay(staging, 60.0))
+    assert sum(sizes(s3)) == half
+    with JaxaServer(tmp_path / "mirror", lacks=["REST"]) as server:
+        assert invoke(server, tmp_path, Relay(staging, 60.0)).state is State.PUBLISHED
+        assert server.names().count("RETR") == 1
+        assert server.sent_bytes == archive.stat().st_size
+
+
+def test_what_a_server_without_rest_sends_again_is_no_progress(
+    tmp_path: Path, archive: Path, staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the transfer ends once it gets no farther in an invocation's time."""
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.01)
+    size = archive.stat().st_size
+    with (
+        JaxaServer(tmp_path / "mirror", breaks=[size - 1, 0, 0, 0, 0], lacks=["REST"]) as server,
+        pytest.raises(SourceUnavailableError),
+    ):
+        invoke(server, tmp_path, Relay(staging, 60.0))
+    with (
+        JaxaServer(tmp_path / "mirror", lacks=["REST"], bytes_per_second=RATE) as server,
+        pytest.raises(TransferPausedError) as pause,
+    ):
+        invoke(server, tmp_path, Relay(staging, 1.0))
+    assert pause.value.received_bytes == pause.value.restored_bytes == size - 1
+
+
+def test_a_part_that_is_not_as_it_was_staged_comes_from_the_source_again(
+    server: JaxaServer, archive: Path, s3: S3Client, staging: Staging, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "PART_BYTES", 64 << 10)
+    with pytest.raises(TransferPausedError):
+        invoke(server, tmp_path, Relay(staging, 1.0))
+    key = sorted(entry["Key"] for entry in s3.list_objects_v2(Bucket="runs")["Contents"])[1]
+    spoil(s3, key)
+    with JaxaServer(tmp_path / "mirror") as quick:
+        assert invoke(quick, tmp_path, Relay(staging, 60.0)).state is State.PUBLISHED
+        assert starts(quick) == [64 << 10]
+
+
+def spoil(s3: S3Client, key: str) -> None:
+    """Change a byte of what S3 keeps, behind its back: the checksum that it tells is that of the bytes that came."""
+    stored = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets["runs"].keys[key]
+    stored.value = bytes([stored.value[0] ^ 0xFF]) + stored.value[1:]
+    assert s3.head_object(Bucket="runs", Key=key, ChecksumMode="ENABLED")["ChecksumCRC32"]
 
 
 def test_a_file_that_was_replaced_starts_anew(

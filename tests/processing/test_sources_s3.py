@@ -18,7 +18,7 @@ from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.sources.opening import open_source
-from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.processing.sources.protocol import FromStartOnlyError, SourceAccess
 from tests.processing.fetching import fetch
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_a_body_that_breaks_off_or_starts_elsewhere_is_unavailable() -> None:
         stub.add_response("get_object", {"Body": StreamingBody(BytesIO(b"whole"), 5)})
         with pytest.raises(SourceUnavailableError, match="4 read"):
             source.read(PATH, bytes)
-        with pytest.raises(SourceUnavailableError, match="ignores Range"):
+        with pytest.raises(FromStartOnlyError, match="ignores Range"):
             source.read(PATH, bytes, start=2)
 
 

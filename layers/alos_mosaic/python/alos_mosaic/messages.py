@@ -174,6 +174,9 @@ class TileRequest:
     """A tile that was published after this is skipped whatever the mode, so that one in two manifests is made once.
     Tiles of a run that goes on with another's have it: when they failed there, or when that run was seeded."""
     transfer: Transfer = Transfer()
+    staged_in: str | None = None
+    """The run under whose name its archives are staged as they come: the first one that the tile failed in, so that
+    whichever goes on with it finds what came there; ``None`` is its own run."""
 
     def asks_as(self, other: TileRequest) -> bool:
         """Tell whether another request wants the same done to its tile."""
@@ -188,6 +191,7 @@ class TileRequest:
             "product": self.product,
             "accept_partial": self.accept_partial,
             "since": None if self.since is None else format_time(self.since),
+            "staged_in": self.staged_in,
         }
 
     @classmethod
@@ -196,14 +200,13 @@ class TileRequest:
         if isinstance(event, str):
             return cls(TileYear.from_text(event))
         keys = ("schema_version", "year", "tile", "mode", "run", "retries", "product", "accept_partial", "since")
-        given = checked_object(event, (*keys, "transfer"), "the event")
+        given = checked_object(event, (*keys, "transfer", "staged_in"), "the event")
         _check_version(given.get("schema_version", SCHEMA_VERSION))
         for key in ("year", "tile"):
             if key not in given:
                 raise InvalidRequestError(f'the event lacks {key}; {{"year": 2020, "tile": "N25W165"}} is enough')
         tile_year = TileYear(parse_year(given["year"]), Tile.from_name(given["tile"]))
-        run = given.get("run")
-        run = None if run is None else parse_run(run)
+        run, staged_in = (None if given.get(key) is None else parse_run(given[key]) for key in ("run", "staged_in"))
         retries = given.get("retries", 0)
         if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
             raise InvalidRequestError(f"retries is a number from 0 on, not {shown(retries)}")
@@ -213,7 +216,7 @@ class TileRequest:
         mode, since = parse_mode(given.get("mode")), _parse_time(given.get("since"), "since")
         transfer = Transfer.from_dict(given.get("transfer"))
         attempt = transfer.invocations + retries + 1
-        return cls(tile_year, mode, run, attempt, product, accept_partial, since, transfer)
+        return cls(tile_year, mode, run, attempt, product, accept_partial, since, transfer, staged_in)
 
     def check_attempt(self) -> None:
         """Raise :class:`SourceUnavailableError` if the tile has had all its invocations, so that nothing is asked."""

@@ -116,6 +116,8 @@ class TileFailure:
     """As in the tile's request, as are the next two."""
     accept_partial: bool = False
     mode: str | None = None
+    staged_in: str | None = None
+    """As in the tile's request; ``None`` is the run that it failed in."""
 
     @classmethod
     def from_body(cls, body: str) -> Self:
@@ -140,6 +142,7 @@ class TileFailure:
             product=given.get("product"),
             accept_partial=given.get("accept_partial") is True,
             mode=given.get("mode"),
+            staged_in=given.get("staged_in"),
         )
 
     def to_request(self) -> TileRequest:
@@ -149,7 +152,8 @@ class TileFailure:
         """
         event = {"year": self.year, "tile": self.tile, "product": self.product, "accept_partial": self.accept_partial}
         since = None if self.time == UNKNOWN else self.time
-        return TileRequest.from_event({**event, "mode": self.mode, "since": since})
+        staged_in = self.staged_in or (None if self.run == UNKNOWN else self.run)
+        return TileRequest.from_event({**event, "mode": self.mode, "since": since, "staged_in": staged_in})
 
 
 def said(cause: str) -> str:

@@ -78,6 +78,9 @@ def _resumed(
 ) -> tuple[tuple[TileRequest, ...], dict[TileRequest, str]]:
     """Return the tiles of an earlier run that were not published since it was seeded."""
     manifest = manifest_of(s3, settings.runs_bucket, request.run)
-    requests = (replace(each, since=each.since or manifest.written) for each in manifest.requests)
+    requests = (
+        replace(each, since=each.since or manifest.written, staged_in=each.staged_in or request.run)
+        for each in manifest.requests
+    )
     missing = Publications(s3, settings.output_uri).missing(requests)
     return missing, dict.fromkeys(missing, request.run)

@@ -1,6 +1,7 @@
 """Fetching: archives come here one after the other in the background, and can be read while they still come.
 
-A transfer that breaks goes on where it stopped (REST, Range) as long as bytes still come.
+A transfer that breaks goes on where it stopped (REST, Range) as long as bytes still come. Where a server can't begin in
+the middle, all comes again, and what is here already is compared.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
 from alos_mosaic.processing.relay import Leg, Relay
 from alos_mosaic.processing.sources.file import FileSource
-from alos_mosaic.processing.sources.protocol import Sink, Source
+from alos_mosaic.processing.sources.protocol import FromStartOnlyError, Sink, Source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -74,6 +75,9 @@ class Download:
         """How long the transfer took."""
         self.received = self.restored = 0
         """Bytes that are here, and those of them that earlier invocations left."""
+        self.may_be_mixed = False
+        """Whether it may have come of two versions of the file: it came in pieces, and the source did not tell them
+        apart."""
         self._checksum = hashlib.sha256()
         self._changed = threading.Condition()
         self._is_over = self._is_fetched = False
@@ -173,13 +177,12 @@ class Download:
             leg = self._leg
             leg.restore(sink)
             self.restored = self.received
-            if self.received < remote.size_bytes:
-                leg.advance(self.received)
+            self.may_be_mixed = self.restored > 0 and not remote.has_version
+            leg.advance(self.received)
 
             def advancing_sink(chunk: bytes) -> None:
                 sink(chunk)
-                if self.received < remote.size_bytes:
-                    leg.advance(self.received)
+                leg.advance(self.received)
 
             return self._read_to_the_end(source, advancing_sink, stop, is_broken)
 
@@ -193,7 +196,7 @@ class Download:
                     return is_broken
                 if is_broken:
                     self._reconnect(source)
-                source.read(self.found.remote.path, sink, before)
+                self._read(source, sink, before)
                 self._check_length()
             except _OtherFileError:
                 raise
@@ -211,6 +214,36 @@ class Download:
                 logger.warning("Transfer broke, going on", extra=facts)
             else:
                 return False
+
+    def _read(self, source: Source, sink: Sink, start: int) -> None:
+        """Read what is still to come, from ``start`` on."""
+        path = self.found.remote.path
+        self.may_be_mixed |= start > 0 and not self.found.remote.has_version
+        try:
+            source.read(path, sink, start)
+        except FromStartOnlyError as error:
+            logger.warning("All of it has to come again", extra={"url": self.url, "cause": str(error)})
+            source.read(path, self._behind(start, sink), 0)
+            self.may_be_mixed = False  # what was here is the same
+
+    def _behind(self, start: int, sink: Sink) -> Sink:
+        """Return a sink for all of the file that hands on what comes from ``start`` on, if it is the same until there.
+
+        Nothing is handed on before, but the sink is called, since it knows when the time is over.
+        """
+        expected, checksum, left = self._checksum.digest(), hashlib.sha256(), start
+
+        def comparing_sink(chunk: bytes) -> None:
+            nonlocal left
+            known, fresh = chunk[:left], chunk[left:]
+            if known:
+                checksum.update(known)
+                left -= len(known)
+                if not left and checksum.digest() != expected:
+                    raise _OtherFileError(f"{self.url} has changed while it was fetched")
+            sink(fresh)
+
+        return comparing_sink
 
     def _check_length(self) -> None:
         expected = self.found.remote.size_bytes

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alos_mosaic.bands import possible_codes
-from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
+from alos_mosaic.errors import CorruptArchiveError, PublishError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileRequest
@@ -90,7 +90,10 @@ class Gathering:
             received = sum(download.received for download in self._downloads)
             raise TransferPausedError(received, sum(download.restored for download in self._downloads)) from None
         except SourceUnavailableError:
-            self._stage_rest()
+            try:
+                self._stage_rest()
+            except PublishError:  # then the next invocation begins earlier; the source's failure is the one to tell
+                logger.exception("What came is not staged")
             raise
         finally:
             for download in self._downloads:
@@ -109,6 +112,7 @@ class Gathering:
                 self._downloads = list(downloads)
                 attempt = self._attempt()
         while attempt.merged is None:
+            self._refuse_mixed(attempt.defects)
             attempt = self._again(attempt.defects)
         archives = tuple(download.whole() for download in self._used())
         seconds = sum(download.seconds for download in self._downloads)
@@ -121,6 +125,16 @@ class Gathering:
         defective = tuple(sorted(self._left_out))
         sidecars, problems = attempt.sidecars, attempt.sidecar_problems
         return Gathered(attempt.merged, archives, sidecars, problems, defective, seconds, whole)
+
+    def _refuse_mixed(self, defects: dict[Cell, str]) -> None:
+        """Raise CorruptArchiveError if cells may be defective because a file was replaced while it came in pieces.
+
+        What is whole in it may be of either version then: the tile is not to be mended, but fetched anew.
+        """
+        mixed = [download.url for download in self._used() if download.may_be_mixed]
+        if mixed:
+            why = "came in pieces from a server that does not tell versions apart"
+            raise CorruptArchiveError(f"{', '.join(mixed)} {why}: {_in_words(defects)}")
 
     def _again(self, defects: dict[Cell, str]) -> _Attempt:
         """Try with the defective cells' own archives, and without those that can't be mended.

@@ -14,7 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.processing.sources.failures import as_unavailable
-from alos_mosaic.processing.sources.protocol import CHUNK_BYTES, Credentials, RemoteFile, Sink, SourceAccess
+from alos_mosaic.processing.sources.protocol import (
+    CHUNK_BYTES,
+    Credentials,
+    FromStartOnlyError,
+    RemoteFile,
+    Sink,
+    SourceAccess,
+)
 
 _ANONYMOUS: Final = Credentials("anonymous", "anonymous@")
 _NO_SUCH_FILE: Final = "550"
@@ -163,7 +170,12 @@ class FtpSource:
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
         with self._as_unavailable(path):
-            self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
+            try:
+                self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
+            except ftplib.error_perm as error:
+                if start and str(error).startswith(_NOT_UNDERSTOOD):  # of the two commands it can only be REST
+                    raise FromStartOnlyError(f"{self.url}/{path}: the server has no REST: {error}") from error
+                raise
 
     def reconnect(self) -> None:
         """Hang up and log in again."""

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.processing.sources.failures import as_unavailable
-from alos_mosaic.processing.sources.protocol import PIECE_BYTES, RemoteFile, Sink, SourceAccess
+from alos_mosaic.processing.sources.protocol import PIECE_BYTES, FromStartOnlyError, RemoteFile, Sink, SourceAccess
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_LIMIT: Final = 5
@@ -151,7 +151,7 @@ class HttpsSource:
                 raise SourceUnavailableError(f"{self.url}/{path}: a web page came instead of the file; log in?")
             return
         if expected == HTTPStatus.PARTIAL_CONTENT and answer.status == HTTPStatus.OK:
-            raise SourceUnavailableError(f"{self.url}/{path}: the server ignores Range, it can't begin in the middle")
+            raise FromStartOnlyError(f"{self.url}/{path}: the server ignores Range, it can't begin in the middle")
         raise SourceUnavailableError(f"{self.url}/{path}: {_words(answer.status)}")
 
     def _check_range(self, answer: urllib3.BaseHTTPResponse, path: str, start: int) -> None:

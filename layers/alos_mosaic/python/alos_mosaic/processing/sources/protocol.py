@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from alos_mosaic.errors import SourceUnavailableError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -18,6 +20,13 @@ PIECE_BYTES: Final = 1 << 16
 
 Sink = Callable[[bytes], object]
 """Takes a file's bytes, piece by piece, in order. What it raises itself passes through a source unchanged."""
+
+
+class FromStartOnlyError(SourceUnavailableError):
+    """The source can't begin in the middle of a file; asked for all of it, the same connection answers.
+
+    Never leaves a worker, which asks so.
+    """
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,11 @@ class RemoteFile:
     etag: str | None = None
     """HTTP's and S3's mark of this version of the file, as the server writes it."""
 
+    @property
+    def has_version(self) -> bool:
+        """Whether the source tells this file from another of the same size in its place."""
+        return self.modified is not None or self.etag is not None
+
 
 class Source(AbstractContextManager["Source"], Protocol):
     """A server or folder that holds JAXA's own folder tree (``pub/...``).
@@ -80,8 +94,8 @@ class Source(AbstractContextManager["Source"], Protocol):
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the file's bytes from offset ``start`` on to ``sink``.
 
-        A source that can't begin there raises: it never hands out other bytes. A sink that raises ends the transfer;
-        the source is good for nothing but closing then, or connecting anew.
+        A source that can't begin there raises :class:`FromStartOnlyError`: it never hands out other bytes. A sink that
+        raises ends the transfer; the source is good for nothing but closing then, or connecting anew.
         """
 
     def reconnect(self) -> None:

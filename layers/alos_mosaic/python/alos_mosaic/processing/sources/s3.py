@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
+from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import parse_time
 from alos_mosaic.processing.sources.failures import as_unavailable
-from alos_mosaic.processing.sources.protocol import PIECE_BYTES, RemoteFile, Sink, SourceAccess
+from alos_mosaic.processing.sources.protocol import PIECE_BYTES, FromStartOnlyError, RemoteFile, Sink, SourceAccess
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
@@ -85,7 +85,7 @@ class S3Source:
             body = answer["Body"]
             try:
                 if start and not answer.get("ContentRange", "").startswith(f"bytes {start}-"):
-                    raise SourceUnavailableError(f"{self.url}/{path}: the server ignores Range")
+                    raise FromStartOnlyError(f"{self.url}/{path}: the server ignores Range")
                 while chunk := body.read(PIECE_BYTES):
                     sink(chunk)
             finally:
