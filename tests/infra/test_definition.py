@@ -76,6 +76,15 @@ def test_a_busy_source_is_left_alone_for_long(definition: dict[str, Any]) -> Non
     assert retry["JitterStrategy"] == "FULL"
 
 
+def test_one_archive_holds_a_run_up_for_minutes_only(definition: dict[str, Any]) -> None:
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    (retry,) = (retry for retry in retries if retry["ErrorEquals"] == ["ArchiveUnavailableError"])
+    waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"])]
+    assert waits[0] >= 60
+    assert sum(waits) <= 600
+    assert retry["JitterStrategy"] == "FULL"
+
+
 def _problems(definition: dict[str, Any]) -> list[str]:
     """What is wrong with the transitions of a definition and of its maps; cfn-lint does not look at them."""
     found: list[str] = []
@@ -195,7 +204,7 @@ def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_o
     """The state machine's own counts begin anew with each invocation whose transfer goes on; the worker's do not."""
     retries = all_states(definition)["ProcessTile"]["Retry"]
     left_at_entry = sum(retry["MaxAttempts"] for retry in retries)
-    (unavailable,) = (retry for retry in retries if "SourceUnavailableError" in retry["ErrorEquals"])
+    (unavailable,) = (retry for retry in retries if "ArchiveUnavailableError" in retry["ErrorEquals"])
     transfer, asked, invoked, is_over = Transfer(), 0, 0, False
     while not is_over:
         tried, refused = 0, 0
@@ -209,7 +218,7 @@ def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_o
                 if tried == min(failures_between, left_at_entry):
                     transfer = Transfer.after(request.attempt, 1000 * request.attempt, 1)
                     break
-            except errors.SourceUnavailableError:
+            except errors.ArchiveUnavailableError:
                 refused += 1
             tried += 1
             if refused > unavailable["MaxAttempts"] or tried > left_at_entry:
