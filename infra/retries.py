@@ -58,6 +58,9 @@ _PUBLISH: Final = Retry((errors.PublishError.__name__,), attempts=3, first_wait_
 _SEND: Final = Retry((errors.TASK_FAILED,), attempts=6, first_wait_seconds=5)
 """A message that is lost is a reason that is lost: six tries, some five minutes in all at most."""
 
+_KEEP: Final = Retry((errors.TASK_FAILED,), attempts=3, first_wait_seconds=5)
+"""Without its copy the letter is sent a second time, no more: three tries, 35 seconds in all at most."""
+
 _SERVICE: Final = Retry((errors.ServiceError.__name__,), attempts=4, first_wait_seconds=5)
 """S3, SQS or Step Functions has a bad minute while a run is listed or summed up: four tries, a bit over a minute."""
 
@@ -75,6 +78,9 @@ SOURCE: Final = (_SOURCE,)
 
 DEAD_LETTER: Final = (_SEND,)
 """For the send to the dead-letter queue."""
+
+LETTER_KEPT: Final = (_KEEP,)
+"""For the copy in S3 of a letter that was sent."""
 
 
 def add_retries(task: TaskStateBase, retries: Iterable[Retry]) -> None:

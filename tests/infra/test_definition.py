@@ -11,6 +11,7 @@ import pytest
 
 from alos_mosaic import errors
 from alos_mosaic.messages import MOST_INVOCATIONS, SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
+from alos_mosaic.naming import letters_prefix
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES, StackConfig
@@ -37,7 +38,7 @@ def _ends(state: dict[str, Any]) -> bool:
 
 def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
     tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
-    assert len(tasks) == 6
+    assert len(tasks) == 7
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -147,7 +148,7 @@ def test_children_fail_only_where_the_source_is_down_and_too_many_of_them_stop_t
     tile_map: dict[str, Any],
 ) -> None:
     states = tile_map["ItemProcessor"]["States"]
-    choice = states[states["SendDeadLetter"]["Next"]]
+    choice = states[states["KeepLetter"]["Next"]]
     (rule,) = choice["Choices"]
     assert (rule["Variable"], rule["StringEquals"]) == ("$.failure.Error", errors.SourceUnavailableError.__name__)
     assert states[rule["Next"]]["Type"] == "Fail"
@@ -268,6 +269,19 @@ def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]
     assert said >= set(TileFailure.__dataclass_fields__) - {"attempt"}
     assert said >= {"schema_version", "mode", "product"}
     assert not [path for path in body.values() if path.startswith("States.")], "a cause is never parsed here"
+
+
+def test_a_letter_that_was_sent_is_kept_where_the_summary_looks(definition: dict[str, Any]) -> None:
+    states = all_states(definition)
+    send, keep = states["SendDeadLetter"], states["KeepLetter"]
+    assert send["Next"] == "KeepLetter"
+    assert keep["Resource"].endswith(":states:::aws-sdk:s3:putObject")
+    given = keep["Parameters"]
+    assert given["Body"] == send["Parameters"]["MessageBody"]
+    assert given["Key.$"] == "States.Format('runs/{}/letters/{}.json', $.run, $$.Execution.Name)"
+    assert letters_prefix("{}") == "runs/{}/letters/"
+    (catch,) = keep["Catch"]
+    assert catch["Next"] == keep["Next"] == "SourceDown?", "without its copy the letter is sent twice, no more"
 
 
 def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Synthesized) -> None:
