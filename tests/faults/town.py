@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -175,14 +175,32 @@ class Town:
         self.wait_for(lambda: states.describe_map_run(mapRunArn=map_run)["status"] != "RUNNING")
 
     @contextmanager
-    def changed_definition(self, *, tolerance: int) -> Iterator[None]:
+    def lost_letters(self, *, tolerance: int) -> Iterator[None]:
         """Let the Map send its letters to a queue that is not there, and tolerate so many percent of children lost."""
+
+        def change(process: dict[str, Any]) -> None:
+            process["ToleratedFailurePercentage"] = tolerance
+            process["ItemProcessor"]["States"]["SendDeadLetter"]["Parameters"]["QueueUrl"] = f"{self.queue}-gone"
+
+        with self._changed_map(change):
+            yield
+
+    @contextmanager
+    def lost_copies(self) -> Iterator[None]:
+        """Let the Map keep the letters that it has sent in a bucket that is not there."""
+
+        def change(process: dict[str, Any]) -> None:
+            process["ItemProcessor"]["States"]["KeepLetter"]["Parameters"]["Bucket"] = "nowhere"
+
+        with self._changed_map(change):
+            yield
+
+    @contextmanager
+    def _changed_map(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
         states = self.client("stepfunctions")
         kept = states.describe_state_machine(stateMachineArn=self.machine)["definition"]
         definition = json.loads(kept)
-        process = definition["States"]["ProcessTiles"]
-        process["ToleratedFailurePercentage"] = tolerance
-        process["ItemProcessor"]["States"]["SendDeadLetter"]["Parameters"]["QueueUrl"] = f"{self.queue}-gone"
+        change(definition["States"]["ProcessTiles"])
         states.update_state_machine(stateMachineArn=self.machine, definition=json.dumps(definition))
         try:
             yield

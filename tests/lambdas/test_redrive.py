@@ -431,6 +431,21 @@ def test_a_redrive_whose_source_is_down_takes_no_letter(desk: Desk, monkeypatch:
     assert desk.redrive()["count"] == 1
 
 
+def test_letters_that_need_no_source_are_redriven_without_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALOS_MOSAIC_SOURCE_URI", "ftp://127.0.0.1:1")
+    desk.fail("N10E010", "PublishError", mode="metadata-only")
+    assert desk.redrive("described")["count"] == 1
+    assert desk.letters() == 0
+    desk.fail("N10E010", "PublishError", mode="metadata-only")
+    desk.fail("N15E010")
+    with pytest.raises(SourceUnavailableError):
+        desk.redrive("both")
+    desk.end("both")
+    assert desk.in_sight() == 2
+    desk.publish("N15E010")
+    assert desk.redrive("rest")["count"] == 1, "what is published by now needs none either"
+
+
 def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
     given = {"years": [2020], "tiles": ["N10E010", "N15E010"]}
     desk.seed("first", given)
