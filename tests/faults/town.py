@@ -182,30 +182,14 @@ class Town:
             process["ToleratedFailurePercentage"] = tolerance
             process["ItemProcessor"]["States"]["SendDeadLetter"]["Parameters"]["QueueUrl"] = f"{self.queue}-gone"
 
-        with self._changed_map(change):
+        with changed_map(self.client("stepfunctions"), self.machine, change):
             yield
 
     @contextmanager
     def lost_copies(self) -> Iterator[None]:
-        """Let the Map keep the letters that it has sent in a bucket that is not there."""
-
-        def change(process: dict[str, Any]) -> None:
-            process["ItemProcessor"]["States"]["KeepLetter"]["Parameters"]["Bucket"] = "nowhere"
-
-        with self._changed_map(change):
+        """Let the Map not keep the letters that it sends."""
+        with changed_map(self.client("stepfunctions"), self.machine, keep_no_letter):
             yield
-
-    @contextmanager
-    def _changed_map(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-        states = self.client("stepfunctions")
-        kept = states.describe_state_machine(stateMachineArn=self.machine)["definition"]
-        definition = json.loads(kept)
-        change(definition["States"]["ProcessTiles"])
-        states.update_state_machine(stateMachineArn=self.machine, definition=json.dumps(definition))
-        try:
-            yield
-        finally:
-            states.update_state_machine(stateMachineArn=self.machine, definition=kept)
 
     def invoke(self, run: str, tile: str) -> dict[str, Any]:
         """Invoke the worker with a line of a run's manifest, as the state machine does."""
@@ -217,6 +201,24 @@ class Town:
         )
         result: dict[str, Any] = json.loads(answer["Payload"].read())
         return result
+
+
+@contextmanager
+def changed_map(states: Any, machine: str, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Let a state machine have another Map for a while."""
+    kept = states.describe_state_machine(stateMachineArn=machine)["definition"]
+    definition = json.loads(kept)
+    change(definition["States"]["ProcessTiles"])
+    states.update_state_machine(stateMachineArn=machine, definition=json.dumps(definition))
+    try:
+        yield
+    finally:
+        states.update_state_machine(stateMachineArn=machine, definition=kept)
+
+
+def keep_no_letter(process: dict[str, Any]) -> None:
+    """Let a Map keep the letters that it sends in a bucket that is not there."""
+    process["ItemProcessor"]["States"]["KeepLetter"]["Parameters"]["Bucket"] = "nowhere"
 
 
 @contextmanager
