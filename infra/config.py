@@ -190,7 +190,7 @@ class StackConfig:
     `alos-mosaic doctor` measures yours."""
     source_failures_tolerated: Annotated[int, Between(0, 25_000)] = 10
     """A run is stopped once the source was down for more tiles than this, each through all its retries, half an hour or
-    more. One or two may be a tile's own trouble (listed and not served, a re-issue under way), ten are the server's."""
+    more. Tiles whose archives alone can't be had (listed and not served, a re-issue under way) do not count."""
     reserved_concurrency: Annotated[int | None, Between(1, 1000)] = None
     """Invocations of the tile Lambda at once that Lambda keeps free for it, and lets it have at most, whoever asks.
     None by default: runs are bounded by `max_concurrency_ceiling`, and what is reserved is taken from the account's

@@ -122,31 +122,24 @@ class Functions(Construct):
         )
 
     def allow_following_runs(self, state_machine: sfn.StateMachine) -> None:
-        """Let the functions that begin a run see whether another one is going on, and the one that ends it how it went.
+        """Let the functions that begin a run see whether another one is going on.
 
-        Policies of their own: the state machine is created after its functions, so their roles can't name it.
+        A policy of its own: the state machine is created after its functions, so their roles can't name it.
         """
-        executions = self._of_states("execution", f"{state_machine.state_machine_name}:*")
-        map_runs = self._of_states("mapRun", f"{state_machine.state_machine_name}/*")
-        beginning = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
-        ending = [role for role in (self.summarise_run.role,) if role is not None]
-        for name, roles, actions in (
-            (
-                "BeginRuns",
-                beginning,
-                {"states:ListExecutions": state_machine.state_machine_arn, "states:DescribeExecution": executions},
-            ),
-            ("EndRuns", ending, {"states:ListMapRuns": executions, "states:DescribeMapRun": map_runs}),
+        executions = cdk.Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{state_machine.state_machine_name}:*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        roles = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
+        policy = iam.Policy(self, "BeginRuns", roles=roles)
+        for action, arn in (
+            ("states:ListExecutions", state_machine.state_machine_arn),
+            ("states:DescribeExecution", executions),
         ):
-            policy = iam.Policy(self, name, roles=roles)
-            for action, arn in actions.items():
-                policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
-            accept_wildcards(policy, list(actions.values()), because="Executions get their names when they start.")
-
-    def _of_states(self, resource: str, name: str) -> str:
-        stack = cdk.Stack.of(self)
-        form = cdk.ArnFormat.COLON_RESOURCE_NAME
-        return stack.format_arn(service="states", resource=resource, resource_name=name, arn_format=form)
+            policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
+        accept_wildcards(policy, [executions], because="Executions get their names when they start.")
 
     def _limits(self) -> dict[str, Any]:
         config = self._config

@@ -45,6 +45,10 @@ _SOURCE: Final = Retry(
 """One FTP server serves the world; busy (421) or restarted, it is back within minutes, and each try costs it a
 connection: five, 1, 2, 4, 8 and 15 minutes apart at most. Chance in the waits keeps tiles from coming all at once."""
 
+_ARCHIVE: Final = Retry((errors.ArchiveUnavailableError.__name__,), attempts=3, first_wait_seconds=60)
+"""The server is there, one archive is not to be had of it: JAXA may be putting it there right now. Three tries, 1, 2, 4
+minutes apart at most; what takes longer is for a redrive, lest many such tiles hold up a run."""
+
 _CORRUPT: Final = Retry((errors.CorruptArchiveError.__name__,), attempts=1, first_wait_seconds=30)
 """A transfer may have spoilt it; an archive that comes broken twice lies broken on the server."""
 
@@ -53,6 +57,9 @@ _PUBLISH: Final = Retry((errors.PublishError.__name__,), attempts=3, first_wait_
 
 _SEND: Final = Retry((errors.TASK_FAILED,), attempts=6, first_wait_seconds=5)
 """A message that is lost is a reason that is lost: six tries, some five minutes in all at most."""
+
+_KEEP: Final = Retry((errors.TASK_FAILED,), attempts=3, first_wait_seconds=5)
+"""Without its copy the letter is sent a second time, no more: three tries, 35 seconds in all at most."""
 
 _SERVICE: Final = Retry((errors.ServiceError.__name__,), attempts=4, first_wait_seconds=5)
 """S3, SQS or Step Functions has a bad minute while a run is listed or summed up: four tries, a bit over a minute."""
@@ -63,7 +70,7 @@ PLATFORM: Final = (_THROTTLED, _TRANSIENT, _DIED)
 RUN: Final = (_SERVICE, *PLATFORM)
 """For the functions of a run as a whole."""
 
-TILE: Final = (_SOURCE, _CORRUPT, _PUBLISH, _OVERDUE, *PLATFORM)
+TILE: Final = (_SOURCE, _ARCHIVE, _CORRUPT, _PUBLISH, _OVERDUE, *PLATFORM)
 """For the tile Lambda: its own errors, then the platform's."""
 
 SOURCE: Final = (_SOURCE,)
@@ -71,6 +78,9 @@ SOURCE: Final = (_SOURCE,)
 
 DEAD_LETTER: Final = (_SEND,)
 """For the send to the dead-letter queue."""
+
+LETTER_KEPT: Final = (_KEEP,)
+"""For the copy in S3 of a letter that was sent."""
 
 
 def add_retries(task: TaskStateBase, retries: Iterable[Retry]) -> None:

@@ -6,13 +6,14 @@ from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from aws_cdk.aws_stepfunctions import JsonPath
 from constructs import Construct
 
-from alos_mosaic import errors
+from alos_mosaic import errors, naming
 from alos_mosaic.results import TRANSFERRING
 from infra import retries
 from infra.functions import TILE_TIMEOUT
@@ -31,7 +32,13 @@ class TileSteps(Construct):
     """The child workflow of the Distributed Map; ``start`` is its first state."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, worker: lambda_.IVersion, dead_letters: sqs.IQueue
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        worker: lambda_.IVersion,
+        dead_letters: sqs.IQueue,
+        runs: s3.IBucket,
     ) -> None:
         """Create the states and tie them together."""
         super().__init__(scope, construct_id)
@@ -49,7 +56,7 @@ class TileSteps(Construct):
             error=errors.SourceUnavailableError.__name__,
             cause="The source was down for this tile, as its dead letter tells",
         )
-        send = self._send_dead_letter(dead_letters)
+        send, keep = self._send_dead_letter(dead_letters), self._keep_letter(runs)
         process = self._process_tile(worker)
         process.add_catch(send, errors=[errors.EVERYTHING], result_path="$.failure")
         again = sfn.Pass(
@@ -64,7 +71,8 @@ class TileSteps(Construct):
         self.start = process
         which = sfn.Choice(self, "SourceDown?", comment="Or is it only this tile that failed?")
         is_down = sfn.Condition.string_equals("$.failure.Error", errors.SourceUnavailableError.__name__)
-        send.next(which.when(is_down, source_down).otherwise(done))
+        keep.add_catch(which, errors=[errors.EVERYTHING], result_path="$.not_kept")
+        send.next(keep).next(which.when(is_down, source_down).otherwise(done))
 
     def _process_tile(self, worker: lambda_.IVersion) -> tasks.LambdaInvoke:
         task = tasks.LambdaInvoke(
@@ -96,25 +104,49 @@ class TileSteps(Construct):
             error_path="$.lost.Error",
             cause_path="$.lost.Cause",
         )
-        body = {
-            **_item(),
-            "error": JsonPath.string_at("$.failure.Error"),
-            # As it came: this language can't cut strings, and parsing fails on a cause that is plain text.
-            "cause": JsonPath.string_at("$.failure.Cause"),
-            "execution": JsonPath.execution_id,
-            "time": JsonPath.state_entered_time,
-        }
         task = tasks.SqsSendMessage(
             self,
             "SendDeadLetter",
             comment="The failed tile, its error and cause, for people to read and for a redrive",
             queue=queue,
-            message_body=sfn.TaskInput.from_object(body),
+            message_body=sfn.TaskInput.from_object(_letter()),
             result_path=JsonPath.DISCARD,
         )
         retries.add_retries(task, retries.DEAD_LETTER)
         task.add_catch(lost, errors=[errors.EVERYTHING], result_path="$.lost")
         return task
+
+    def _keep_letter(self, runs: s3.IBucket) -> tasks.CallAwsService:
+        task = tasks.CallAwsService(
+            self,
+            "KeepLetter",
+            comment="Says in S3 that the letter was sent, so that the summary sends those that were not, and no other",
+            service="s3",
+            action="putObject",
+            parameters={
+                "Bucket": runs.bucket_name,
+                "Key": JsonPath.format(
+                    naming.letter_key("{}", "{}"), JsonPath.string_at("$.run"), JsonPath.execution_name
+                ),
+                "Body": _letter(),
+                "ContentType": "application/json",
+            },
+            iam_resources=[runs.arn_for_objects(naming.letter_key("*", "*"))],
+            result_path=JsonPath.DISCARD,
+        )
+        retries.add_retries(task, retries.LETTER_KEPT)
+        return task
+
+
+def _letter() -> dict[str, str]:
+    return {
+        **_item(),
+        "error": JsonPath.string_at("$.failure.Error"),
+        # As it came: this language can't cut strings, and parsing fails on a cause that is plain text.
+        "cause": JsonPath.string_at("$.failure.Cause"),
+        "execution": JsonPath.execution_id,
+        "time": JsonPath.state_entered_time,
+    }
 
 
 def _item() -> dict[str, str]:

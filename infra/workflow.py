@@ -118,6 +118,7 @@ class Workflow(Construct):
             "Tile",
             worker=self._functions.process_tile.current_version,
             dead_letters=self._queues.dead_letters,
+            runs=self._storage.runs,
         )
         sources = dict.fromkeys(OF_RUN, "$.seed") | dict.fromkeys(OF_LINE, "$$.Map.Item.Value")
         process = sfn.DistributedMap(

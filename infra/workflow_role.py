@@ -68,6 +68,12 @@ class WorkflowRole(Construct):
             [storage.runs.arn_for_objects(naming.map_run_prefix("*") + "/*")],
             because="The Distributed Map's ResultWriter (AWS documents these four actions) writes below its run.",
         )
+        allow(
+            self.role,
+            ["s3:PutObject"],
+            [storage.runs.arn_for_objects(naming.letter_key("*", "*"))],
+            because="Each child keeps the letter that it has sent; runs and children are named when they start.",
+        )
         encryption.allow_writing(self.role, "s3")
         encryption.allow_writing(self.role, "sqs")
         self._allow_logs_and_traces()

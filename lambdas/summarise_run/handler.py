@@ -17,7 +17,6 @@ from alos_mosaic.summary import READERS, summarise_run
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
@@ -27,7 +26,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
     stopped_by = event.get("so_far", {}).get("map_failure", {}).get("Error")
     with raised_as(ServiceError, BotoCoreError, ClientError):
-        summary = summarise_run(event, SummarySettings.from_env(), _s3(), _sqs(), _states(), stopped_by).to_dict()
+        summary = summarise_run(event, SummarySettings.from_env(), _s3(), _sqs(), stopped_by).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 
@@ -40,8 +39,3 @@ def _s3() -> S3Client:
 @functools.cache
 def _sqs() -> SQSClient:
     return boto3.client("sqs")
-
-
-@functools.cache
-def _states() -> SFNClient:
-    return boto3.client("stepfunctions")

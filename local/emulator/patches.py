@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -49,6 +50,7 @@ def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
     if installed != MINISTACK_VERSION:
         raise MiniStackMismatchError(f"made for ministack {MINISTACK_VERSION}, found {installed}")
     # They read their environment when they are imported.
+    from ministack import app  # noqa: PLC0415
     from ministack.core import iam_actions, lambda_runtime  # noqa: PLC0415
     from ministack.services import ecr, lambda_svc, s3, stepfunctions  # noqa: PLC0415
     from ministack.services.cloudformation import provisioners  # noqa: PLC0415
@@ -61,8 +63,8 @@ def apply(executor: Executor, *, enforces_iam: bool = False) -> None:
     _refuse_missing_paths(stepfunctions)
     _limit_results(stepfunctions)
     _keep_fatal_errors_uncaught(stepfunctions)
+    _put_objects(stepfunctions, app)
     _authorize_batches(iam_actions)
-    _authorize_map_runs(iam_actions)
     _pass_over_types(provisioners)
     _keep_full_buckets(provisioners, s3)
     _miss_images(ecr)
@@ -218,6 +220,33 @@ def _keep_fatal_errors_uncaught(stepfunctions: Any) -> None:
     stepfunctions._error_matches = matches_unless_fatal
 
 
+def _put_objects(stepfunctions: Any, app: Any) -> None:
+    """Let a state put an object into S3, its body as JSON; of S3's operations MiniStack lacks those with a body."""
+    dispatch = _original(
+        stepfunctions, "_dispatch_aws_sdk_rest_xml", "service_info", "service_name", "action", "input_data"
+    )
+
+    def dispatch_put(service_info: Any, service_name: str, action: str, input_data: dict[str, Any]) -> Any:
+        if (service_name, action) != ("s3", "putObject"):
+            return dispatch(service_info, service_name, action, input_data)
+        body = json.dumps(input_data["Body"]).encode()
+        headers = {
+            "host": "s3.amazonaws.com",
+            "authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{stepfunctions.REGION}/s3/aws4_request",
+            "content-type": input_data.get("ContentType", "binary/octet-stream"),
+            "content-length": str(len(body)),
+        }
+        path = f"/{input_data['Bucket']}/{input_data['Key']}"
+        status, answered, said = app.call_service_handler_sync(
+            app.SERVICE_HANDLERS["s3"], "PUT", path, headers, body, {}
+        )
+        if status != HTTPStatus.OK:
+            raise stepfunctions._ExecutionError("S3.S3Exception", bytes(said).decode())
+        return {"ETag": {name.lower(): value for name, value in answered.items()}.get("etag")}
+
+    stepfunctions._dispatch_aws_sdk_rest_xml = dispatch_put
+
+
 def _authorize_batches(iam_actions: Any) -> None:
     """Ask for ``sqs:SendMessage`` where a batch is sent, and likewise: SQS has no actions for batches.
 
@@ -230,18 +259,6 @@ def _authorize_batches(iam_actions: Any) -> None:
         return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
     iam_actions.extract_iam_action = name_single
-
-
-def _authorize_map_runs(iam_actions: Any) -> None:
-    """Ask for leave on the Map Run that a call names; MiniStack asks for leave on everything."""
-    name = _original(iam_actions, "extract_resource_arn", *_REQUEST, "query_params", "region", "account_id")
-
-    def name_map_run(service: str, *args: Any, **kwargs: Any) -> str:
-        arn = str(name(service, *args, **kwargs))
-        body = args[_REQUEST.index("body") - 1] if service == "states" and arn == "*" else b""
-        return str(json.loads(body).get("mapRunArn", arn)) if body else arn
-
-    iam_actions.extract_resource_arn = name_map_run
 
 
 def _pass_over_types(provisioners: Any) -> None:

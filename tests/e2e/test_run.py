@@ -171,14 +171,15 @@ def test_a_run_that_misses_tiles_which_jaxa_is_known_to_publish_says_so(
 def test_a_source_that_is_down_fails_its_tiles_after_retries(system: System) -> None:
     ended = system.run("no-such-folder", {"years": [2016], "tiles": ["N10E010"]})
     assert ended["status"] == "FAILED"
-    # Its child ends as failed, behind its letter or because that was lost: the summary sends it once more.
-    bodies = system.dead_letters()
-    assert bodies
-    for body in bodies:
-        failure = TileFailure.from_body(body)
-        assert (failure.tile, failure.error) == ("N10E010", "SourceUnavailableError")
-        assert isinstance(failure.attempt, int)
-        assert failure.attempt > 3
+    (body,) = system.dead_letters()
+    failure = TileFailure.from_body(body)
+    assert (failure.tile, failure.error) == ("N10E010", "SourceUnavailableError")
+    assert isinstance(failure.attempt, int)
+    assert failure.attempt > 3
+    bucket, s3 = system.outputs["RunsBucketName"], system.cloud.client("s3")
+    (kept,) = s3.list_objects_v2(Bucket=bucket, Prefix="runs/no-such-folder/letters/")["Contents"]
+    found = TileFailure.from_body(json.dumps(system.read("RunsBucketName", kept["Key"])))
+    assert (found.tile, found.error, found.cause) == (failure.tile, failure.error, failure.cause)
 
 
 def test_what_failed_is_redriven_once_its_cause_is_mended(system: System, grid: Grid) -> None:

@@ -17,6 +17,7 @@ from unittest import mock
 from boto3.s3.transfer import TransferConfig
 
 from alos_mosaic.errors import (
+    ArchiveUnavailableError,
     CorruptArchiveError,
     MosaicError,
     OutputError,
@@ -74,6 +75,8 @@ _FTP_REPLIES: Final = {
     530: "Not logged in",
     550: "No such file or directory",
 }
+_TOO_MANY: Final = 421
+"""Left to the state machine, which waits longer."""
 _HTTP_STATUSES: Final = {
     401: "Unauthorized",
     403: "Forbidden",
@@ -126,11 +129,12 @@ def _ftp_cases() -> Iterator[Case]:
         for code, words in _FTP_REPLIES.items():
             reply = f"{code} {words}"
             lists = command == "SIZE" and code == 550
+            is_own = lists or (command == "RETR" and code in (450, 550))
             yield Case(
                 f"ftp {reply}, on {where}",
                 stage,
                 f"the server's answer to {command}",
-                SourceUnavailableError,
+                ArchiveUnavailableError if is_own else SourceUnavailableError,
                 _on_ftp(Fault(command, reply)),
                 "but does not serve it" if lists else reply,
             )
@@ -140,8 +144,9 @@ def _ftp_cases() -> Iterator[Case]:
             f"ftp {reply}, on the first RETR only",
             Stage.TRANSFER,
             "the server's answer to RETR, once",
-            None,
+            SourceUnavailableError if code == _TOO_MANY else None,
             _on_ftp(Fault("RETR", reply, times=1)),
+            reply if code == _TOO_MANY else "",
         )
     yield Case(
         "ftp 426 in the middle of a transfer, once",
@@ -178,7 +183,7 @@ def _ftp_cases() -> Iterator[Case]:
             f"wrong size, too {words}",
             Stage.TRANSFER,
             "the server's answer to SIZE",
-            SourceUnavailableError,
+            ArchiveUnavailableError,
             _on_ftp(Fault("SIZE", f"213 {wrong}", ending=archive_name())),
             archive_name(),
         )
@@ -196,7 +201,7 @@ def _ftp_cases() -> Iterator[Case]:
         "file replaced during transfer",
         Stage.TRANSFER,
         "a reset at 50 %, and another file under the name",
-        SourceUnavailableError,
+        ArchiveUnavailableError,
         _replace_meanwhile,
         "has changed while it was fetched",
     )
@@ -241,7 +246,7 @@ def _http_cases() -> Iterator[Case]:
             f"http {said}, to GET",
             Stage.TRANSFER,
             "the server's answer",
-            SourceUnavailableError,
+            ArchiveUnavailableError if status in (404, 416) else SourceUnavailableError,
             _on_http(Answer(status, method="GET")),
             str(status),
         )
@@ -250,8 +255,9 @@ def _http_cases() -> Iterator[Case]:
             f"http {status} {_HTTP_STATUSES[status]}, to the first GET only",
             Stage.TRANSFER,
             "the server's answer, once",
-            None,
+            SourceUnavailableError,
             _on_http(Answer(status, method="GET", is_once=True)),
+            str(status),
         )
     yield Case(
         "http Range ignored, after a break",

@@ -125,7 +125,7 @@ def _map_is_broken_off(tolerance: int) -> Callable[[Town, str], None]:
         good = town.tiles(2)
         bad = town.tiles(2)
         town.spoil(bad)
-        with town.changed_definition(tolerance=tolerance):
+        with town.lost_letters(tolerance=tolerance):
             counts = town.run_tiles(name, [*good, *bad])
         assert (counts["published"], counts["failed"]) == (2, 2)
         assert town.letter_count() == 2
@@ -135,6 +135,19 @@ def _map_is_broken_off(tolerance: int) -> Callable[[Town, str], None]:
         town.assert_published(f"{name}-after", [*good, *bad])
 
     return play
+
+
+def _letter_is_not_kept(town: Town, name: str) -> None:
+    tiles = town.tiles(2)
+    town.spoil(tiles[:1])
+    with town.lost_copies():
+        assert town.run_tiles(name, tiles)["failed"] == 1
+    assert town.letter_count() == 2
+    town.mend(tiles[:1])
+    assert town.run(f"{name}-redriven", {"redrive": {}})["status"] == "SUCCEEDED"
+    assert town.manifest(f"{name}-redriven") == tiles[:1]
+    assert town.letter_count() == 0
+    town.assert_published(f"{name}-after", tiles)
 
 
 def _letters_are_doubled(town: Town, name: str) -> None:
@@ -241,6 +254,10 @@ def _run_cases() -> Iterator[RunCase]:
     yield RunCase(
         "the queue takes no letter", "map", _NO_QUEUE, "the summary sends the letters, redrive publishes",
         _map_is_broken_off(100),
+    )  # fmt: skip
+    yield RunCase(
+        "a letter that was sent can't be kept", "map", "a definition whose copies go to a bucket that is not there",
+        "the summary sends it again, a redrive makes one tile of both", _letter_is_not_kept,
     )  # fmt: skip
     yield RunCase(
         "killed ahead of its summary", "summary", _SIGKILL, "Lambda's retry: the four counts add up",

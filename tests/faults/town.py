@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -175,19 +175,21 @@ class Town:
         self.wait_for(lambda: states.describe_map_run(mapRunArn=map_run)["status"] != "RUNNING")
 
     @contextmanager
-    def changed_definition(self, *, tolerance: int) -> Iterator[None]:
+    def lost_letters(self, *, tolerance: int) -> Iterator[None]:
         """Let the Map send its letters to a queue that is not there, and tolerate so many percent of children lost."""
-        states = self.client("stepfunctions")
-        kept = states.describe_state_machine(stateMachineArn=self.machine)["definition"]
-        definition = json.loads(kept)
-        process = definition["States"]["ProcessTiles"]
-        process["ToleratedFailurePercentage"] = tolerance
-        process["ItemProcessor"]["States"]["SendDeadLetter"]["Parameters"]["QueueUrl"] = f"{self.queue}-gone"
-        states.update_state_machine(stateMachineArn=self.machine, definition=json.dumps(definition))
-        try:
+
+        def change(process: dict[str, Any]) -> None:
+            process["ToleratedFailurePercentage"] = tolerance
+            process["ItemProcessor"]["States"]["SendDeadLetter"]["Parameters"]["QueueUrl"] = f"{self.queue}-gone"
+
+        with changed_map(self.client("stepfunctions"), self.machine, change):
             yield
-        finally:
-            states.update_state_machine(stateMachineArn=self.machine, definition=kept)
+
+    @contextmanager
+    def lost_copies(self) -> Iterator[None]:
+        """Let the Map not keep the letters that it sends."""
+        with changed_map(self.client("stepfunctions"), self.machine, keep_no_letter):
+            yield
 
     def invoke(self, run: str, tile: str) -> dict[str, Any]:
         """Invoke the worker with a line of a run's manifest, as the state machine does."""
@@ -199,6 +201,24 @@ class Town:
         )
         result: dict[str, Any] = json.loads(answer["Payload"].read())
         return result
+
+
+@contextmanager
+def changed_map(states: Any, machine: str, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Let a state machine have another Map for a while."""
+    kept = states.describe_state_machine(stateMachineArn=machine)["definition"]
+    definition = json.loads(kept)
+    change(definition["States"]["ProcessTiles"])
+    states.update_state_machine(stateMachineArn=machine, definition=json.dumps(definition))
+    try:
+        yield
+    finally:
+        states.update_state_machine(stateMachineArn=machine, definition=kept)
+
+
+def keep_no_letter(process: dict[str, Any]) -> None:
+    """Let a Map keep the letters that it sends in a bucket that is not there."""
+    process["ItemProcessor"]["States"]["KeepLetter"]["Parameters"]["Bucket"] = "nowhere"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from alos_mosaic import errors
 from alos_mosaic.messages import MOST_INVOCATIONS, SCHEMA_VERSION, Mode, TileRequest, TileYear, Transfer
+from alos_mosaic.naming import letters_prefix
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import MAX_TILES_CEILING
 from infra.config import CHILD_OUTPUT, STATE_LIMIT_BYTES, StackConfig
@@ -37,7 +38,7 @@ def _ends(state: dict[str, Any]) -> bool:
 
 def test_each_task_has_retry_and_a_last_catch_of_everything(definition: dict[str, Any]) -> None:
     tasks = {name: state for name, state in all_states(definition).items() if state["Type"] == "Task"}
-    assert len(tasks) == 6
+    assert len(tasks) == 7
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -73,6 +74,15 @@ def test_a_busy_source_is_left_alone_for_long(definition: dict[str, Any]) -> Non
     (retry,) = (retry for retry in retries if retry["ErrorEquals"] == ["SourceUnavailableError"])
     assert retry["IntervalSeconds"] >= 60
     assert retry["MaxDelaySeconds"] <= 900
+    assert retry["JitterStrategy"] == "FULL"
+
+
+def test_one_archive_holds_a_run_up_for_minutes_only(definition: dict[str, Any]) -> None:
+    retries = all_states(definition)["ProcessTile"]["Retry"]
+    (retry,) = (retry for retry in retries if retry["ErrorEquals"] == ["ArchiveUnavailableError"])
+    waits = [retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"])]
+    assert waits[0] >= 60
+    assert sum(waits) <= 600
     assert retry["JitterStrategy"] == "FULL"
 
 
@@ -138,7 +148,7 @@ def test_children_fail_only_where_the_source_is_down_and_too_many_of_them_stop_t
     tile_map: dict[str, Any],
 ) -> None:
     states = tile_map["ItemProcessor"]["States"]
-    choice = states[states["SendDeadLetter"]["Next"]]
+    choice = states[states["KeepLetter"]["Next"]]
     (rule,) = choice["Choices"]
     assert (rule["Variable"], rule["StringEquals"]) == ("$.failure.Error", errors.SourceUnavailableError.__name__)
     assert states[rule["Next"]]["Type"] == "Fail"
@@ -195,7 +205,7 @@ def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_o
     """The state machine's own counts begin anew with each invocation whose transfer goes on; the worker's do not."""
     retries = all_states(definition)["ProcessTile"]["Retry"]
     left_at_entry = sum(retry["MaxAttempts"] for retry in retries)
-    (unavailable,) = (retry for retry in retries if "SourceUnavailableError" in retry["ErrorEquals"])
+    (unavailable,) = (retry for retry in retries if "ArchiveUnavailableError" in retry["ErrorEquals"])
     transfer, asked, invoked, is_over = Transfer(), 0, 0, False
     while not is_over:
         tried, refused = 0, 0
@@ -209,7 +219,7 @@ def test_however_a_source_fails_between_transfers_it_is_asked_a_bounded_number_o
                 if tried == min(failures_between, left_at_entry):
                     transfer = Transfer.after(request.attempt, 1000 * request.attempt, 1)
                     break
-            except errors.SourceUnavailableError:
+            except errors.ArchiveUnavailableError:
                 refused += 1
             tried += 1
             if refused > unavailable["MaxAttempts"] or tried > left_at_entry:
@@ -261,6 +271,19 @@ def test_a_dead_letter_says_all_that_its_readers_want(definition: dict[str, Any]
     assert said >= set(TileFailure.__dataclass_fields__) - {"attempt"}
     assert said >= {"schema_version", "mode", "product"}
     assert not [path for path in body.values() if path.startswith("States.")], "a cause is never parsed here"
+
+
+def test_a_letter_that_was_sent_is_kept_where_the_summary_looks(definition: dict[str, Any]) -> None:
+    states = all_states(definition)
+    send, keep = states["SendDeadLetter"], states["KeepLetter"]
+    assert send["Next"] == "KeepLetter"
+    assert keep["Resource"].endswith(":states:::aws-sdk:s3:putObject")
+    given = keep["Parameters"]
+    assert given["Body"] == send["Parameters"]["MessageBody"]
+    assert given["Key.$"] == "States.Format('runs/{}/letters/{}.json', $.run, $$.Execution.Name)"
+    assert letters_prefix("{}") == "runs/{}/letters/"
+    (catch,) = keep["Catch"]
+    assert catch["Next"] == keep["Next"] == "SourceDown?", "without its copy the letter is sent twice, no more"
 
 
 def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Synthesized) -> None:

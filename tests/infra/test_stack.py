@@ -220,8 +220,6 @@ def test_summarise_reads_runs_and_writes_summaries(stack: Synthesized) -> None:
         "s3:ListBucket": {"${StorageRuns.Arn}"},
         "s3:PutObject": {"${StorageRuns.Arn}/runs/*/summary.json", "${StorageRuns.Arn}/runs/*/report.html"},
         "sqs:SendMessage": {"${QueuesDeadLetters.Arn}"},
-        "states:ListMapRuns": {f"{OF_STATES}:execution:${{WorkflowRun.Name}}:*"},
-        "states:DescribeMapRun": {f"{OF_STATES}:mapRun:${{WorkflowRun.Name}}/*"},
         "logs:CreateLogStream": {"${FunctionsSummariseRunLog.Arn}"},
         "logs:PutLogEvents": {"${FunctionsSummariseRunLog.Arn}"},
         **TRACES,
@@ -243,7 +241,8 @@ def test_the_state_machine_may_run_a_distributed_map(stack: Synthesized) -> None
         assert grants.pop(f"states:{action}") == {f"{executions}:*", f"{executions}/Tiles:*"}
     results = "${StorageRuns.Arn}/runs/*/map-run/*"
     assert grants.pop("s3:GetObject") == {"${StorageRuns.Arn}/runs/*/manifest.json", results}
-    for action in ("PutObject", "ListMultipartUploadParts", "AbortMultipartUpload"):
+    assert grants.pop("s3:PutObject") == {results, "${StorageRuns.Arn}/runs/*/letters/*.json"}
+    for action in ("ListMultipartUploadParts", "AbortMultipartUpload"):
         assert grants.pop(f"s3:{action}") == {results}
     functions = ("SeedTiles", "RedriveTiles", "ProcessTile", "SummariseRun", "SendDigest")
     assert grants.pop("lambda:InvokeFunction") == {f"${{Functions{name}.Arn}}:*" for name in functions}

@@ -196,7 +196,7 @@ def test_what_takes_the_place_of_a_published_tile_waits_in_the_bucket_of_runs(
     assert s3.list_objects_v2(Bucket="runs", Prefix="staging/")["KeyCount"] == 0
 
 
-def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
+def test_a_transfer_without_end_fails_as_the_archives_fault(
     s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place_archive(mirror, TILE, 2017, Grid(130))
@@ -205,7 +205,7 @@ def test_a_transfer_that_leads_nowhere_fails_as_the_sources_fault(
         with pytest.raises(SourceUnavailableError, match="in 20 invocations"):
             given = {"invocations": 19, "received_bytes": 1}
             process_tile.lambda_handler(event(year=2017, transfer=given, retries=0), CONTEXT)
-    assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "SourceUnavailableError"
+    assert read(s3, "runs/a-run/results/2017/N25W165.json")["error"] == "ArchiveUnavailableError"
 
 
 def test_a_tile_that_had_all_its_invocations_asks_the_source_no_more(

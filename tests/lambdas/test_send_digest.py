@@ -97,7 +97,7 @@ def test_the_state_machine_tells_of_a_run_that_is_summed_up(desk: Desk) -> None:
     arn = desk.start("r1")
     assert ask({"execution": arn}) == 0, "a run that is going on has not ended"
     desk.record("r1", "N10E010", "published")
-    summarise_run({"run": "r1", "execution": "none"}, SummarySettings("runs"), desk.s3, desk.sqs, desk.states)
+    summarise_run({"run": "r1", "execution": "none"}, SummarySettings("runs"), desk.s3, desk.sqs)
     assert ask({"execution": arn}) == 1
     assert desk.told() == ["alos-mosaic r1: incomplete, 1 published, 0 skipped, 0 absent, 1 failed of 2 seeded"]
     sent = desk.sent("r1")
@@ -219,7 +219,7 @@ def test_what_ended_long_ago_is_left_alone(desk: Desk) -> None:
 
 def test_records_of_an_earlier_run_of_the_name_are_not_its_own(desk: Desk) -> None:
     execution = run_ends.describe(desk.states, desk.stop("r1"))
-    summarise_run({"run": "r1", "execution": "none"}, SummarySettings("runs"), desk.s3, desk.sqs, desk.states)
+    summarise_run({"run": "r1", "execution": "none"}, SummarySettings("runs"), desk.s3, desk.sqs)
     found = run_ends.read_run_end(execution, desk.s3, "runs")
     assert found is not None
     assert found.summary is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
+from alos_mosaic.errors import ArchiveUnavailableError, OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
@@ -24,7 +24,7 @@ from alos_mosaic.processing.finding import find
 from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import Credentials, SourceAccess
 from local.archives import make_cell, place_archive, place_cell_archive
-from local.jaxa_server import Account, JaxaServer
+from local.jaxa_server import Account, Fault, JaxaServer
 from tests.processing.fetching import fetch
 
 TILE = Tile.from_name("N25W165")
@@ -208,6 +208,49 @@ def test_whatever_stands_between_us_and_the_bytes_is_unavailable(
 ) -> None:
     with scripted_server(answers) as url, pytest.raises(SourceUnavailableError, match=reason):
         fetched(url, tmp_path)
+
+
+DOWN = SourceUnavailableError
+OWN = ArchiveUnavailableError
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ({"USER": "421 too many"}, DOWN),
+        ({"PASS": "530 no"}, DOWN),
+        ({"SIZE": "421 too many"}, DOWN),
+        ({"SIZE": "550 permission denied"}, DOWN),
+        ({"RETR": "421 too many"}, DOWN),
+        ({"RETR": "425 can't open"}, DOWN),
+        ({"RETR": "530 not logged in"}, DOWN),
+        ({"after": "426 connection closed"}, DOWN),
+        ({"RETR": "450 busy"}, OWN),
+        ({"RETR": "550 no such file"}, OWN),
+        ({"RETR": "550 permission denied"}, OWN),
+        ({}, OWN),  # no byte of 1000, and 226
+    ],
+)
+def test_a_source_that_is_down_is_told_from_an_archive_that_it_does_not_give(
+    answers: dict[str, str], kind: type[SourceUnavailableError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the very class, whose name the state machine knows; what a server says no to is final."""
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0)
+    with scripted_server(answers) as url, pytest.raises(SourceUnavailableError) as caught:
+        fetched(url, tmp_path)
+    assert type(caught.value) is kind
+    assert caught.value.is_final is any(code in str(caught.value) for code in (" 421 ", " 530 ", " 550 "))
+
+
+@pytest.mark.parametrize("reply", ["421 Too many connections", "530 Not logged in", "550 No such file"])
+def test_a_server_that_says_no_is_not_asked_again(reply: str, archive: Path, mirror: Path, tmp_path: Path) -> None:
+    """Whoever invokes the worker again waits for a minute first, at random, and longer each time."""
+    with (
+        JaxaServer(mirror, faults=[Fault("RETR", reply, times=1)]) as server,
+        pytest.raises(SourceUnavailableError, match=reply),
+    ):
+        fetched(server.url, tmp_path)
+    assert (server.names().count("USER"), server.names().count("RETR")) == (1, 1)
 
 
 def test_more_bytes_than_were_announced_are_another_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import rasterio
 from moto import mock_aws
 
 from alos_mosaic.bands import bands_of
-from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
+from alos_mosaic.errors import ArchiveUnavailableError, CorruptArchiveError, SourceUnavailableError
 from alos_mosaic.grid import Cell, Grid, Tile
 from alos_mosaic.inventory import cells_of_tile
 from alos_mosaic.layouts import LAYOUTS, Layout
@@ -188,7 +188,7 @@ def test_cells_of_two_releases_are_never_one_tile(
     sites = tuple(replace(row, schemes=(scheme,)) for row in (SITE_V2, SITE_V1))
     with WebServer(mirror) as server:
         url = server.url if scheme == "http" else mirror.as_uri()
-        with pytest.raises(SourceUnavailableError, match=f"site-v1 that palsar-2-site-v2 lacks: {CELLS[2]}; is JAXA"):
+        with pytest.raises(ArchiveUnavailableError, match=f"site-v1 that palsar-2-site-v2 lacks: {CELLS[2]}; is JAXA"):
             process(replace(place(), source_url=url, extra_layouts=sites))
     assert not published.exists()
 
@@ -210,7 +210,7 @@ def test_a_cell_that_is_listed_but_not_served_is_no_hole(
     paths = [place_cell_archive(mirror, cell, YEAR) for cell in made]
     paths[1].unlink()
     paths[1].mkdir()
-    with pytest.raises(SourceUnavailableError, match=f"lists .*{paths[1].name}, but does not serve it"):
+    with pytest.raises(ArchiveUnavailableError, match=f"lists .*{paths[1].name}, but does not serve it"):
         process(place())
     assert not published.exists()
 
@@ -262,7 +262,7 @@ def test_a_mirror_of_nothing_but_cells_tells_what_is_absent(
 
     renamed = place_cell_archive(mirror, make_cell(other, YEAR, grid), YEAR, row)
     renamed.rename(renamed.with_name("N10E010_2017_MOS_F03DAR.zip"))
-    with pytest.raises(SourceUnavailableError, match="lists cells/2017/N10E010/N10E010_2017_MOS_F03DAR.zip"):
+    with pytest.raises(ArchiveUnavailableError, match="lists cells/2017/N10E010/N10E010_2017_MOS_F03DAR.zip"):
         processed()
     renamed.with_name("N10E010_2017_MOS_F03DAR.zip").unlink()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alos_mosaic.errors import OutputError, SourceUnavailableError, TileAbsentError
+from alos_mosaic.errors import ArchiveUnavailableError, OutputError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
@@ -119,6 +119,33 @@ def test_only_404_means_that_there_is_no_such_file(web: WebServer, source: Sourc
     assert source.stat("data/none.zip") is None
     with pytest.raises(SourceUnavailableError, match="404 Not Found"):
         content(source, "data/none.zip")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 410, 416, 429, 500, 503])
+def test_what_is_about_the_file_is_told_from_what_is_about_us_and_the_server(
+    web: WebServer, source: Source, status: int
+) -> None:
+    web.answers[f"/{PATH}"] = Answer(status)
+    is_about_file = status in (400, 404, 410, 416)
+    with pytest.raises(SourceUnavailableError) as caught:
+        content(source)
+    assert type(caught.value) is (ArchiveUnavailableError if is_about_file else SourceUnavailableError)
+    if status != 404:  # an answer
+        with pytest.raises(SourceUnavailableError) as caught:
+            source.stat(PATH)
+        assert type(caught.value) is SourceUnavailableError, "nobody has told of the file yet"
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+def test_a_server_that_says_no_is_not_asked_again(
+    web: WebServer, mirror: Path, grid: Grid, tmp_path: Path, status: int
+) -> None:
+    tile = Tile.from_name("N25W165")
+    archive = place_archive(mirror, tile, 2020, grid, cells=tile.cells[:1])
+    web.answers[f"/{archive.relative_to(mirror)}"] = Answer(status, method="GET", is_once=True)
+    with open_source(web.url) as source, pytest.raises(SourceUnavailableError, match=str(status)):
+        fetch(source, TileYear(2020, tile), tmp_path, layouts_of(mission_of(2020)))
+    assert [request.method for request in web.requests].count("GET") == 1
 
 
 def test_folders_can_not_be_listed(source: Source) -> None:

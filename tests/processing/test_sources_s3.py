@@ -12,7 +12,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from alos_mosaic.errors import SourceUnavailableError, TileAbsentError
+from alos_mosaic.errors import ArchiveUnavailableError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Tile
 from alos_mosaic.layouts import layouts_of
 from alos_mosaic.messages import TileYear
@@ -89,6 +89,23 @@ def test_refusals_are_unavailable(code: str) -> None:
         for ask in (source.stat, source.names, lambda path: source.read(path, bytes, start=1)):
             with pytest.raises(SourceUnavailableError, match=code):
                 ask(PATH)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(404, ArchiveUnavailableError), (416, ArchiveUnavailableError), (403, SourceUnavailableError),
+     (503, SourceUnavailableError)],
+)  # fmt: skip
+def test_an_object_that_is_listed_and_not_there_is_told_from_a_bucket_that_refuses(
+    status: int, kind: type[SourceUnavailableError]
+) -> None:
+    client = boto3.client("s3")
+    with Stubber(client) as stub, open_source("s3://mirror", SourceAccess(s3=client)) as source:
+        stub.add_client_error("get_object", "SomeCode", http_status_code=status)
+        with pytest.raises(SourceUnavailableError, match="SomeCode") as caught:
+            source.read(PATH, bytes)
+    assert type(caught.value) is kind
+    assert caught.value.is_final
 
 
 @pytest.mark.parametrize("pays", [True, False])

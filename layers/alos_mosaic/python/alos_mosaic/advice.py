@@ -13,6 +13,9 @@ ADVICE: Final = {
     errors.InvalidRequestError.__name__: "correct what was asked for; trying again ends the same way",
     errors.TileAbsentError.__name__: "JAXA has no such tile in that year; nothing is to be done",
     errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then redrive",
+    errors.ArchiveUnavailableError.__name__: (
+        "the server is there, but does not give this tile's archive as it says: is JAXA re-issuing it? Redrive later"
+    ),
     errors.CorruptArchiveError.__name__: (
         "the archive lies broken on the server: look into it (alos-mosaic doctor --archive), redrive when JAXA has "
         "replaced it, or accept a partial tile"

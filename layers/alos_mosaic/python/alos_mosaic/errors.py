@@ -33,7 +33,23 @@ class TileAbsentError(MosaicError):
 
 
 class SourceUnavailableError(MosaicError):
-    """The source does not answer, refuses, is busy (421) or lost its folder. Retried with long backoff."""
+    """The source does not answer, refuses, is busy (421) or lost its folder. Retried with long backoff.
+
+    ``is_final`` says that the same invocation is not to ask for the same again: the server has given its answer, and is
+    left alone for as long as the state machine waits. A connection that broke may be made anew at once.
+    """
+
+    def __init__(self, text: str, *, is_final: bool = False) -> None:
+        """Take what happened, for a person."""
+        super().__init__(text)
+        self.is_final = is_final
+
+
+class ArchiveUnavailableError(SourceUnavailableError):
+    """The source answers, but this tile's archives can't be had of it as it says: listed and not served, of another
+    size, changed meanwhile, of two releases, or not whole after all its invocations. Retried like a busy source, but
+    fewer times. To Step Functions a name of its own: many such tiles are no reason to stop a run.
+    """
 
 
 class CorruptArchiveError(MosaicError):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError, shown
+from alos_mosaic.errors import ArchiveUnavailableError, InvalidRequestError, SourceUnavailableError, shown
 from alos_mosaic.grid import Tile, parse_bbox, tiles_of_region, tiles_over
 from alos_mosaic.missions import mission_of
 from alos_mosaic.products import product_of
@@ -132,15 +132,16 @@ class Transfer:
 
     @classmethod
     def after(cls, attempt: int, received_bytes: int, restored_bytes: int) -> Self:
-        """Return how far it is at the end of a tile's ``attempt``; :class:`SourceUnavailableError` if it leads nowhere.
+        """Return how far it is at the end of a tile's ``attempt``.
 
+        :class:`SourceUnavailableError` if no byte came, :class:`ArchiveUnavailableError` if they came too slowly.
         ``restored_bytes`` are those that were here at its beginning. They may be fewer than earlier invocations had,
         where a file was replaced on the server.
         """
         if received_bytes <= restored_bytes:
             raise SourceUnavailableError(f"no byte came behind the first {restored_bytes} in a whole invocation")
         if attempt >= MOST_INVOCATIONS:
-            raise SourceUnavailableError(f"only {received_bytes} bytes came in {MOST_INVOCATIONS} invocations")
+            raise ArchiveUnavailableError(f"only {received_bytes} bytes came in {MOST_INVOCATIONS} invocations")
         return cls(attempt, received_bytes)
 
     @classmethod
@@ -219,9 +220,9 @@ class TileRequest:
         return cls(tile_year, mode, run, attempt, product, accept_partial, since, transfer, staged_in)
 
     def check_attempt(self) -> None:
-        """Raise :class:`SourceUnavailableError` if the tile has had all its invocations, so that nothing is asked."""
+        """Raise :class:`ArchiveUnavailableError` if the tile has had all its invocations, so that nothing is asked."""
         if self.attempt > MOST_INVOCATIONS:
-            raise SourceUnavailableError(
+            raise ArchiveUnavailableError(
                 f"its {MOST_INVOCATIONS} invocations are used up, {self.transfer.received_bytes} bytes came in them"
             )
 

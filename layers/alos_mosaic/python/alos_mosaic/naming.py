@@ -186,6 +186,16 @@ def result_key(run: str, year: int, tile: str, product: str | None = None) -> st
     return f"{results_prefix(run)}{year}/{tile}{'' if product is None else f'.{product}'}.json"
 
 
+def letters_prefix(run: str) -> str:
+    """Return the prefix below which a run's dead letters are kept once they have been sent."""
+    return f"{run_prefix(run)}letters/"
+
+
+def letter_key(run: str, child: str) -> str:
+    """Return the key of the dead letter that a child of the run's Map has sent; the child's name is Step Functions'."""
+    return f"{letters_prefix(run)}{child}.json"
+
+
 def staging_prefix(run: str) -> str:
     """Return the prefix below which a run's workers put what is not finished, with its closing slash."""
     return f"{STAGING_FOLDER}{run}/"

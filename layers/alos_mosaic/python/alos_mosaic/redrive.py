@@ -19,6 +19,7 @@ from alos_mosaic.grid import Tile
 from alos_mosaic.manifests import is_within_caps, read_manifest, seeded, write_manifest
 from alos_mosaic.messages import (
     LIMITS,
+    Mode,
     TileRequest,
     checked_object,
     parse_count,
@@ -139,15 +140,13 @@ class Redrive:
 
         ``event`` holds the run's name and the time its execution began. Called again for the same execution, after it
         was broken off, the manifest that was written holds: its letters are gone, and only it knows their tiles.
-        :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer, before a letter is taken. A
-        redrive above its caps leaves all of them in the queue.
+        :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer and one of the tiles needs it:
+        then, and above the redrive's caps, all letters stay in the queue.
         """
         run, started, limits = str(event["run"]), str(event["started"]), self._settings
         known = read_manifest(self._s3, limits.runs_bucket, run)
         if known is not None and known.metadata.get(_STARTED) == started:
             return self._answer(run, request, known.requests)
-        if not request.dry_run:
-            probe_source(limits, self._s3)
         letters = _Letters()
         with self._shown_again_on_failure(letters):
             self._receive(letters, request, seconds_left)
@@ -164,6 +163,8 @@ class Redrive:
             self._show_again([*letters.passed_over, *letters.handles, *letters.published])
             return seed | told
         with self._shown_again_on_failure(letters):
+            if any(each.mode is not Mode.METADATA_ONLY for each in requests):
+                probe_source(limits, self._s3)
             metadata = {_STARTED: started}
             write_manifest(self._s3, limits.runs_bucket, run, requests, first_runs=first_runs, metadata=metadata)
         self._delete([*letters.published, *letters.handles])

@@ -16,21 +16,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import TOLERANCE_EXCEEDED, ServiceError, SourceUnavailableError, error_message
+from alos_mosaic.errors import TOLERANCE_EXCEEDED, InvalidRequestError, ServiceError, error_message
 from alos_mosaic.inventory import ArchiveKind, listing_of, tiles_of_year
 from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
-from alos_mosaic.naming import report_key, result_key, results_prefix, summary_key
+from alos_mosaic.naming import letters_prefix, report_key, result_key, results_prefix, summary_key
 from alos_mosaic.report import report_page
-from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
+from alos_mosaic.results import UNKNOWN, State, TileFailure, TileResult, counts_of
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_stepfunctions import SFNClient
-
-logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -193,34 +190,22 @@ def _key_of(run: str, request: TileRequest) -> str:
     return result_key(run, request.tile_year.year, request.tile_year.tile.name, request.product)
 
 
-def ended_children(states: SFNClient, execution: str) -> tuple[int, int]:
-    """Return how many children of an execution's Map ended well, and how many as failed; none of either, where Step
-    Functions does not tell.
+def read_letters(s3: S3Client, bucket: str, run: str, since: datetime) -> frozenset[str]:
+    """Return the tiles whose dead letters the state machine has sent since then, by the keys of their results.
 
-    One that ended well came to a result, or to a letter that was sent. One that failed had the source down, which ends
-    it behind its letter, or a letter that could not be sent.
+    It keeps a copy of each; one that makes no sense is no proof, and passed over.
     """
-    try:
-        pages = states.get_paginator("list_map_runs").paginate(executionArn=execution)
-        maps = [each["mapRunArn"] for page in pages for each in page["mapRuns"]]
-        counts = [states.describe_map_run(mapRunArn=arn)["executionCounts"] for arn in maps]
-    except states.exceptions.ClientError as error:
-        logger.warning("Step Functions does not tell of the Map", extra={"cause": str(error), "execution": execution})
-        return 0, 0
-    return sum(each["succeeded"] for each in counts), sum(each["failed"] for each in counts)
 
+    def tile_of(key: str) -> str | None:
+        try:
+            letter = TileFailure.from_body(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+        except (ValueError, KeyError, TypeError, RecursionError, InvalidRequestError):
+            return None
+        return result_key(run, letter.year, letter.tile, letter.product)
 
-def _without_letter(
-    failed: Sequence[tuple[TileRequest, TileResult]], seeded: int, ended: tuple[int, int]
-) -> list[tuple[TileRequest, TileResult]]:
-    """Return the failed tiles that may have no letter yet: none is left out that might."""
-    well, badly = ended
-    down = [pair for pair in failed if pair[1].error == SourceUnavailableError.__name__]
-    untold = [pair for pair in failed if pair[1].error == UNKNOWN]
-    if well == seeded:
-        return untold
-    # Of tiles whose source was down nobody knows which of them failed with their letters.
-    return untold + down if well + badly == seeded and badly == len(down) else list(failed)
+    with ThreadPoolExecutor(READERS) as readers:
+        found = set(readers.map(tile_of, _keys(s3, bucket, letters_prefix(run), since)))
+    return frozenset(key for key in found if key is not None)
 
 
 def summarise_run(
@@ -228,27 +213,29 @@ def summarise_run(
     settings: SummarySettings,
     s3: S3Client,
     sqs: SQSClient,
-    states: SFNClient,
     stopped_by: str | None = None,
 ) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
     ``event`` holds the run's name and its execution. What the summary counts as failed lies in the dead-letter queue
-    when it is over, so that a redrive finds it. The state machine has sent the letters of tiles whose failure is
-    recorded, if every child of the Map came to its end; if it was broken off (then the record may be of a try ahead of
-    a retry that never came) or a letter was lost, they are sent from here, some for the second time. So are those of
-    tiles that left no record: never begun, or with a worker that died. A redrive makes one tile of two letters.
-    ``stopped_by`` is the error that broke the Map off.
+    when it is over, so that a redrive finds it. What the state machine has sent it has kept, too; the letters of all
+    others are sent from here: of tiles that were never begun, whose retry never came since the Map was broken off, or
+    whose letter the queue did not take. A tile gets two letters only if its child ended between sending and keeping
+    the first, or if this was tried again; a redrive makes one of them. ``stopped_by`` is the error that broke the Map
+    off.
     """
     run = event["run"]
     asked = manifest_of(s3, settings.runs_bucket, run)
     manifest = asked.requests
     results, _ = read_results(s3, settings.runs_bucket, run, manifest, asked.written)
     if settings.dead_letter_queue_url is not None:
-        failed = [pair for pair in zip(manifest, results, strict=True) if pair[1].state is State.FAILED]
-        if any(result.error != UNKNOWN for _, result in failed):
-            failed = _without_letter(failed, len(manifest), ended_children(states, event["execution"]))
-        _send_letters(sqs, settings.dead_letter_queue_url, event, failed)
+        sent = read_letters(s3, settings.runs_bucket, run, asked.written)
+        untold = [
+            (request, result)
+            for request, result in zip(manifest, results, strict=True)
+            if result.state is State.FAILED and _key_of(run, request) not in sent
+        ]
+        _send_letters(sqs, settings.dead_letter_queue_url, event, untold)
     summary = Summary(
         run,
         results,

@@ -1,7 +1,8 @@
 """Fetching: archives come here one after the other in the background, and can be read while they still come.
 
 A transfer that breaks goes on where it stopped (REST, Range) as long as bytes still come. Where a server can't begin in
-the middle, all comes again, and what is here already is compared.
+the middle, all comes again, and what is here already is compared. A server that says that it is busy, or that it has no
+such file, is left alone: the state machine waits longer than we should here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
-from alos_mosaic.errors import OutputError, SourceUnavailableError
+from alos_mosaic.errors import ArchiveUnavailableError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
@@ -56,10 +57,6 @@ class Archive:
 
 class _StoppedError(Exception):
     """Ends a transfer from inside its sink: nobody wants the rest."""
-
-
-class _OtherFileError(SourceUnavailableError):
-    """What comes is not the file that was found, so what is here already is worth nothing."""
 
 
 class Download:
@@ -134,9 +131,6 @@ class Download:
         except _StoppedError:
             self._failure = SourceUnavailableError(f"{self.url}: the transfer was given up")
             return True
-        except _OtherFileError as error:
-            self._failure = SourceUnavailableError(str(error))  # by the name that retries know
-            return True
         except Exception as error:  # noqa: BLE001 - it is raised where the archive is read
             self._failure = error
             return True
@@ -164,7 +158,8 @@ class Download:
                 if stop.is_set():
                     raise _StoppedError
                 if self.received + len(chunk) > remote.size_bytes:
-                    raise _OtherFileError(f"{self.url}: more bytes come than the {remote.size_bytes} it should have")
+                    text = f"{self.url}: more bytes come than the {remote.size_bytes} it should have"
+                    raise ArchiveUnavailableError(text, is_final=True)
                 if file is not None:
                     file.write(chunk)
                 self._checksum.update(chunk)
@@ -198,8 +193,6 @@ class Download:
                     self._reconnect(source)
                 self._read(source, sink, before)
                 self._check_length()
-            except _OtherFileError:
-                raise
             except SourceUnavailableError as error:
                 is_broken = True
                 # A connection that is idle while its data flows may be dropped on the way, and its last word with it.
@@ -208,7 +201,7 @@ class Download:
                 if self._leg is not None and self._is_fetched:
                     self._leg.check_time(self.received)
                 fruitless = 0 if self.received > before else fruitless + 1
-                if fruitless == _FRUITLESS_LIMIT or stop.wait(_pause_seconds(fruitless)):
+                if error.is_final or fruitless == _FRUITLESS_LIMIT or stop.wait(_pause_seconds(fruitless)):
                     raise
                 facts = {"url": self.url, "received_bytes": self.received, "cause": str(error)}
                 logger.warning("Transfer broke, going on", extra=facts)
@@ -240,7 +233,7 @@ class Download:
                 checksum.update(known)
                 left -= len(known)
                 if not left and checksum.digest() != expected:
-                    raise _OtherFileError(f"{self.url} has changed while it was fetched")
+                    raise ArchiveUnavailableError(f"{self.url} has changed while it was fetched", is_final=True)
             sink(fresh)
 
         return comparing_sink
@@ -248,14 +241,14 @@ class Download:
     def _check_length(self) -> None:
         expected = self.found.remote.size_bytes
         if self.received != expected:
-            raise SourceUnavailableError(f"{self.url}: {self.received} bytes came of {expected}")
+            raise ArchiveUnavailableError(f"{self.url}: {self.received} bytes came of {expected}")
 
     def _reconnect(self, source: Source) -> None:
         """Connect anew, and see to it that it is still the same file."""
         remote = self.found.remote
         source.reconnect()
         if source.stat(remote.path) != remote:
-            raise _OtherFileError(f"{self.url} has changed while it was fetched")
+            raise ArchiveUnavailableError(f"{self.url} has changed while it was fetched", is_final=True)
 
 
 def _local_name(found: Found) -> str:

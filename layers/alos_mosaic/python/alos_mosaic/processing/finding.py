@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from alos_mosaic.errors import SourceUnavailableError, TileAbsentError
+from alos_mosaic.errors import ArchiveUnavailableError, SourceUnavailableError, TileAbsentError
 from alos_mosaic.grid import Cell, Tile
 from alos_mosaic.inventory import ArchiveKind, nearest_listing
 from alos_mosaic.layouts import Layout, for_cells, for_tiles
@@ -37,7 +37,8 @@ def find(source: Source, tile_year: TileYear, layouts: Sequence[Layout]) -> list
 
     Raises :class:`TileAbsentError` if there are neither, though the year's folder holds other archives (of a source
     that can't list: though an archive that JAXA is known to publish is where it should be), and
-    :class:`SourceUnavailableError` for anything that stands between us and the answer.
+    :class:`SourceUnavailableError` for anything that stands between us and the answer: :class:`ArchiveUnavailableError`
+    if that is about this tile alone.
     """
     for_tile = for_tiles(layouts, tile_year.year, source.url)
     for_cell = for_cells(layouts, tile_year.year, source.url)
@@ -80,7 +81,7 @@ def has_archives(source: Source, year: int, layouts: Sequence[Layout]) -> bool:
 def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], cells: Collection[Cell]) -> list[Found]:
     """Return those of the cells' own archives that there are, all of one release: the one that has the most.
 
-    Raises :class:`SourceUnavailableError` if another release has cells that this one lacks: JAXA is in the middle of a
+    Raises :class:`ArchiveUnavailableError` if another release has cells that this one lacks: JAXA is in the middle of a
     re-issue, and a tile of either would have holes.
     """
     releases: dict[int, dict[Cell, Found]] = {}
@@ -93,7 +94,7 @@ def find_cells(source: Source, tile_year: TileYear, layouts: Sequence[Layout], c
     if beyond:
         names = ", ".join(cell.name for cell in sorted(beyond))
         one, other = next(iter(chosen.values())).layout, next(iter(beyond.values())).layout
-        raise SourceUnavailableError(
+        raise ArchiveUnavailableError(
             f"{source.url} has cells of {tile_year.tile} of {tile_year.year} by layout {other.name} that {one.name} "
             f"lacks: {names}; is JAXA re-issuing them?"
         )
@@ -112,7 +113,7 @@ def _served(source: Source, tile_year: TileYear, layout: Layout, cells: Collecti
         if remote is not None:
             found[cell] = Found(layout, remote, cell)
         elif source.can_list:
-            raise SourceUnavailableError(f"{source.url} lists {path}, but does not serve it")
+            raise ArchiveUnavailableError(f"{source.url} lists {path}, but does not serve it")
     return found
 
 
@@ -129,7 +130,7 @@ def _by_listing(
     for folder in (path for path in cell_folders if _file_name(path) == tile_year.tile.name):
         own += _archives(source, folder, kinds)
     if own:
-        return SourceUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
+        return ArchiveUnavailableError(f"{source.url} lists {own[0]}, but does not serve it by any name that is known")
     if archives or any(_archives(source, folder, kinds) for folder in cell_folders[:_FOLDERS_LOOKED_INTO]):
         return TileAbsentError(f"{source.url} has other archives of {tile_year.year}, but none of {tile_year.tile}")
     return SourceUnavailableError(f"{source.url} has no archive in {' or '.join(folders)}: has the folder moved?")

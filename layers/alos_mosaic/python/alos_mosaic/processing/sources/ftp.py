@@ -6,14 +6,14 @@ import ftplib
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from alos_mosaic.errors import SourceUnavailableError
-from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.errors import ArchiveUnavailableError, SourceUnavailableError
+from alos_mosaic.processing.sources.failures import BREAK, NO_ARCHIVE, REFUSAL, Unavailable, as_unavailable
 from alos_mosaic.processing.sources.protocol import (
     CHUNK_BYTES,
     Credentials,
@@ -25,6 +25,9 @@ from alos_mosaic.processing.sources.protocol import (
 
 _ANONYMOUS: Final = Credentials("anonymous", "anonymous@")
 _NO_SUCH_FILE: Final = "550"
+_TOO_MANY: Final = "421"
+_FILE_BUSY: Final = "450"
+_NOT_LOGGED_IN: Final = "530"
 _NO_SUCH_LISTING: Final = re.compile(r"450.*no such", re.IGNORECASE | re.DOTALL)
 """ProFTPD and Pure-FTPd answer 450 to the listing of a folder that is not there."""
 _REFUSAL: Final = re.compile(r"permi(ssion|tted)|denied|privilege|not allowed|forbidden|authori[sz]ed", re.IGNORECASE)
@@ -126,7 +129,7 @@ class FtpSource:
                     return None
                 raise
             if size is None or size < 0:
-                raise SourceUnavailableError(f"{self.url}/{path}: the server does not tell the size")
+                raise ArchiveUnavailableError(f"{self.url}/{path}: the server does not tell the size")
             return RemoteFile(path, size, self._modified(path))
 
     def names(self, folder: str) -> list[str] | None:
@@ -169,7 +172,7 @@ class FtpSource:
 
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the file's bytes from offset ``start`` (REST) on to ``sink``, piece by piece."""
-        with self._as_unavailable(path):
+        with self._as_unavailable(path, _kind_of_read):
             try:
                 self._ftp.retrbinary(f"RETR {self._root}/{path}", sink, blocksize=CHUNK_BYTES, rest=start or None)
             except ftplib.error_perm as error:
@@ -223,9 +226,31 @@ class FtpSource:
             return None
         return _time(answer[4:])
 
-    def _as_unavailable(self, path: str | None = None) -> AbstractContextManager[None]:
+    def _as_unavailable(
+        self, path: str | None = None, kind_of: Callable[[Exception], Unavailable] | None = None
+    ) -> AbstractContextManager[None]:
         url = self.url if path is None else f"{self.url}/{path}"
-        return as_unavailable(url, ftplib.all_errors, self._credentials)  # OSErrors and EOFError are among them
+        # OSErrors and EOFError are among them
+        return as_unavailable(url, ftplib.all_errors, self._credentials, kind_of or _kind_of)
+
+
+def _kind_of(error: Exception) -> Unavailable:
+    """Tell what an error means: 425 and 426 are connections that broke, like those that end without a word."""
+    is_refusal = isinstance(error, ftplib.error_perm) or _has_code(error, _TOO_MANY)
+    return REFUSAL if is_refusal else BREAK
+
+
+def _kind_of_read(error: Exception) -> Unavailable:
+    """Tell what an error means to who asks for a file that the server has told the size of."""
+    if _has_code(error, _FILE_BUSY):
+        return ArchiveUnavailableError  # often for moments only
+    if isinstance(error, ftplib.error_perm) and not _has_code(error, _NOT_LOGGED_IN):
+        return NO_ARCHIVE
+    return _kind_of(error)
+
+
+def _has_code(error: Exception, code: str) -> bool:
+    return isinstance(error, ftplib.Error) and str(error).startswith(code)
 
 
 def _file(path: str, facts: Mapping[str, str]) -> RemoteFile:

@@ -17,14 +17,21 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from alos_mosaic.errors import SourceUnavailableError
-from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.errors import ArchiveUnavailableError, SourceUnavailableError
+from alos_mosaic.processing.sources.failures import NO_ARCHIVE, REFUSAL, as_unavailable
 from alos_mosaic.processing.sources.protocol import PIECE_BYTES, FromStartOnlyError, RemoteFile, Sink, SourceAccess
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_LIMIT: Final = 5
 _FAILURES: Final[tuple[type[Exception], ...]] = (HTTPError, HTTPException, OSError)
 _FAILURES_TO_ASK: Final[tuple[type[Exception], ...]] = (*_FAILURES, ValueError)
+_NOT_ABOUT_FILES: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+"""Of statuses below 500: they are about us."""
 _HOST: Final = re.compile(r"[a-z0-9.:-]+")
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
@@ -60,7 +67,7 @@ class HttpsSource:
             self._check(answer, path, HTTPStatus.OK)
             size = answer.headers.get("Content-Length", "")
             if not size.isdecimal():
-                raise SourceUnavailableError(f"{self.url}/{path}: the server does not tell the size")
+                raise ArchiveUnavailableError(f"{self.url}/{path}: the server does not tell the size")
             return RemoteFile(path, int(size), _modified(answer), answer.headers.get("ETag"))
 
     def names(self, folder: str) -> list[str] | None:
@@ -71,7 +78,7 @@ class HttpsSource:
         """Hand the file's bytes from offset ``start`` (Range) on to ``sink``, as the server stores them."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._answer("GET", path, headers) as answer:
-            self._check(answer, path, HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK)
+            self._check(answer, path, HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK, is_told_of=True)
             if start:
                 self._check_range(answer, path, start)
             # Servers label a .tar.gz as "Content-Encoding: gzip"; decoded, it would be another file.
@@ -113,7 +120,7 @@ class HttpsSource:
         if answer.status not in _REDIRECTS:
             return answer
         answer.close()
-        raise SourceUnavailableError(f"{self.url}/{path}: more than {_REDIRECTS_LIMIT} redirects")
+        raise REFUSAL(f"{self.url}/{path}: more than {_REDIRECTS_LIMIT} redirects")
 
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         return self._pool.request(
@@ -129,12 +136,10 @@ class HttpsSource:
         """Return where a redirect leads; the address itself stays out of errors, since it may be signed."""
         target = urlsplit(urljoin(url, location))
         if not location or not target.hostname:
-            raise SourceUnavailableError(f"{self.url}/{path}: a redirect to nowhere")
+            raise REFUSAL(f"{self.url}/{path}: a redirect to nowhere")
         if target.scheme != "https" and _origin(target) != self._origin:
             host = target.hostname if _HOST.fullmatch(target.hostname) else "..."
-            raise SourceUnavailableError(
-                f"{self.url}/{path}: a redirect to {target.scheme}://{host}, which is not encrypted"
-            )
+            raise REFUSAL(f"{self.url}/{path}: a redirect to {target.scheme}://{host}, which is not encrypted")
         # A user in the address would be the server's choice of who we are.
         return target._replace(netloc=target.netloc.rpartition("@")[2], fragment="").geturl()
 
@@ -144,26 +149,35 @@ class HttpsSource:
         pair = f"{self._credentials.username}:{self._credentials.password}".encode()
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
-    def _check(self, answer: urllib3.BaseHTTPResponse, path: str, expected: HTTPStatus) -> None:
+    def _check(
+        self, answer: urllib3.BaseHTTPResponse, path: str, expected: HTTPStatus, *, is_told_of: bool = False
+    ) -> None:
+        """Raise unless the answer is the expected one; ``is_told_of``: of a file whose size the server has told."""
         if answer.status == expected:
             kind = answer.headers.get("Content-Type", "")
             if kind.partition(";")[0].strip().lower() == "text/html":
-                raise SourceUnavailableError(f"{self.url}/{path}: a web page came instead of the file; log in?")
+                raise REFUSAL(f"{self.url}/{path}: a web page came instead of the file; log in?")
             return
         if expected == HTTPStatus.PARTIAL_CONTENT and answer.status == HTTPStatus.OK:
             raise FromStartOnlyError(f"{self.url}/{path}: the server ignores Range, it can't begin in the middle")
-        raise SourceUnavailableError(f"{self.url}/{path}: {_words(answer.status)}")
+        unavailable = NO_ARCHIVE if is_told_of and _is_about_file(answer.status) else REFUSAL
+        raise unavailable(f"{self.url}/{path}: {_words(answer.status)}")
 
     def _check_range(self, answer: urllib3.BaseHTTPResponse, path: str, start: int) -> None:
         said = answer.headers.get("Content-Range", "")
         match = _CONTENT_RANGE.fullmatch(said)
         if match is None or int(match[1]) != start:
-            raise SourceUnavailableError(f"{self.url}/{path}: asked for bytes from {start} on, came {said or 'others'}")
+            raise NO_ARCHIVE(f"{self.url}/{path}: asked for bytes from {start} on, came {said or 'others'}")
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     default = {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or default
+
+
+def _is_about_file(status: int) -> bool:
+    """Tell whether a status is about the file that was asked for, not about us or the server."""
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_ABOUT_FILES
 
 
 def _modified(answer: urllib3.BaseHTTPResponse) -> datetime | None:

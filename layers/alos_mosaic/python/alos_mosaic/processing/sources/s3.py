@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import parse_time
-from alos_mosaic.processing.sources.failures import as_unavailable
+from alos_mosaic.processing.sources.failures import BREAK, NO_ARCHIVE, REFUSAL, Unavailable, as_unavailable
 from alos_mosaic.processing.sources.protocol import PIECE_BYTES, FromStartOnlyError, RemoteFile, Sink, SourceAccess
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 MODIFIED_METADATA: Final = "modified"
 """Of an object in a mirror of our own: the time that JAXA's server told."""
+
+
+_ABOUT_OBJECTS: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""Statuses that are about the object that was asked for, not about us or S3."""
 
 
 class S3Source:
@@ -80,7 +85,7 @@ class S3Source:
     def read(self, path: str, sink: Sink, start: int = 0) -> None:
         """Hand the object's bytes from offset ``start`` on to ``sink``, piece by piece."""
         chosen = {**self._payer, **({"Range": f"bytes={start}-"} if start else {})}
-        with self._as_unavailable(path):
+        with self._as_unavailable(path, _kind_of_read):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path, **chosen)
             body = answer["Body"]
             try:
@@ -98,8 +103,24 @@ class S3Source:
     def reconnect(self) -> None:
         """Do nothing: the client connects as it needs to."""
 
-    def _as_unavailable(self, path: str) -> AbstractContextManager[None]:
-        return as_unavailable(f"{self.url}/{path}", (BotoCoreError, ClientError, HTTPError, OSError))
+    def _as_unavailable(
+        self, path: str, kind_of: Callable[[Exception], Unavailable] | None = None
+    ) -> AbstractContextManager[None]:
+        failures = (BotoCoreError, ClientError, HTTPError, OSError)
+        return as_unavailable(f"{self.url}/{path}", failures, kind_of=kind_of or _kind_of)
+
+
+def _kind_of(error: Exception) -> Unavailable:
+    """Tell what an error means: what S3 says itself, boto3 has asked for several times already."""
+    return REFUSAL if isinstance(error, ClientError) else BREAK
+
+
+def _kind_of_read(error: Exception) -> Unavailable:
+    """Tell what an error means to who asks for an object that S3 has listed."""
+    if isinstance(error, ClientError):
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        return NO_ARCHIVE if status in _ABOUT_OBJECTS else REFUSAL
+    return _kind_of(error)
 
 
 def _keys(page: ListObjectsV2OutputTypeDef) -> list[str]:
