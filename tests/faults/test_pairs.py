@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def at_once(world: WorkersWorld, pair: Pair, folder: Path) -> list[str]:
         workers = []
         for name, mode in zip(names, pair.modes, strict=True):
             url = stack.enter_context(JaxaServer(folder / f"mirror-{name}")).url
-            settings = replace(world.settings(url), source_timeout_seconds=60)
+            settings = world.settings(url)
             workers.append(world.worker(Job(event(mode), settings.to_env()), name, folder / f"tmp-{name}"))
         world.bucket.watch = turns.watch
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +47,7 @@ def run_stopped(world: WorkersWorld, stop: Stop) -> dict[str, Any]:
         world.faults.append(Fault("RETR", at_byte=int(0.75 * world.size), times=1))
     stop.place.prepare(world, strike)
     with ExitStack() as stack:
-        settings = replace(world.settings(stack.enter_context(world.served())), source_timeout_seconds=60)
+        settings = world.settings(stack.enter_context(world.served()))
         stack.callback(over.set)
         held_at = stop.place.call if isinstance(stop.place, AtCall) else None
         parts = _PART_BYTES if stop.with_parts else None

@@ -35,7 +35,7 @@ ITEM: Final = f"{PREFIX}{TILE}_20.stac-item.json"
 CONTEXT: Final = SimpleNamespace(
     log_group_name="/group", log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000
 )
-_TIMEOUT_SECONDS: Final = 0.4
+_PATIENCE_SECONDS: Final = 60.0
 _FILES: Final = len(bands_of(mission_of(YEAR)))
 
 
@@ -74,6 +74,8 @@ class World:
     refusals: list[Refusal] = field(default_factory=list)
     is_down: bool = False
     """Whether nobody listens where the server was."""
+    patience_seconds: float = _PATIENCE_SECONDS
+    """After so many seconds without a byte the worker takes the source for stalled."""
     contexts: ExitStack = field(default_factory=ExitStack)
     """What lasts until the fault is taken away: limits, patches."""
 
@@ -106,7 +108,7 @@ class World:
         """Take every fault away: the archive is there and whole, the servers answer, S3 takes what it is given."""
         self.contexts.close()
         self.protocol, self.ftp, self.web, self.faults, self.answer, self.refusals = "ftp", {}, {}, [], None, []
-        self.is_down = False
+        self.is_down, self.patience_seconds = False, _PATIENCE_SECONDS
         shutil.rmtree(self.mirror)
         self.archive = place_archive(self.mirror, TILE, YEAR, self.grid, cells=[CELL])
 
@@ -128,7 +130,7 @@ class World:
     def settings(self, url: str) -> TileSettings:
         """Return the worker's settings; ``url`` is the source's."""
         return TileSettings(
-            "s3://out", "runs", url, cell_pixels=self.grid.cell_pixels, source_timeout_seconds=_TIMEOUT_SECONDS
+            "s3://out", "runs", url, cell_pixels=self.grid.cell_pixels, source_timeout_seconds=self.patience_seconds
         )
 
     @contextmanager
