@@ -22,7 +22,6 @@ from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Check, Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
-from alos_mosaic.processing.pipeline import work_folder
 from alos_mosaic.products import FOREST_PRODUCT
 
 if TYPE_CHECKING:
@@ -89,6 +88,7 @@ def _years(text: str) -> tuple[int, ...]:
 
 def _inspected(archive: Path) -> Inspection:
     from alos_mosaic.processing.inspection import inspect_archive  # noqa: PLC0415 - GDAL loads slowly
+    from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415
 
     if not archive.is_file():
         raise InvalidRequestError(f"there is no file {archive}")

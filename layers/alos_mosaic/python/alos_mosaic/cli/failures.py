@@ -19,7 +19,7 @@ from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunArgument
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import TileYear
-from alos_mosaic.runs import RunRecords, find_run
+from alos_mosaic.runs import find_run
 
 _SHOWN_TILES: Final = 8
 _MOST_LINES: Final = 10_000
@@ -46,7 +46,7 @@ def failures(
     Example: alos-mosaic failures africa-2020 --group-by error
     """
     found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    progress = RunRecords(deployment.client("s3"), deployment.runs_bucket).progress(found.name)
+    progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
         print_json([_told(cluster, found.name) for cluster in gathered])

@@ -23,7 +23,6 @@ from alos_mosaic.listings import Change, Found, changes
 from alos_mosaic.messages import parse_year
 from alos_mosaic.missions import MISSIONS
 from alos_mosaic.processing.server_listing import archive_paths
-from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
@@ -124,6 +123,8 @@ def _read_files(paths: Iterable[Path], date: str | None) -> Found:
 
 def _ask(url: str, access: SourceAccess, years: str | None, date: str | None) -> Found:
     """List a source year by year, saying on the way how far it has come."""
+    from alos_mosaic.processing.sources.opening import open_source  # noqa: PLC0415 - it loads slowly
+
     today = datetime.now(UTC)
     all_years = [
         year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or today.year) + 1)

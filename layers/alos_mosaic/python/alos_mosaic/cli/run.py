@@ -17,7 +17,7 @@ from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print
 from alos_mosaic.cli.selection import selecting
 from alos_mosaic.cli.status import told, view
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.runs import RunRecords, find_run
+from alos_mosaic.runs import find_run
 
 POLL_SECONDS: Final = 2.0
 """Between two looks at a run that is waited for."""
@@ -147,7 +147,7 @@ def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bo
 
 def _await(deployment: Deployment, name: str, as_json: bool) -> None:
     """Show a run's progress until it has ended; Ctrl-C leaves it running."""
-    states, records = deployment.client("stepfunctions"), RunRecords(deployment.client("s3"), deployment.runs_bucket)
+    states, records = deployment.client("stepfunctions"), deployment.records
     console = out()
     is_watched = console.is_terminal and not as_json
     said = (-1, -1)
