@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import logging
+import sys
 from typing import Annotated, Any
 
 import typer
 
 import alos_mosaic
 from alos_mosaic.cli import inventory
-from alos_mosaic.cli.console import Commands
+from alos_mosaic.cli.console import Commands, JsonOption, numbers_of, print_json, register
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.failures import failures, logs
@@ -30,13 +31,9 @@ app = typer.Typer(
     help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,  # frames only where somebody looks
 )
-app.add_typer(inventory.app, name="inventory")
-for command in (
-    plan, run, status, runs, failures, redrive, resume, logs, report,
-    reconcile, validate, show, catalogue, doctor, destroy, process,
-):  # fmt: skip
-    app.command()(command)
+app.add_typer(inventory.app, name="inventory", short_help=inventory.app.info.help)
 
 
 def _version(asked: bool) -> None:
@@ -47,21 +44,26 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback ends the command
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error came from, and what is logged on the way.")
+    ] = False,
 ) -> None:
     """JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data."""
+    if debug:
+        logging.basicConfig(level=logging.INFO)
+    else:
+        logging.getLogger(alos_mosaic.__name__).addHandler(logging.NullHandler())  # commands tell what matters
 
 
-@app.command()
 def tiles(
     years: Annotated[str, typer.Option(help="Years, separated by commas.")],
     region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     product: ProductOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects with year and tile.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
 
@@ -70,17 +72,16 @@ def tiles(
     given: dict[str, Any] = {"years": years.split(",")}
     given |= {} if product is None else {"product": product}
     given |= {} if region is None else {"region": region}
-    given |= {} if bbox is None else {"bbox": [_number(text) for text in bbox.split(",")]}
+    given |= {} if bbox is None else {"bbox": numbers_of(bbox, "bbox")}
     listed = tiles_to_seed(RunRequest.from_input(given, DEFAULT_REGION))
     if as_json:
-        typer.echo(json.dumps([tile_year.to_dict() for tile_year in listed]))
+        print_json([tile_year.to_dict() for tile_year in listed])
         return
     for tile_year in listed:
         typer.echo(f"{tile_year.year}/{tile_year.tile}")
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+register(
+    app, plan, run, status, runs, failures, redrive, resume, logs, report,
+    reconcile, validate, show, catalogue, doctor, destroy, process, tiles,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_json, table
+from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_facts, print_json, table
 from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find
 from alos_mosaic.cli.selection import run_command, selecting
 from alos_mosaic.costs import cheapest
@@ -105,18 +105,19 @@ def print_plan(made: Plan, console: Console) -> None:
     standings = [standing for standing in Standing if made.counts[standing]]
     shown = table("year", *(standing.value for standing in standings), right=tuple(standings))
     for year, counts in made.counts_by_year.items():
-        note = " (not listed yet: tiles of any year)" if year in made.unlisted_years else ""
-        shown.add_row(f"{year}{note}", *(f"{counts[standing]:,}" for standing in standings))
+        shown.add_row(str(year), *(f"{counts[standing]:,}" for standing in standings))
     if len(made.counts_by_year) > 1:
         shown.add_row("all", *(f"{made.counts[standing]:,}" for standing in standings), style="bold")
     console.print(shown)
     console.print()
+    for year in made.unlisted_years:
+        console.print(f"{year} is not listed yet: what JAXA has of any year is to do.\n")
     if not made.to_do:
         console.print("Nothing to do: all that JAXA has of it is published.")
         return
     estimate = made.estimate
     low, high = estimate.low, estimate.high
-    lines = (
+    facts = (
         ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
         ("download", f"{size(high.download_bytes)} at most"),
         ("output", f"{size(high.output_bytes)} at most"),
@@ -124,8 +125,7 @@ def print_plan(made: Plan, console: Console) -> None:
         ("cost", f"{dollars(low.dollars)} to {dollars(high.dollars)}"),
         ("source", _rates(low.megabytes_per_second, high.megabytes_per_second)),
     )
-    for name, text in lines:
-        console.print(f"{name:<10}{text}")
+    print_facts(console, facts)
 
 
 def _rates(fast: float, slow: float) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
-from alos_mosaic.cli.console import errors
+from alos_mosaic.cli.console import JsonOption, errors, out, print_json, table
 from alos_mosaic.cli.selection import ModeOption
 from alos_mosaic.cli.source import (
     AllowPlainLoginOption,
@@ -32,10 +29,9 @@ from alos_mosaic.settings import CODECS, DEFAULT_SOURCE_URI
 EXIT_CODES: Final = {State.PUBLISHED: 0, State.SKIPPED: 0, State.FAILED: 1, State.ABSENT: 3}
 """Scripts rely on these; 2 is a usage error, as everywhere."""
 
-logger = logging.getLogger(__name__)
-
 
 def process(
+    context: typer.Context,
     tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
     to: Annotated[str, typer.Option(help="Where to publish: s3://bucket/folder or file:///folder.")],
     source: SourceOption = DEFAULT_SOURCE_URI,
@@ -56,7 +52,7 @@ def process(
     keep_archives_in: Annotated[
         str | None, typer.Option(help="Mirror to keep raw archives in: s3://bucket/folder or file:///folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Process one tile of one year, with no AWS but where --to says so.
 
@@ -87,8 +83,9 @@ def process(
                 mirror=open_mirror(keep_archives_in, s3_client(keep_archives_in)) if keep_archives_in else None,
             )
             result = process_tile(request, place)
-    except Exception as error:
-        logger.debug("Tile failed", exc_info=error)
+    except Exception as error:  # noqa: BLE001 - whatever ends it, there is a result
+        if context.find_root().params.get("debug"):
+            traceback.print_exception(error)
         result = _failure(tile, error)
     _print_result(result, as_json)
     raise typer.Exit(EXIT_CODES[result.state])
@@ -102,7 +99,7 @@ def _failure(tile: str, error: Exception) -> TileResult:
 
 def _print_result(result: TileResult, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=2))
+        print_json(result.to_dict())
         return
     name = f"{result.year}/{result.tile}"
     if result.state is State.FAILED:
@@ -113,10 +110,10 @@ def _print_result(result: TileResult, as_json: bool) -> None:
         return
     typer.echo(f"{name} {result.state}: {result.item_uri}")
     if result.state is State.PUBLISHED:
-        table = Table("stage", "seconds", box=None)
+        shown = table("stage", "seconds", right=("seconds",))
         for stage, seconds in result.seconds.items():
-            table.add_row(stage, f"{seconds:.1f}")
-        Console().print(table)
+            shown.add_row(stage, f"{seconds:.1f}")
+        out().print(shown)
         typer.echo(f"{len(result.cells)} of 25 cells, {result.output_bytes / 1e6:.1f} MB")
         if result.archives_not_kept:
             errors.print(f"archives not kept: {result.archives_not_kept}", style="red", markup=False)
