@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--results", type=Path, default=_RESULTS)
     options = parser.parse_args()
-    console = Console(width=120, highlight=False)
+    console, machine = Console(width=120, highlight=False), asdict(this_machine(_PACKAGES))
     year = known_years()[-1]
     tiles = tiles_to_seed(RunRequest.from_input({"years": [year]}, "global"))[: options.tiles]
     with tempfile.TemporaryDirectory(prefix="bench-desk-") as name:
@@ -80,7 +80,7 @@ def main() -> None:
             _leave_runs(cloud, outputs, tiles)
             timed = _timed(cloud, _questions(year, tiles, folder), options.repeats, folder / "cache")
         sizes = {path.name: path.stat().st_size for path in sorted(folder.glob("*.html"))}
-    report = {"machine": asdict(this_machine(_PACKAGES)), "tiles": len(tiles), "seconds": timed, "bytes": sizes}
+    report = {"machine": machine, "tiles": len(tiles), "seconds": timed, "bytes": sizes}
     _print(report, console)
     options.results.parent.mkdir(parents=True, exist_ok=True)
     options.results.write_text(json.dumps(report, indent=2) + "\n", "utf-8")

@@ -78,6 +78,14 @@ def test_a_mode_that_makes_tiles_again_has_published_ones_to_do() -> None:
         assert standings(made) == {f"2020/{TILE}": "to do"}, mode
 
 
+def test_a_mode_that_makes_tiles_again_needs_no_listing_of_what_is_there() -> None:
+    def there(_product: Product, _year: int) -> frozenset[Tile]:
+        raise AssertionError("asked")
+
+    given = {"years": [2020], "tiles": [TILE], "mode": "overwrite"}
+    assert plan_run(RunRequest.from_input(given, "global"), MACHINE, there).counts["to do"] == 1
+
+
 def test_all_is_published() -> None:
     made = plan({"years": [2020], "tiles": [TILE]}, {2020: {TILE}})
     assert made.to_do == ()

@@ -191,17 +191,19 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -
     """
     kind = ArchiveKind.of_product(request.product)
     seeded = frozenset(tiles_to_seed(request))
-    with ThreadPoolExecutor(_READERS) as readers:
-        looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
-        there = dict(zip(request.years, looked, strict=True))
+    there: dict[int, frozenset[Tile]] = {}
+    if request.mode is Mode.SKIP:
+        with ThreadPoolExecutor(_READERS) as readers:
+            looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
+            there = dict(zip(request.years, looked, strict=True))
     known = tiles_of_any_year(kind)
     planned = []
     for year in request.years:
         listing = nearest_listing(year, kind)
         is_listed = listing_of(year, kind) is not None
         for tile in request.tiles:
-            cells = 0 if listing is None else len(listing.cells_of(tile))
-            if request.mode is Mode.SKIP and tile in there[year]:
+            cells = 0 if listing is None else listing.cell_count_of(tile)
+            if tile in there.get(year, ()):
                 standing = Standing.PUBLISHED
             elif TileYear(year, tile) not in seeded:
                 standing = Standing.ABSENT if tile in known else Standing.IN_NO_YEAR
