@@ -202,6 +202,7 @@ test-bench: $(VENV)-bench/.done ## Test the benchmarks themselves
 .PHONY: bench-smoke
 bench-smoke: $(VENV)-bench/.done $(VENV)/.done ## All of these, small and once: do they still run?
 	$(VENV)/bin/python -m benchmarks.orchestration --tiles 1 --summarised 200 --results build/bench/smoke/orchestration.json
+	$(VENV)/bin/python -m benchmarks.desk --tiles 40 --repeats 1 --results build/bench/smoke/desk.json
 	$(VENV)/bin/python -m benchmarks.slow_source --cells 1 --bytes-per-second 16000000 --transfer-limit-seconds 4 \
 		--results build/bench/smoke/slow-source.json
 	$(VENV)-bench/bin/python -m benchmarks.warm --tiles 2 --cells 1 --forms envi --results build/bench/smoke/warm.json
@@ -228,6 +229,10 @@ bench-slow-source: $(VENV)/.done ## Bring 2 GB from a source of 1 MB/s through t
 .PHONY: bench-orchestration
 bench-orchestration: $(VENV)/.done ## Time seeding, summing up, and a run of 10,000 tiles whose worker does nothing (some 10 minutes)
 	$(VENV)/bin/python -m benchmarks.orchestration
+
+.PHONY: bench-desk
+bench-desk: $(VENV)/.done ## Time plan, status, failures, report over a globe's year, whole processes (some 2 minutes)
+	$(VENV)/bin/python -m benchmarks.desk
 
 .PHONY: clean
 clean: ## Remove what was built, .venv included

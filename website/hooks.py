@@ -17,13 +17,6 @@ _OUT_OF_DOCS: Final = re.compile(r"\[([^\]]+)\]\(\.\./([^)#\s]+)[^)]*\)")
 _SHOWN_BY_BROWSERS: Final = {".json", ".svg", ".md"}
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave pages out of the navigation that are not written yet."""
-    for _section, pages in (entry for part in config.nav for entry in part.items()):
-        pages[:] = [each for each in pages if all(_is_there(name) for name in each.values())]
-    return config
-
-
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made and what is linked to."""
     added = {path.relative_to(MADE).as_posix(): path for path in MADE.rglob("*") if path.is_file()}
@@ -48,10 +41,6 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return f"[{text}]({'../' * page.file.src_uri.count('/')}{_place(name)})"
 
     return _OUT_OF_DOCS.sub(replace, markdown)
-
-
-def _is_there(name: str) -> bool:
-    return name == "changelog.md" or any((folder / name).is_file() for folder in (REPOSITORY / "docs", MADE))
 
 
 def _place(name: str) -> str:

@@ -74,6 +74,7 @@ def desk(stack: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def invoke(*arguments: str, code: int = 0) -> Result:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
+    assert "\x1b" not in done.output, "without a terminal all is plain text"
     return done
 
 
@@ -107,7 +108,8 @@ def test_before_the_first_run_there_is_nothing_but_a_plan(desk: Desk) -> None:
         "all  5  1",
     ]
     assert planned[5] == "to do  6 tiles, mode skip"
-    assert [line.split()[0] for line in planned[6:]] == ["download", "output", "time", "cost", "source"]
+    assert [line.split()[0] for line in planned[6:-1]] == ["download", "output", "time", "cost", "source"]
+    assert planned[-1] == "Start it: alos-mosaic run --years 1996,2010,2020 --tiles N10E010,N25W165"
     assert not desk.cloud.client("stepfunctions").list_executions(stateMachineArn=desk.outputs["StateMachineArn"])[
         "executions"
     ]
@@ -226,6 +228,34 @@ def test_what_failed_is_redriven_and_what_was_broken_off_resumed(first: Desk, gr
     assert invoke("failures", "again").stdout == "Nothing failed in again.\n"
     ended = lines(invoke("resume", "first", "--name", "on", "--yes", "--wait").stdout)
     assert ended[-2] == "1 absent"
+
+
+def test_whatever_a_command_answers_comes_as_json_too(first: Desk, tmp_path: Path) -> None:
+    uri = f"s3://{first.outputs['OutputBucketName']}/alos_palsar_mosaic/2020/N10E010"
+    selected = ("--years", "2020", "--tiles", "N10E010")
+    keys = {
+        "run": ({"run", "to_do"}, ("run", *selected, "--yes"), 3),
+        "plan": ({"to_do", "published", "estimate", "tiles"}, ("plan", *selected), 3),
+        "status": ({"run", "status", "seeded", "last_failures"}, ("status", "first"), 1),
+        "report": ({"run", "seeded", "tiles"}, ("report", "first"), 0),
+        "reconcile": ({"whole", "orphans", "tiles"}, ("reconcile", *selected), 0),
+        "validate": ({"uri", "valid", "checks"}, ("validate", uri), 0),
+        "show": ({"quicklook", "bbox", "properties"}, ("show", uri, "--to", str(tmp_path / "q.webp")), 0),
+        "catalogue": ({"catalog", "years"}, ("catalogue",), 0),
+        "redrive": ({"run", "status", "output"}, ("redrive", "--dry-run", "--name", "rehearsed-as-json"), 0),
+        "resume": ({"run", "input"}, ("resume", "first", "--name", "on-as-json", "--yes"), 0),
+    }
+    for name, (expected, arguments, code) in keys.items():
+        told = of_json(*arguments, code=code)
+        assert isinstance(told, dict), name
+        assert expected <= told.keys(), name
+    first.cloud.await_end(f"{first.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:on-as-json", 60)
+    for arguments in (("runs",), ("logs", BROKEN, "--run", "first")):
+        listed = of_json(*arguments)
+        assert isinstance(listed, list)
+        assert all(isinstance(each, dict) for each in listed)
+        assert listed
+    assert of_json("failures", "rehearsed-as-json") == []
 
 
 def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:

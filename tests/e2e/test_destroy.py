@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 from typer.testing import CliRunner, Result
 
+from alos_mosaic.cli import console
 from alos_mosaic.cli import destroy as command
 from alos_mosaic.cli.main import app
 from infra.application import STACK_NAME, synthesize
@@ -32,6 +34,7 @@ def environment(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", cloud.region)
     monkeypatch.setattr(command, "_POLL_SECONDS", 1)
+    monkeypatch.setattr(console, "is_anybody_there", lambda: True)
 
 
 def _destroy(*options: str, stack: str = STACK_NAME, answer: str | None = None) -> Result:
@@ -120,13 +123,13 @@ def test_a_given_bucket_stays_and_so_does_what_is_to_be_retained(cloud: Cloud, t
     cloud.client("s3").create_bucket(Bucket="somebodys-bucket")
     given = _assembly(tmp_path, output_bucket_name="somebodys-bucket", removal="retain")
     outputs = _deploy(cloud, given)
-    ended = _destroy("--yes")
+    ended = _destroy("--yes", "--json")
     assert ended.exit_code == 0, ended.output
+    stayed = json.loads(ended.stdout)["stayed"]
     assert _published(cloud, outputs) == set(KEYS)
     found = cloud.client("s3").list_objects_v2(Bucket=outputs["RunsBucketName"])
     assert found["KeyCount"] == 3
-    assert "somebodys-bucket" in ended.output
-    assert outputs["RunsBucketName"] in ended.output.partition("These stay:")[2]
+    assert {"somebodys-bucket", outputs["RunsBucketName"]} <= set(stayed)
 
 
 def test_nothing_is_touched_that_may_not_go(cloud: Cloud, assembly: Path) -> None:
@@ -140,7 +143,7 @@ def test_nothing_is_touched_that_may_not_go(cloud: Cloud, assembly: Path) -> Non
         assert cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["StackStatus"] == ("CREATE_COMPLETE")
         return ended.output
 
-    assert "Delete all that goes?" in refused(answer="n\n")
+    assert f"Delete all of {STACK_NAME} that goes?" in refused(answer="n\n")
     cloudformation.update_termination_protection(StackName=STACK_NAME, EnableTerminationProtection=True)
     assert "protected from deletion" in refused("--yes")
     cloudformation.update_termination_protection(StackName=STACK_NAME, EnableTerminationProtection=False)
@@ -211,4 +214,5 @@ def test_without_credentials_or_region_it_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     ended = _destroy("--yes")
-    assert (ended.exit_code, ended.output) == (1, "alos-mosaic: You must specify a region.\n")
+    said = "alos-mosaic: You must specify a region; say which: --aws-region eu-central-1, or AWS_REGION\n"
+    assert (ended.exit_code, ended.output) == (1, said)

@@ -192,6 +192,7 @@ def test_a_redrive_that_dies_ahead_of_its_manifest_loses_nothing(desk: Desk, mon
 def test_a_redrive_that_fails_leaves_its_letters_in_sight_of_the_next_try(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
+    """Or the state machine, which tries again at once, would find nothing and end well."""
     desk.fail("N10E010")
     desk.fail("N15E010", run="second")
 
@@ -464,24 +465,6 @@ def test_a_resumed_run_has_a_price_too(desk: Desk) -> None:
     seed = seed_tiles.lambda_handler(desk.event("resumed", given), CONTEXT)
     assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
     assert desk.s3.list_objects_v2(Bucket="runs", Prefix="runs/resumed/")["KeyCount"] == 0
-
-
-def test_a_redrive_that_fails_ahead_of_its_manifest_shows_its_letters_again(desk: Desk) -> None:
-    """Or the state machine, which tries again at once, would find nothing and end well."""
-    desk.fail("N10E010")
-    events = redrive_tiles._s3().meta.events
-
-    def refuse(**_: object) -> tuple[Any, dict[str, Any]]:
-        return SimpleNamespace(status_code=503), {"Error": {"Code": "SlowDown", "Message": "slow down"}}
-
-    events.register("before-call.s3.PutObject", refuse)
-    try:
-        with pytest.raises(ServiceError, match="slow down"):
-            redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "allow_parallel": True}), CONTEXT)
-    finally:
-        events.unregister("before-call.s3.PutObject", refuse)
-    assert desk.in_sight() == 1
-    assert redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}}), CONTEXT)["count"] == 1
 
 
 def test_a_record_of_an_earlier_run_of_the_name_does_not_count(desk: Desk) -> None:

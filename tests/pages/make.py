@@ -1,7 +1,7 @@
-"""Make reports of invented runs to look at: ``python -m tests.pages.make FOLDER``.
+"""Make reports of invented runs and plans to look at: ``python -m tests.pages.make FOLDER``.
 
 They are what a person meets: a run in which all is well, one with failures, several years, the globe, one tile, nothing
-but failures, and texts that attack.
+but failures, and texts that attack; plans of a region, of years, of the globe, and of nothing to do.
 """
 
 from __future__ import annotations
@@ -11,11 +11,18 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from alos_mosaic.cli.selection import run_command
+from alos_mosaic.costs import Architecture
 from alos_mosaic.grid import Tile, tiles_of_region
 from alos_mosaic.inventory import cells_of_tile, known_years, tiles_of_year
+from alos_mosaic.messages import RunRequest
+from alos_mosaic.plan_page import plan_page
+from alos_mosaic.planning import Machine, Plan, plan_run
+from alos_mosaic.products import Product
 from alos_mosaic.report import Picture, report_page
 from alos_mosaic.results import UNKNOWN, State, TileResult
 
@@ -113,6 +120,29 @@ def _result(scene: Scene, year: int, tile: Tile, dice: random.Random) -> TileRes
     )
 
 
+_PLANNED: Final = datetime(2026, 11, 24, 6, tzinfo=UTC)
+PLANS: Final[dict[str, tuple[dict[str, Any], float]]] = {
+    "plan": ({"years": [2020], "region": "africa"}, 0.4),
+    "plan-years": ({"years": [2010, 2017, 2020, 2022], "region": "africa"}, 0.3),
+    "plan-globe": ({"years": [2020]}, 0.1),
+    "plan-done": ({"years": [2020], "region": "africa"}, 1),
+    "plan-tile": ({"years": [2020], "tiles": ["N25W165"]}, 0),
+    "plan-edge": ({"years": [2020], "bbox": [170, -25, -170, -10]}, 0),
+}
+"""Runs that are asked for, and the share of their tiles that is published."""
+
+
+def plan_of(given: dict[str, Any], published: float) -> Plan:
+    """Return the plan of a run before which that share of its tiles is published; the same every time."""
+    dice = random.Random(1)
+
+    def there(_product: Product, year: int) -> frozenset[Tile]:
+        return frozenset(tile for tile in sorted(tiles_of_year(year)) if dice.random() < published)
+
+    machine = Machine(2048, Architecture.X86_64, 10_240, concurrency=2)
+    return plan_run(RunRequest.from_input(given, "global"), machine, there)
+
+
 def _hostile() -> str:
     failed = TileResult(State.FAILED, 2020, "N10E010", error=f"Odd{_HOSTILE}", cause=_HOSTILE * 9, log=_HOSTILE)
     summary = {"run": _HOSTILE, "sentence": _HOSTILE, "tiles": [failed.to_dict()]}
@@ -128,6 +158,9 @@ def main() -> None:
     for name, scene in SCENES.items():
         pictures = {"2020/N25W165": Picture("quicklooks/2020-N25W165.webp", _THUMBNAIL)} if name == "one" else {}
         (folder / f"{name}.html").write_text(report_page(summary_of(scene), pictures), "utf-8")
+    for name, (given, published) in PLANS.items():
+        page = plan_page(plan_of(given, published), _PLANNED, run_command(given))
+        (folder / f"{name}.html").write_text(page, "utf-8")
     (folder / "hostile.html").write_text(_hostile(), "utf-8")
     (folder / "empty.html").write_text(report_page({"run": "nothing", "tiles": []}), "utf-8")
 

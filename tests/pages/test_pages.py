@@ -1,4 +1,4 @@
-"""Reports in a browser: quiet, self-contained, readable at every width, in light and dark, by pointer and keyboard."""
+"""Reports and plans in a browser: quiet, self-contained, readable at every width, by pointer and keyboard."""
 
 from __future__ import annotations
 
@@ -30,9 +30,15 @@ def is_alone(watched: Watched) -> bool:
         ("all-failed", 390),
         ("hostile", 390),
         ("empty", 390),
+        ("plan", 1280),
+        ("plan", 390),
+        ("plan-years", 390),
+        ("plan-globe", 1280),
+        ("plan-done", 390),
+        ("plan-edge", 1280),
     ],
 )
-def test_a_report_is_quiet_alone_and_accessible(opened: Open, name: str, width: int, scheme: str) -> None:
+def test_a_page_is_quiet_alone_and_accessible(opened: Open, name: str, width: int, scheme: str) -> None:
     watched = opened(name, width, scheme)
     if watched.page.locator("svg.map").count():
         watched.page.locator("svg.map").first.focus()
@@ -106,3 +112,47 @@ def test_commands_can_be_copied(opened: Open) -> None:
     button.click()
     expect(button).to_have_text("Copied")
     assert watched.said == []
+
+
+def test_the_pointer_tells_where_a_planned_tile_stands(opened: Open) -> None:
+    watched = opened("plan")
+    panel = watched.page.locator("#tile")
+    for state, standing in (("planned", "to do"), ("published", "published"), ("absent", "absent upstream")):
+        watched.page.locator(f".map path.{state}").nth(1).hover(force=True)
+        expect(panel.locator("b")).to_contain_text("2020 / ")
+        expect(panel.locator(".state")).to_have_text(state)
+        expect(panel.locator("dd").first).to_have_text(standing)
+    assert watched.said == []
+
+
+def test_the_keyboard_begins_at_a_tile_that_would_be_made(opened: Open) -> None:
+    watched = opened("plan-globe")
+    watched.page.locator("svg.map").focus()
+    expect(watched.page.locator("#tile .state")).to_have_text("planned")
+    first = watched.page.locator("#tile b").inner_text()
+    watched.page.keyboard.press("ArrowDown")
+    expect(watched.page.locator("#tile b")).not_to_have_text(first)
+
+
+def test_a_map_shows_the_tiles_of_its_counts(opened: Open) -> None:
+    """And none of the open sea, which would cover it."""
+    watched = opened("plan-globe")
+    counts = watched.page.locator(".counts b").all_inner_texts()
+    drawn = [watched.page.locator(f".map path.{state}").count() for state in ("planned", "published", "absent")]
+    assert [int(count.replace(",", "")) for count in counts] == drawn
+    expect(watched.page.locator("header")).to_contain_text("782 more of the squares are not drawn")
+
+
+def test_a_plan_ends_with_the_command_that_starts_it(opened: Open) -> None:
+    watched = opened("plan-years", 390)
+    expect(watched.page.locator(".command code")).to_have_text(
+        "alos-mosaic run --years 2010,2017,2020,2022 --region africa"
+    )
+    expect(watched.page.locator("header")).to_contain_text("JAXA's listing of 2022 is not known yet")
+
+
+def test_a_plan_of_nothing_starts_nothing(opened: Open) -> None:
+    watched = opened("plan-done")
+    expect(watched.page.locator(".verdict")).to_have_text("Nothing to do. All that JAXA has of it is published.")
+    assert watched.page.locator(".command").count() == 0
+    assert watched.page.get_by_text("What it takes").count() == 0

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from alos_mosaic.cli import main
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileRequest
+from alos_mosaic.processing import pipeline
 from alos_mosaic.processing.pipeline import Workplace
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.results import State, TileResult
@@ -26,7 +27,7 @@ TILE = Tile.from_name("N25W165")
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch, grid: Grid) -> None:
     """The command has no option for the grid, which is JAXA's."""
-    monkeypatch.setattr(main, "Workplace", partial(Workplace, grid=grid))
+    monkeypatch.setattr(pipeline, "Workplace", partial(Workplace, grid=grid))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_flags_reach_the_source(mirror: Path, monkeypatch: pytest.MonkeyPatch, f
         places.append(place)
         return TileResult(State.SKIPPED, request.tile_year.year, request.tile_year.tile.name)
 
-    monkeypatch.setattr(main, "process_tile", processed)
+    monkeypatch.setattr(pipeline, "process_tile", processed)
     process(mirror, *flags)
     (access,) = (place.access for place in places)
     assert access.requester_pays is ("--requester-pays" in flags)

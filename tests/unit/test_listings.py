@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from alos_mosaic import inventory
-from alos_mosaic.cli import inventory as command
 from alos_mosaic.cli.main import app
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.inventory import ArchiveKind
 from alos_mosaic.listings import Found, Ignored, changes
+from alos_mosaic.processing.sources import opening
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from local.archives import place_archive
@@ -205,7 +205,7 @@ def test_the_command_pays_where_it_is_told_to(tmp_path: Path, monkeypatch: pytes
         given.append(access)
         return FileSource(tmp_path)
 
-    monkeypatch.setattr(command, "open_source", opened)
+    monkeypatch.setattr(opening, "open_source", opened)
     for flags in ((), ("--requester-pays",)):
         refresh("--source", "file:///mirror", "--years", "2020", "--to", tmp_path / "x", *flags, code=1)
     assert [access.requester_pays for access in given] == [False, True]

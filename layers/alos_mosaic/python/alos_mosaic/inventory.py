@@ -96,6 +96,10 @@ class Listing:
         cells = tile.cells
         return tuple(cells[offset] for offset in self._offsets(tile))
 
+    def cell_count_of(self, tile: Tile) -> int:
+        """Return how many cells of a tile have a 1x1 archive."""
+        return len(self._offsets(tile))
+
     def _offsets(self, tile: Tile) -> list[int]:
         first = _POSITIONS[tile] * CELLS_PER_TILE
         return [offset for offset in range(CELLS_PER_TILE) if _bit(self.cell_bits, first + offset)]

@@ -90,7 +90,7 @@
       const mark = event.target.closest("[role=option]");
       if (mark) go(mark);
     });
-    map.addEventListener("focus", () => go(current ?? map.querySelector(".failed") ?? marks[0]));
+    map.addEventListener("focus", () => go(current ?? map.querySelector(".failed, .planned") ?? marks[0]));
     map.addEventListener("keydown", (event) => {
       const next = event.key in steps ? beyond(marks, current, steps[event.key])
         : event.key === "Home" ? marks[0]

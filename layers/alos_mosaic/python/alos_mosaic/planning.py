@@ -5,23 +5,19 @@ What JAXA has is read off the inventory, what is published off the output itself
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alos_mosaic.costs import TAR, ZIP, Architecture, Engine, Worker
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
-from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing
+from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing, tiles_of_any_year
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.seeding import tiles_to_seed
-
-if TYPE_CHECKING:
-    pass
 
 SOURCE_RATES: Final = (20e6, 1e6)
 """Bytes a second of one connection, the fast and the slow end of what is planned with until ``doctor`` measured it."""
@@ -37,7 +33,9 @@ class Standing(StrEnum):
     UNLISTED = "not listed upstream"
     """Named, so it will be tried, though JAXA's listing of the year does not have it."""
     ABSENT = "absent upstream"
-    """JAXA has no such tile in that year, as far as its listings tell: not seeded."""
+    """JAXA has such a tile, but not of that year, as far as its listings tell: not seeded."""
+    IN_NO_YEAR = "in no year"
+    """JAXA has no such tile of any year, since most of its square is open sea: not seeded."""
 
 
 _DONE_BY_RUN: Final = (Standing.TO_DO, Standing.UNLISTED)
@@ -128,6 +126,8 @@ class Plan:
     unlisted_years: tuple[int, ...]
     """Years whose archives nobody has listed: their tiles are those that exist in any year."""
     estimate: Estimate
+    max_concurrency: int
+    """Tiles at once, which is what the estimate's time is by."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,6 +151,7 @@ class Plan:
         """Return the JSON form."""
         return {
             "mode": self.mode.value,
+            "max_concurrency": self.max_concurrency,
             **{name.replace(" ", "_"): count for name, count in self.counts.items()},
             "years": {str(year): counts for year, counts in self.counts_by_year.items()},
             "unlisted_years": list(self.unlisted_years),
@@ -190,19 +191,22 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -
     """
     kind = ArchiveKind.of_product(request.product)
     seeded = frozenset(tiles_to_seed(request))
-    with ThreadPoolExecutor(_READERS) as readers:
-        looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
-        there = dict(zip(request.years, looked, strict=True))
+    there: dict[int, frozenset[Tile]] = {}
+    if request.mode is Mode.SKIP:
+        with ThreadPoolExecutor(_READERS) as readers:
+            looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
+            there = dict(zip(request.years, looked, strict=True))
+    known = tiles_of_any_year(kind)
     planned = []
     for year in request.years:
         listing = nearest_listing(year, kind)
         is_listed = listing_of(year, kind) is not None
         for tile in request.tiles:
-            cells = 0 if listing is None else len(listing.cells_of(tile))
-            if request.mode is Mode.SKIP and tile in there[year]:
+            cells = 0 if listing is None else listing.cell_count_of(tile)
+            if tile in there.get(year, ()):
                 standing = Standing.PUBLISHED
             elif TileYear(year, tile) not in seeded:
-                standing = Standing.ABSENT
+                standing = Standing.ABSENT if tile in known else Standing.IN_NO_YEAR
             elif is_listed and listing is not None and tile not in listing.tiles:
                 standing = Standing.UNLISTED
             else:
@@ -210,20 +214,4 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -
             planned.append(PlannedTile(year, tile, standing, cells))
     estimate = machine.estimate(tile.cells for tile in planned if tile.standing is Standing.TO_DO)
     unlisted = tuple(year for year in request.years if listing_of(year, kind) is None)
-    return Plan(request.mode, tuple(planned), unlisted, estimate)
-
-
-def spelt_minutes(minutes: float) -> str:
-    """Return a time as a person says it.
-
-    >>> spelt_minutes(0.4), spelt_minutes(42), spelt_minutes(200), spelt_minutes(4000)
-    ('1 minute', '42 minutes', '3 h 20 min', '2 days 19 h')
-    """
-    whole = max(1, math.ceil(minutes))
-    if whole < 120:  # noqa: PLR2004
-        return f"{whole} minute{'s' if whole > 1 else ''}"
-    hours, rest = divmod(whole, 60)
-    if hours < 48:  # noqa: PLR2004
-        return f"{hours} h {rest} min"
-    days, hours = divmod(round(whole / 60), 24)
-    return f"{days} days {hours} h"
+    return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency)

@@ -8,20 +8,26 @@ NOTHING: Final = "\N{EN DASH}"
 """Stands for what is not known."""
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+_DAY: Final = 24 * _HOUR
+_IN_DAYS: Final = 4 * _DAY
+"""What is told in days, from here on."""
 
 
 def duration(seconds: float) -> str:
     """Return a duration with two units at most.
 
     >>> duration(4.21), duration(250), duration(20_000), duration(400_000)
-    ('4.2 s', '4 min 10 s', '5 h 33 min', '111 h')
+    ('4.2 s', '4 min 10 s', '5 h 33 min', '4 days 15 h')
     """
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     if seconds < _HOUR:
         return f"{int(seconds) // 60} min {int(seconds) % 60} s"
-    minutes = round(seconds / _MINUTE)
-    return f"{minutes // 60:,} h" if minutes >= 100 * _MINUTE else f"{minutes // 60} h {minutes % 60} min"
+    if seconds < _IN_DAYS:
+        minutes = round(seconds / _MINUTE)
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / _HOUR)
+    return f"{hours // 24:,} days {hours % 24} h"
 
 
 def size(count: float) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import inspect
 import json
 import sys
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from alos_mosaic.errors import InvalidRequestError, MosaicError
@@ -43,14 +47,34 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params.get("debug") or not _is_expected(error):
+            if ctx.params.get("debug") or _is_the_commands_own(error):
                 raise
-            fail(spelt(error))
+            fail(spelt(error) if _is_expected(error) else _unforeseen(error))
+
+
+def register(app: typer.Typer, *commands: Callable[..., None]) -> None:
+    """Add commands to a group; its list of them has the whole first sentence of each, where typer would cut it."""
+    for command in commands:
+        paragraph = (inspect.getdoc(command) or "").partition("\n\n")[0]
+        app.command(short_help=" ".join(paragraph.split()))(command)
+
+
+def _is_the_commands_own(error: Exception) -> bool:
+    """Tell whether an error is a way in which commands end: a wrong option, an exit, output that nobody reads."""
+    is_unread = isinstance(error, OSError) and error.errno == errno.EPIPE
+    return is_unread or type(error).__module__.split(".")[0] in ("typer", "click")
 
 
 def _is_expected(error: Exception) -> bool:
     """Tell whether an error is ours or AWS'; botocore takes a third of a second to import, so it is told by name."""
     return isinstance(error, MosaicError | OSError) or type(error).__module__.split(".")[0] == "botocore"
+
+
+def _unforeseen(error: Exception) -> str:
+    return (
+        f"this should not happen, {type(error).__name__}: {error}; `alos-mosaic --debug` with the same command shows "
+        "where it came from, for a report of the defect"
+    )
 
 
 def spelt(error: Exception) -> str:
@@ -59,6 +83,8 @@ def spelt(error: Exception) -> str:
     code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
     step = _NEXT_STEPS.get(code) or _NEXT_STEPS.get(type(error).__name__)
     text = str(error).strip().rstrip(".")
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename}: {error.strerror}"
     return f"{text}; {step}" if step else text
 
 
@@ -66,6 +92,21 @@ def fail(sentence: str, code: int = 1) -> NoReturn:
     """Say why a command ends, and end it."""
     errors.print(f"alos-mosaic: {sentence}", style="red", markup=False)
     raise typer.Exit(code)
+
+
+def ask(yes: bool, question: str) -> None:
+    """Ask a person, and end the command if the answer is no; without one at the keyboard only ``--yes`` will do."""
+    if yes:
+        return
+    if not is_anybody_there():
+        raise InvalidRequestError("nobody is there to be asked: say --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
+def is_anybody_there() -> bool:
+    """Tell whether a person can answer."""
+    return sys.stdin.isatty()
 
 
 def out() -> Console:
@@ -80,6 +121,22 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def print_facts(console: Console, facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
+    """Print names, each with a text beside it that keeps to its column; in whole lines where nobody looks."""
+    pairs = [(" " * indent + name, text) for name, text in facts]
+    width = max((len(name) for name, _ in pairs), default=0)
+    if not console.is_terminal:
+        for name, text in pairs:
+            console.print(f"{name:<{width}}  {text}", markup=False, soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(min_width=width, no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for name, text in pairs:
+        grid.add_row(name, Text(text))
+    console.print(grid)
 
 
 def print_json(value: Any) -> None:

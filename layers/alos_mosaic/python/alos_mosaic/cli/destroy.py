@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
+from alos_mosaic.cli.console import JsonOption, ask, errors, print_json
 from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption
+from alos_mosaic.errors import MosaicError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -32,10 +33,8 @@ _POLL_SECONDS: Final = 5
 _TIME_LIMIT_SECONDS: Final = 3600
 """Lambda may take half an hour to leave a VPC."""
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-
-class DestroyError(Exception):
+class DestroyError(MosaicError):
     """The stack is not one of ours, may not be deleted now, or could not be; the text is a sentence."""
 
 
@@ -84,6 +83,7 @@ def destroy(
     profile: ProfileOption = None,
     aws_region: AwsRegionOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Delete a deployment with its run records, logs and dead letters; what is published stays.
 
@@ -93,21 +93,19 @@ def destroy(
     Example: alos-mosaic destroy --stack AlosMosaic-dev
     """
     import boto3  # noqa: PLC0415 - it takes a third of a second, which --help need not wait for
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    try:
-        session = boto3.Session(profile_name=profile, region_name=aws_region)
-        cloudformation, s3 = session.client("cloudformation"), session.client("s3")
-        found = read_stack(cloudformation, stack)
-        check_idle(found, session.client("stepfunctions"))
+    session = boto3.Session(profile_name=profile, region_name=aws_region)
+    cloudformation, s3 = session.client("cloudformation"), session.client("s3")
+    found = read_stack(cloudformation, stack)
+    check_idle(found, session.client("stepfunctions"))
+    if not as_json:
         _show(stack, found, session.client("sqs"))
-        if not yes:
-            typer.confirm("Delete all that goes?", abort=True)
-        delete_stack(found, cloudformation, s3)
-    except (DestroyError, BotoCoreError, ClientError) as error:
-        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
-        raise typer.Exit(1) from error
-    typer.echo(f"{stack} is gone. What stayed: {', '.join(found.staying)}")
+    ask(yes, f"Delete all of {stack} that goes?")
+    delete_stack(found, cloudformation, s3)
+    if as_json:
+        print_json({"stack": stack, "deleted": len(found.going), "stayed": found.staying})
+    else:
+        typer.echo(f"{stack} is gone. What stayed: {', '.join(found.staying)}")
 
 
 def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack:
@@ -177,7 +175,7 @@ def delete_stack(stack: DeployedStack, cloudformation: CloudFormationClient, s3:
     for attempt in itertools.count(1):
         for bucket in stack.buckets:
             count = empty_bucket(s3, bucket)
-            typer.echo(f"Emptied {bucket}: {count} objects and versions")
+            errors.print(f"Emptied {bucket}: {count} objects and versions")
         cloudformation.delete_stack(StackName=stack.stack_id)
         try:
             waiter.wait(StackName=stack.stack_id, WaiterConfig=wait)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -17,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from alos_mosaic.bands import BANDS
+from alos_mosaic.cli.console import JsonOption, out, print_json
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Check, Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
-from alos_mosaic.processing.pipeline import work_folder
 from alos_mosaic.products import FOREST_PRODUCT
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def doctor(
     tile: Annotated[str, typer.Option(help="The tile to ask the source for.")] = EXAMPLE_TILE.name,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Say what a source can do, or what an archive holds.
 
@@ -66,17 +65,16 @@ def doctor(
         else:
             raise typer.BadParameter("one thing at a time: --source URI or --archive FILE")
     except MosaicError as error:
-        if as_json:
-            typer.echo(json.dumps({"works": False, "error": type(error).__name__, "cause": str(error)}, indent=2))
-        else:
-            Console(stderr=True, highlight=False).print(f"alos-mosaic: {error}", style="red", markup=False)
+        if not as_json:
+            raise
+        print_json({"works": False, "error": type(error).__name__, "cause": str(error)})
         raise typer.Exit(1) from error
     if as_json:
-        typer.echo(json.dumps(findings.to_dict(), indent=2))
+        print_json(findings.to_dict())
     elif isinstance(findings, Diagnosis):
-        _print_diagnosis(findings, Console(highlight=False))
+        _print_diagnosis(findings, out())
     else:
-        _print_inspection(findings, Console(highlight=False))
+        _print_inspection(findings, out())
     raise typer.Exit(0 if findings.works else 1)
 
 
@@ -89,6 +87,7 @@ def _years(text: str) -> tuple[int, ...]:
 
 def _inspected(archive: Path) -> Inspection:
     from alos_mosaic.processing.inspection import inspect_archive  # noqa: PLC0415 - GDAL loads slowly
+    from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415
 
     if not archive.is_file():
         raise InvalidRequestError(f"there is no file {archive}")

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from alos_mosaic.advice import advice_on
 from alos_mosaic.causes import Cluster, clusters
-from alos_mosaic.cli.console import JsonOption, out, print_json
+from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunArgument
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import TileYear
-from alos_mosaic.runs import RunRecords, find_run
+from alos_mosaic.runs import find_run
 
 _SHOWN_TILES: Final = 8
 _MOST_LINES: Final = 10_000
@@ -46,7 +46,7 @@ def failures(
     Example: alos-mosaic failures africa-2020 --group-by error
     """
     found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    progress = RunRecords(deployment.client("s3"), deployment.runs_bucket).progress(found.name)
+    progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
         print_json([_told(cluster, found.name) for cluster in gathered])
@@ -84,14 +84,14 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
         more = f" and {len(names) - _SHOWN_TILES:,} more" if len(names) > _SHOWN_TILES else ""
         console.print()
         console.print(Text.assemble((f"{len(names):,} x {cluster.error}", "bold red")))
-        for name, text in (
+        facts = (
             ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
             ("log", example.log or "unknown"),
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run)),
-        ):
-            console.print(Text(f"  {name:<9}", "dim").append(text, "default"), soft_wrap=True)
+        )
+        print_facts(console, facts, indent=2)
 
 
 @on_deployment
@@ -123,15 +123,23 @@ def logs(
     lines = [event for page in pages for event in page["events"]]
     if not lines:
         raise InvalidRequestError(f"the log {group} has no line of {tile} in {found.name}; has the tile been started?")
+    if as_json:
+        print_json([_said(event) for event in lines])
+        return
     for event in lines:
-        typer.echo(event["message"].rstrip() if as_json else _line(event))
+        typer.echo(_line(event))
+
+
+def _said(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line says: the object that it is or, of any other line, its text."""
+    try:
+        said = json.loads(event["message"])
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"message": event["message"].rstrip()}
 
 
 def _line(event: dict[str, Any]) -> str:
-    """Return a structured line as a person reads it."""
-    time = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-    try:
-        said = json.loads(event["message"])
-        return f"{time:%H:%M:%S} {said.get('level', '')} {said.get('message', event['message'])}"
-    except (ValueError, AttributeError):
-        return f"{time:%H:%M:%S} {event['message'].rstrip()}"
+    """Return a line as a person reads it."""
+    time, said = datetime.fromtimestamp(event["timestamp"] / 1000, UTC), _said(event)
+    return " ".join(filter(None, (f"{time:%H:%M:%S}", said.get("level"), str(said.get("message", event["message"])))))

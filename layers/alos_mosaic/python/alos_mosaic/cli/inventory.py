@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Iterable
@@ -16,14 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from alos_mosaic import inventory
+from alos_mosaic.cli.console import JsonOption, errors, print_json, register, table
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
-from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.inventory import Inventory
 from alos_mosaic.listings import Change, Found, changes
 from alos_mosaic.messages import parse_year
 from alos_mosaic.missions import MISSIONS
 from alos_mosaic.processing.server_listing import archive_paths
-from alos_mosaic.processing.sources.opening import open_source
 from alos_mosaic.processing.sources.protocol import SourceAccess
 from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
@@ -31,11 +30,9 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _SHOWN_NAMES: Final = 5
 
 app = typer.Typer(help="Which tiles and cells JAXA publishes per year, as seeding knows it.", no_args_is_help=True)
-_errors = Console(stderr=True, highlight=False)
 
 
-@app.command()
-def show(as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False) -> None:
+def show(as_json: Annotated[bool, JsonOption] = False) -> None:
     """Show the years of the inventory, their counts, and when and where they were listed.
 
     MOS are mosaics, FNF forest maps. A year that is not here is seeded with every tile that exists in any year.
@@ -44,16 +41,15 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print an array of
     """
     known = inventory.packaged()
     if as_json:
-        typer.echo(json.dumps([_facts(known, year, kind) for year, kind in sorted(known)], indent=1))
+        print_json([_facts(known, year, kind) for year, kind in sorted(known)])
         return
-    table = _table("date", "origin")
+    shown = _table("date", "origin")
     for (year, kind), listing in sorted(known.items()):
         counts = str(listing.tile_count), str(listing.cell_count)
-        table.add_row(str(year), kind.value, *counts, listing.date, listing.origin)
-    _print(table)
+        shown.add_row(str(year), kind.value, *counts, listing.date, listing.origin)
+    _print(shown)
 
 
-@app.command()
 def refresh(
     listing: Annotated[
         list[Path] | None, typer.Option(help="File of paths, LIST or MLSD lines, plain or .gz; may be given again.")
@@ -68,7 +64,7 @@ def refresh(
     to: Annotated[Path | None, typer.Option(help="File to write; the one that this installation reads.")] = None,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print counts and changes as JSON.")] = False,
+    as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Make the inventory anew from listings and say what they change; a year they don't name keeps its data.
 
@@ -92,11 +88,10 @@ def refresh(
         found_changes = changes(inventory.packaged(), found)
         known = {**inventory.packaged(), **{(change.year, change.kind): change.listing for change in found_changes}}
         path.write_text(inventory.spell(known), encoding="utf-8")
-    except (MosaicError, OSError, EOFError, zlib.error) as error:
-        _errors.print(f"alos-mosaic: {error}", style="red", markup=False)
-        raise typer.Exit(1) from error
+    except (EOFError, zlib.error) as error:
+        raise InvalidRequestError(f"a listing that is cut off or no gzip: {error}") from error
     if as_json:
-        typer.echo(json.dumps(_report(found_changes, found, known, path), indent=1))
+        print_json(_report(found_changes, found, known, path))
         return
     _print_changes(found_changes)
     typer.echo(
@@ -124,6 +119,8 @@ def _read_files(paths: Iterable[Path], date: str | None) -> Found:
 
 def _ask(url: str, access: SourceAccess, years: str | None, date: str | None) -> Found:
     """List a source year by year, saying on the way how far it has come."""
+    from alos_mosaic.processing.sources.opening import open_source  # noqa: PLC0415 - it loads slowly
+
     today = datetime.now(UTC)
     all_years = [
         year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or today.year) + 1)
@@ -135,7 +132,7 @@ def _ask(url: str, access: SourceAccess, years: str | None, date: str | None) ->
             before = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
             found.read(archive_paths(source, year, extra), date or f"{today:%Y-%m-%d}", url)
             after = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
-            _errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
+            errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
     return found
 
 
@@ -165,11 +162,11 @@ def _ignored(found: Found) -> dict[str, int]:
 
 
 def _print_changes(found_changes: list[Change]) -> None:
-    table = _table("change")
+    shown = _table("change")
     for change in found_changes:
         counts = str(change.listing.tile_count), str(change.listing.cell_count)
-        table.add_row(str(change.year), change.kind.value, *counts, _in_words(change))
-    _print(table)
+        shown.add_row(str(change.year), change.kind.value, *counts, _in_words(change))
+    _print(shown)
 
 
 def _in_words(change: Change) -> str:
@@ -188,10 +185,11 @@ def _shown(names: list[str]) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table("year", "kind", "tiles", "cells", *columns, box=None)
-    table.columns[2].justify = table.columns[3].justify = "right"
-    return table
+    return table("year", "kind", "tiles", "cells", *columns, right=("tiles", "cells"))
 
 
 def _print(table: Table) -> None:
     Console(soft_wrap=True, highlight=False).print(table)
+
+
+register(app, show, refresh)

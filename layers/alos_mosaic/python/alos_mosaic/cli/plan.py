@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
-from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_json, table
+from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_facts, print_json, table
 from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find
-from alos_mosaic.cli.selection import selecting
+from alos_mosaic.cli.selection import run_command, selecting
 from alos_mosaic.costs import cheapest
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import RunRequest
@@ -23,11 +24,13 @@ from alos_mosaic.planning import (
     Standing,
     nothing_published,
     plan_run,
-    spelt_minutes,
 )
 from alos_mosaic.publication import Publications
-from alos_mosaic.quantities import dollars, size
+from alos_mosaic.quantities import dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
+
+_LONGEST_COMMAND: Final = 300
+"""Characters of a command that is printed; one with a long list of tiles is not."""
 
 RateOption = Annotated[
     float | None,
@@ -63,14 +66,18 @@ def plan(
     """
     deployment = None if no_stack else find(stack, profile, aws_region)
     made = make_plan(selected, deployment, max_concurrency, source_rate)
+    command = run_command(selected, max_concurrency=max_concurrency, stack=stack, profile=profile)
     if geojson_out is not None:
         geojson_out.write_text(json.dumps(made.to_geojson()), encoding="utf-8")
     if html is not None:
-        html.write_text(plan_page(made), encoding="utf-8")
+        html.write_text(plan_page(made, datetime.now(UTC), command), encoding="utf-8")
     if as_json:
         print_json(made.to_dict())
     else:
         print_plan(made, out())
+        if made.to_do:
+            said = command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
+            out().print(f"\nStart it: {said}", markup=False, soft_wrap=True)
     raise typer.Exit(0 if made.to_do else NOTHING_TO_DO)
 
 
@@ -98,27 +105,27 @@ def print_plan(made: Plan, console: Console) -> None:
     standings = [standing for standing in Standing if made.counts[standing]]
     shown = table("year", *(standing.value for standing in standings), right=tuple(standings))
     for year, counts in made.counts_by_year.items():
-        note = " (not listed yet: tiles of any year)" if year in made.unlisted_years else ""
-        shown.add_row(f"{year}{note}", *(f"{counts[standing]:,}" for standing in standings))
+        shown.add_row(str(year), *(f"{counts[standing]:,}" for standing in standings))
     if len(made.counts_by_year) > 1:
         shown.add_row("all", *(f"{made.counts[standing]:,}" for standing in standings), style="bold")
     console.print(shown)
     console.print()
+    for year in made.unlisted_years:
+        console.print(f"{year} is not listed yet: what JAXA has of any year is to do.\n")
     if not made.to_do:
         console.print("Nothing to do: all that JAXA has of it is published.")
         return
     estimate = made.estimate
     low, high = estimate.low, estimate.high
-    lines = (
+    facts = (
         ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
         ("download", f"{size(high.download_bytes)} at most"),
         ("output", f"{size(high.output_bytes)} at most"),
-        ("time", f"{spelt_minutes(low.minutes)} to {spelt_minutes(high.minutes)}"),
+        ("time", f"{duration(low.minutes * 60)} to {duration(high.minutes * 60)}, {made.max_concurrency} at once"),
         ("cost", f"{dollars(low.dollars)} to {dollars(high.dollars)}"),
         ("source", _rates(low.megabytes_per_second, high.megabytes_per_second)),
     )
-    for name, text in lines:
-        console.print(f"{name:<10}{text}")
+    print_facts(console, facts)
 
 
 def _rates(fast: float, slow: float) -> str:

@@ -15,7 +15,6 @@ from alos_mosaic.cli.source import s3_client
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import THUMBNAIL
 from alos_mosaic.processing.checks import Verdict
-from alos_mosaic.processing.pipeline import work_folder
 from alos_mosaic.processing.publish import Target, open_target
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ def validate(uri: UriArgument, as_json: Annotated[bool, JsonOption] = False) -> 
 
     Example: alos-mosaic validate file:///mosaics/alos_palsar_mosaic/2020/N25W165
     """
-    from alos_mosaic.processing.validation import validate_tile  # noqa: PLC0415 - GDAL and pystac load slowly
+    from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415 - GDAL and pystac load slowly
+    from alos_mosaic.processing.validation import validate_tile  # noqa: PLC0415
 
     place, target = _opened(uri)
     with work_folder(Path(tempfile.gettempdir())) as work:
@@ -88,6 +88,7 @@ def catalogue(output: Output, as_json: Annotated[bool, JsonOption] = False) -> N
     Example: alos-mosaic catalogue --to s3://bucket
     """
     from alos_mosaic.processing import cataloguing  # noqa: PLC0415 - GDAL and pystac load slowly
+    from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415
 
     with work_folder(Path(tempfile.gettempdir())) as work:
         done = cataloguing.catalogue(output.target, work, _write_table)

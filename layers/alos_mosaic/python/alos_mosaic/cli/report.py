@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from alos_mosaic.cli.console import JsonOption, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunArgument
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.naming import summary_key
 from alos_mosaic.report import report_page
 from alos_mosaic.runs import find_run
 
@@ -31,18 +29,15 @@ def report(
     Example: alos-mosaic report africa-2020 --html africa-2020.html
     """
     found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    s3 = deployment.client("s3")
-    try:
-        body = s3.get_object(Bucket=deployment.runs_bucket, Key=summary_key(found.name))["Body"].read()
-    except s3.exceptions.NoSuchKey as error:
+    summary = deployment.records.summary(found.name)
+    if summary is None:
         raise InvalidRequestError(
             f"{found.name} has no summary: it is going on or was broken off; alos-mosaic status {found.name} shows "
             "what is known"
-        ) from error
-    summary = json.loads(body)
+        )
     if as_json:
         print_json(summary)
         return
     path = html or Path(f"{found.name}.html")
     path.write_text(report_page(summary), encoding="utf-8")
-    typer.echo(f"{path}: {summary['sentence']}")
+    typer.echo(f"{path}: {summary.get('sentence', found.name)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -11,13 +10,13 @@ from typing import Annotated, Any, Final
 import typer
 from rich.live import Live
 
-from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, errors, out, print_json
+from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print_plan
 from alos_mosaic.cli.selection import selecting
 from alos_mosaic.cli.status import told, view
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.runs import RunRecords, find_run
+from alos_mosaic.runs import find_run
 
 POLL_SECONDS: Final = 2.0
 """Between two looks at a run that is waited for."""
@@ -57,11 +56,12 @@ def run(
     made = make_plan(selected, deployment, max_concurrency, source_rate)
     if not as_json:
         print_plan(made, out())
+        typer.echo()
     if not made.to_do:
         if as_json:
             print_json({"run": None, "to_do": 0})
         raise typer.Exit(NOTHING_TO_DO)
-    _ask(yes, f"Start this run on {deployment.stack}?")
+    ask(yes, f"Start this run on {deployment.stack}?")
     choices = {"max_concurrency": max_concurrency, "max_tiles": max_tiles}
     switches = {"accept_partial": accept_partial, "allow_parallel": allow_parallel}
     given = selected | {key: value for key, value in (choices | switches).items() if value}
@@ -91,7 +91,7 @@ def redrive(
     given: dict[str, Any] = {"redrive": {key: value for key, value in which.items() if value}}
     given |= {"allow_parallel": True} if allow_parallel else {}
     if not dry_run:
-        _ask(yes, f"Send the failed tiles of {deployment.stack} again?")
+        ask(yes, f"Send the failed tiles of {deployment.stack} again?")
     _start(deployment, given, name or _new_name("redrive"), wait=wait or dry_run, as_json=as_json)
 
 
@@ -111,22 +111,12 @@ def resume(
     """
     given: dict[str, Any] = {"resume": {"run": run}}
     given |= {"allow_parallel": True} if allow_parallel else {}
-    _ask(yes, f"Go on with {run} on {deployment.stack}?")
+    ask(yes, f"Go on with {run} on {deployment.stack}?")
     _start(deployment, given, name or _new_name("resume"), wait=wait, as_json=as_json)
 
 
 def _new_name(kind: str) -> str:
     return f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-
-
-def _ask(yes: bool, question: str) -> None:
-    """Ask a person; without one at the keyboard only ``--yes`` will do."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidRequestError("nobody is there to be asked: say --yes")
-    if not typer.confirm(question, err=True):
-        raise typer.Exit(1)
 
 
 def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bool, as_json: bool) -> None:
@@ -147,7 +137,7 @@ def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bo
 
 def _await(deployment: Deployment, name: str, as_json: bool) -> None:
     """Show a run's progress until it has ended; Ctrl-C leaves it running."""
-    states, records = deployment.client("stepfunctions"), RunRecords(deployment.client("s3"), deployment.runs_bucket)
+    states, records = deployment.client("stepfunctions"), deployment.records
     console = out()
     is_watched = console.is_terminal and not as_json
     said = (-1, -1)

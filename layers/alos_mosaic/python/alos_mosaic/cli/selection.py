@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -77,6 +78,21 @@ def execution_input(
 
 def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",")]
+
+
+def run_command(selected: Mapping[str, Any], **others: object) -> str:
+    """Return the command that starts a run over an execution's input; ``others`` are further options, None for none.
+
+    >>> run_command({"years": ["2020"], "bbox": [-10.0, 0.0, 10.5, 5.0]}, max_concurrency=4, stack=None)
+    'alos-mosaic run --years 2020 --bbox -10,0,10.5,5 --max-concurrency 4'
+    """
+    words = ["alos-mosaic", "run"]
+    for name, value in (*selected.items(), *others.items()):
+        if value is not None:
+            listed = value if isinstance(value, list) else [value]
+            spelt = ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in listed)
+            words += [f"--{name.replace('_', '-')}", spelt]
+    return shlex.join(words)
 
 
 def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:

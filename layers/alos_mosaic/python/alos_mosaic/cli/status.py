@@ -13,10 +13,10 @@ from rich.text import Text
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.costs import Worker
-from alos_mosaic.planning import spelt_minutes
-from alos_mosaic.quantities import dollars
+from alos_mosaic.quantities import dollars, duration
 from alos_mosaic.results import State, TileResult
-from alos_mosaic.runs import Progress, Run, RunRecords, find_run, list_runs
+from alos_mosaic.run_records import Progress
+from alos_mosaic.runs import Run, find_run, list_runs
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name; the newest by default.")]
 STYLES: Final = {
@@ -39,7 +39,7 @@ def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[b
     Example: alos-mosaic status africa-2020
     """
     found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    progress = RunRecords(deployment.client("s3"), deployment.runs_bucket).progress(found.name)
+    progress = deployment.records.progress(found.name)
     if as_json:
         print_json(told(found, progress, deployment.worker))
     else:
@@ -66,7 +66,7 @@ def runs(
         return
     shown = table("run", "status", "started (UTC)", "took", right=("took",))
     for run in listed:
-        took = spelt_minutes(run.seconds / 60)
+        took = duration(run.seconds)
         shown.add_row(run.name, _status(run), f"{run.started:%Y-%m-%d %H:%M}", took)
     out().print(shown)
 
@@ -159,7 +159,7 @@ def _pace(run: Run, progress: Progress, worker: Worker) -> Text:
     if not run.is_running:
         return Text(f"{cost} of work on record", style="dim")
     left = _minutes_left(run, progress)
-    ahead = "no tile has ended yet" if left is None else f"about {spelt_minutes(left)} left"
+    ahead = "no tile has ended yet" if left is None else f"about {duration(left * 60)} left"
     parts = (f"{_per_hour(run, progress):,.0f} tiles an hour", ahead, f"{cost} so far")
     return Text(", ".join(parts), style="dim")
 

@@ -1,0 +1,1 @@
+"""How long the operator's commands take over a globe's year."""
