@@ -105,8 +105,8 @@ class StackConfig:
         ),
     ] = NO_KEY
     """What encrypts buckets, queue and topic: `none` (keys that S3 and SQS manage), `new` (the stack creates a key
-    that is rotated every year and outlives it with the output bucket), or the ARN of a key of yours, which must be that
-    of `output_bucket_name` if that bucket has one."""
+    that is rotated every year and always outlives it), or the ARN of a key of yours, which must be that of
+    `output_bucket_name` if that bucket has one."""
 
     # Source
     source_uri: Annotated[
@@ -237,8 +237,8 @@ class StackConfig:
     """Logs, also those of access to the buckets, are deleted after so many days; above the 14 that a dead letter lives,
     so that its log can be read."""
     removal: Annotated[str, OneOf(("destroy", "retain"))] = "destroy"
-    """What becomes of the buckets of run records and access logs with the stack: destroy or retain. The output bucket
-    and the key that encrypts it always stay, function logs and dead letters always go."""
+    """What becomes of the buckets of run records and access logs with the stack: destroy or retain. The output bucket,
+    that of archives and a key of the stack's own always stay, function logs and dead letters always go."""
     termination_protection: bool = False
     """Whether CloudFormation refuses to delete the stack."""
 
