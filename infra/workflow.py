@@ -43,7 +43,15 @@ class Workflow(Construct):
         super().__init__(scope, construct_id)
         self._storage, self._queues, self._functions = storage, queues, functions
         self._source_failures_tolerated = config.source_failures_tolerated
-        role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions, encryption=encryption)
+        role = WorkflowRole(
+            self,
+            "Role",
+            config=config,
+            storage=storage,
+            queues=queues,
+            functions=functions,
+            encryption=encryption,
+        )
         log_group = logs.LogGroup(
             self,
             "Log",

@@ -69,15 +69,14 @@ def test_alarms_can_publish_to_their_topic(which: str, request: pytest.FixtureRe
         assert (allowed["Effect"], allowed["Condition"]) == ("Allow", ACCOUNT)
 
 
-def test_rules_of_this_account_can_publish_to_it_too(stack: Synthesized) -> None:
-    """KMS is not told whose rule it is: a condition there would drop every message."""
-    (policy,) = (p["PolicyDocument"] for p in stack.of_type("AWS::SNS::TopicPolicy").values())
-    (allowed,) = statements_for(policy, "events.amazonaws.com")
-    rules = flat(allowed["Condition"]["ArnLike"]["aws:SourceArn"])
-    assert rules == "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*"
-    (key,) = stack.of_type("AWS::KMS::Key").values()
-    (allowed,) = statements_for(key["KeyPolicy"], "events.amazonaws.com")
-    assert "Condition" not in allowed
+@pytest.mark.parametrize("which", ["stack", "full"])
+def test_no_other_service_can_publish_or_use_the_key(which: str, request: pytest.FixtureRequest) -> None:
+    stack: Synthesized = request.getfixturevalue(which)
+    policies = [policy["PolicyDocument"] for policy in stack.of_type("AWS::SNS::TopicPolicy").values()]
+    policies += [key["KeyPolicy"] for key in stack.of_type("AWS::KMS::Key").values()]
+    allowed = [s for policy in policies for s in policy["Statement"] if s["Effect"] == "Allow"]
+    services = [s["Principal"]["Service"] for s in allowed if "Service" in s["Principal"]]
+    assert services == ["cloudwatch.amazonaws.com"] * 2, "once to the topic, once to the key"
 
 
 @pytest.mark.parametrize(("which", "count"), [("stack", 1), ("full", 2)])
@@ -206,6 +205,9 @@ def test_traces_are_a_setting(stack: Synthesized, full: Synthesized) -> None:
         assert {each.get("TracingConfig", {}).get("Mode", "PassThrough") for each in functions} == {mode}
     (machine,) = full.of_type("AWS::StepFunctions::StateMachine").values()
     assert machine["TracingConfiguration"] == {"Enabled": False}
+    for policy in full.of_type("AWS::IAM::Policy").values():
+        actions = [action for s in policy["PolicyDocument"]["Statement"] for action in as_list(s["Action"])]
+        assert not [action for action in actions if action.startswith("xray:")], policy["PolicyName"]
 
 
 def test_the_dashboard_shows_the_alarms_and_the_workers_metrics(full: Synthesized) -> None:
