@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
+from alos_mosaic import estimates
 from alos_mosaic.errors import IncompleteRunError
-from alos_mosaic.estimates import cells_of
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import digest_key, results_prefix, summary_key
 from alos_mosaic.run_ends import RunEnd
@@ -78,8 +77,8 @@ class Digest:
 
     @property
     def estimated_usd(self) -> float:
-        """What the run was to cost if every tile of it is made, by the model of docs/cost.md."""
-        return self._worker.cost_of(map(cells_of, self.end.requests)).total
+        """What the run was estimated at before it began, and bounded by: as if every tile of it is made."""
+        return estimates.estimated_usd(self.end.requests, self.settings)
 
     @property
     def worker_seconds(self) -> float:
@@ -91,17 +90,7 @@ class Digest:
         """What is on record cost."""
         tiles = [result for result in self.end.results if result.seconds]
         output = sum(result.output_bytes for result in tiles)
-        return self._worker.spent(self.worker_seconds, len(tiles), output).total
-
-    @property
-    def _worker(self) -> Worker:
-        settings = self.settings
-        return Worker(
-            TYPICAL_BYTES_PER_SECOND,
-            settings.memory_mib,
-            Architecture(settings.architecture),
-            settings.ephemeral_storage_mib,
-        )
+        return estimates.worker_of(self.settings).spent(self.worker_seconds, len(tiles), output).total
 
     def to_text(self) -> str:
         """Return the message, as a mail shows it."""
@@ -111,8 +100,8 @@ class Digest:
             f"As of {format_time(self.now)}{self._status}.",
             self._causes(),
             f"Cost, in US dollars at us-east-1's prices\n"
-            f"  estimated {self.estimated_usd:.2f}, if every tile is made at {TYPICAL_BYTES_PER_SECOND / 1e6:.0f} MB/s "
-            f"from the source\n"
+            f"  estimated {self.estimated_usd:.2f} before it began, as if every tile is made at "
+            f"{self.settings.assumed_megabytes_per_second:g} MB/s from the source\n"
             f"  actual    {self.actual_usd:.2f}, for the {self.worker_seconds / 3600:.2f} worker hours on record; "
             "retries and earlier parts of long transfers come on top",
             f"Report: {self.report_uri}\n{self._page}"
@@ -135,7 +124,7 @@ class Digest:
             "unfinished": end.unfinished,
             "sentence": self.sentence,
             "failures_by_error": {error: len(tiles) for error, tiles in end.failures.items()},
-            "estimated_usd": round(self.estimated_usd, 4),
+            "estimated_usd": self.estimated_usd,
             "actual_usd": round(self.actual_usd, 4),
             "worker_seconds": round(self.worker_seconds, 1),
             "report": self.report_uri,

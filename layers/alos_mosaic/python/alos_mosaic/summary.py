@@ -59,7 +59,10 @@ class Summary:
     ended: datetime | None = None
     """When the results were read."""
     worker: Mapping[str, Any] = field(default_factory=dict)
-    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``."""
+    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``,
+    and ``assumed_megabytes_per_second`` from the source."""
+    estimated_usd: float | None = None
+    """What the run was estimated at before it began, in US dollars."""
     report_uri: str | None = None
     """Where the report lies; None where there is none."""
 
@@ -152,6 +155,7 @@ class Summary:
             "started": None if self.started is None else format_time(self.started),
             "ended": None if self.ended is None else format_time(self.ended),
             "worker": dict(self.worker),
+            "estimated_usd": self.estimated_usd,
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -230,6 +234,7 @@ def summarise_run(
     sqs: SQSClient,
     states: SFNClient,
     stopped_by: str | None = None,
+    estimated_usd: float | None = None,
 ) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
@@ -238,7 +243,7 @@ def summarise_run(
     recorded, if every child of the Map came to its end; if it was broken off (then the record may be of a try ahead of
     a retry that never came) or a letter was lost, they are sent from here, some for the second time. So are those of
     tiles that left no record: never begun, or with a worker that died. A redrive makes one tile of two letters.
-    ``stopped_by`` is the error that broke the Map off.
+    ``stopped_by`` is the error that broke the Map off, ``estimated_usd`` what the run was estimated at.
     """
     run = event["run"]
     asked = manifest_of(s3, settings.runs_bucket, run)
@@ -258,6 +263,7 @@ def summarise_run(
         started=asked.written,
         ended=datetime.now(UTC).replace(microsecond=0),
         worker=settings.worker,
+        estimated_usd=estimated_usd,
     )
     summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()
