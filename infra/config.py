@@ -278,6 +278,7 @@ class StackConfig:
         self._check_output()
         self._check_network()
         try:
+            settings.check_plain_http(self.source_uri)
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
             layouts_from_json(self.extra_layouts)
             for year in self.watch_years:

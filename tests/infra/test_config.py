@@ -75,6 +75,11 @@ def test_settings_come_as_json_or_as_text() -> None:
         ),
         ("source_uri", "file:///data", "source_uri is 'file:///data'; expected is a URI like ftp://host, without use"),
         ("source_uri", "s3://UPPER_bucket!!", "source_uri is 's3://UPPER_bucket!!'; expected is a URI like ftp://"),
+        (
+            "source_uri",
+            "http://host/a",
+            "http://host could be read and changed on the way; use https:// (http:// is fo",
+        ),
         ("source_uri", "ftp:///pub", "source_uri is 'ftp:///pub'; expected is a URI like ftp://host"),
         (
             "watch_schedule",

@@ -32,6 +32,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         tracing=False,
         kms_key="new",
         memory_mib=3072,
+        assumed_megabytes_per_second=2.5,
         runbook_url="https://wiki.example.org/operations",
     )
 
@@ -197,6 +198,16 @@ def test_bad_ends_and_every_hour_ask_for_digests(stack: Synthesized) -> None:
     permissions = stack.of_type("AWS::Lambda::Permission").values()
     assert {each["Principal"] for each in permissions} == {"events.amazonaws.com"}
     assert {flat(each["SourceArn"]).strip("${}").partition(".")[0] for each in permissions} == set(rules)
+
+
+def test_all_who_price_a_run_price_it_alike(full: Synthesized) -> None:
+    told = []
+    for name, function in full.of_type("AWS::Lambda::Function").items():
+        variables = function["Environment"]["Variables"]
+        if [each for each in ("SeedTiles", "RedriveTiles", "SummariseRun", "SendDigest") if each in name]:
+            names = ("MEMORY_MIB", "ARCHITECTURE", "EPHEMERAL_STORAGE_MIB", "ASSUMED_MEGABYTES_PER_SECOND")
+            told.append(tuple(variables[f"ALOS_MOSAIC_{each}"] for each in names))
+    assert told == [("3072", "x86_64", "10240", "2.5")] * 4
 
 
 def test_traces_are_a_setting(stack: Synthesized, full: Synthesized) -> None:

@@ -69,7 +69,7 @@ class Run:
             started=_time(summary.get("started")),
             ended=_time(summary.get("ended")),
             worker=summary.get("worker", {}),
-            estimated_usd=summary.get("estimated_usd"),
+            estimated_usd=_number(summary.get("estimated_usd")),
             known_absent=int(summary.get("known_absent", 0)),
             pictures=pictures,
         )
@@ -100,6 +100,10 @@ def report_page(summary: Mapping[str, Any], pictures: Mapping[str, Picture] | No
     )
     body = joined(_header(run), tag("main", main), _footer())
     return page(f"Run {run.name}", body, {"tiles": [_entry(result, run.pictures) for result in run.results]})
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def _time(text: object) -> datetime | None:

@@ -46,7 +46,7 @@ def time_section(
         tag("h2", "Time and cost"),
         _planned_and_actual(timed, elapsed, _worker(worker)),
         tag("p", _NOTE, class_="muted"),
-        tag("p", _estimate(len(results), worker, estimated_usd), class_="muted") if estimated_usd is not None else None,
+        tag("p", _estimate(len(results), worker, estimated_usd), class_="muted") if estimated_usd else None,
         _stages(made or timed),
         _slowest(made) if made else None,
     )
@@ -54,7 +54,7 @@ def time_section(
 
 def _estimate(count: int, worker: Mapping[str, Any], estimated_usd: float) -> str:
     rate = worker.get("assumed_megabytes_per_second")
-    source = "" if rate is None else f" at {rate:g} MB/s from the source"
+    source = f" at {rate:g} MB/s from the source" if isinstance(rate, int | float) else ""
     tiles = f"{count:,} tile{'' if count == 1 else 's'}"
     return f"Before it began, the run was estimated at {dollars(estimated_usd)}: {tiles}, all of them made{source}."
 

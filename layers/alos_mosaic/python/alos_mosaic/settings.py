@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.costs import (
@@ -26,6 +27,7 @@ _PREFIX: Final = "ALOS_MOSAIC_"
 
 _TRUTH: Final = {"true": True, "false": False}
 _PLAIN_SCHEMES: Final = ("ftp", "http")
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 CODECS: Final = ("deflate", "zstd")
 """How COGs may be compressed: what every reader of TIFF knows, first, and what writes a little less."""
@@ -92,6 +94,20 @@ def check_plain_login(source_uri: str, has_login: bool, is_allowed: bool) -> Non
         raise InvalidRequestError(
             f"over {scheme}:// the source's password would travel unencrypted; use {scheme}s:// if the server has it, "
             "or allow it: --allow-plain-login, in a deployment allow_plain_login"
+        )
+
+
+def check_plain_http(source_uri: str) -> None:
+    """Raise :class:`InvalidRequestError` for a web server of another machine that is asked without encryption.
+
+    >>> check_plain_http("https://host"), check_plain_http("http://127.0.0.1:8000")
+    (None, None)
+    """
+    parts = urlsplit(source_uri)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise InvalidRequestError(
+            f"http://{parts.hostname} could be read and changed on the way; use https:// (http:// is for servers on "
+            "this machine)"
         )
 
 
