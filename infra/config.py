@@ -19,9 +19,11 @@ from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
 from alos_mosaic.messages import parse_year
+from alos_mosaic.probing import SCHEMES
 from alos_mosaic.runbook import DEFAULT_URL
 from infra.fields import ConfigError, fields_of
-from infra.rules import Between, Matching, OneOf, Passing
+from infra.rules import BUCKET, Between, Matching, OneOf, Passing
+from infra.schedules import is_schedule
 
 STATE_LIMIT_BYTES: Final = 256 * 1024
 """Step Functions' limit for what passes between states (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)."""
@@ -49,6 +51,13 @@ _MOST_BUDGET_ADDRESSES: Final = 10
 """AWS takes no more for a budget's notification."""
 _MOST_TAGS: Final = 40
 """AWS allows 50 on a resource; CloudFormation and the CDK add some."""
+
+
+_SCHEMES: Final = sorted(SCHEMES - {"file"})
+"""What a source may be asked by from the cloud, where no disk holds archives."""
+_SOURCE: Final = (
+    rf"s3://{BUCKET}(/[^\s@?#]*)?|({'|'.join(each for each in _SCHEMES if each != 's3')})://[^\s@?#/][^\s@?#]*"
+)
 
 
 def _is_region(name: str) -> bool:
@@ -85,9 +94,7 @@ class StackConfig:
     """Managed policy that bounds what every role of the stack can do, whatever its own policies say."""
 
     # Output
-    output_bucket_name: Annotated[
-        str | None, Matching("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of an S3 bucket")
-    ] = None
+    output_bucket_name: Annotated[str | None, Matching(BUCKET, "the name of an S3 bucket")] = None
     """An existing bucket to publish into; without one the stack creates a bucket, which outlives the stack."""
     output_prefix: Annotated[
         str, Matching("|[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", "a folder without slash at its ends")
@@ -105,12 +112,12 @@ class StackConfig:
         ),
     ] = NO_KEY
     """What encrypts buckets, queue and topic: `none` (keys that S3 and SQS manage), `new` (the stack creates a key
-    that is rotated every year and outlives it with the output bucket), or the ARN of a key of yours, which must be that
-    of `output_bucket_name` if that bucket has one."""
+    that is rotated every year and always outlives it), or the ARN of a key of yours, which must be that of
+    `output_bucket_name` if that bucket has one."""
 
     # Source
     source_uri: Annotated[
-        str, Matching(r"[a-z][a-z0-9]*://[^\s@?#]+", "a URI like ftp://host, without user and password")
+        str, Matching(_SOURCE, f"a URI like ftp://host, without user and password, by {', '.join(_SCHEMES)}")
     ] = settings.DEFAULT_SOURCE_URI
     """Where archives come from."""
     source_secret_name: Annotated[
@@ -125,7 +132,7 @@ class StackConfig:
     keep_archives_in: Annotated[
         str | None,
         Matching(
-            rf"{OWN_BUCKET}|s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/[A-Za-z0-9._-]+)*",
+            rf"{OWN_BUCKET}|s3://{BUCKET}(/[A-Za-z0-9._-]+)*",
             f"{OWN_BUCKET} or a URI like s3://bucket/folder",
         ),
     ] = None
@@ -206,7 +213,11 @@ class StackConfig:
 
     # Watching
     alarm_emails: Annotated[
-        tuple[str, ...], Matching(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+", "an e-mail address like ops@example.org")
+        tuple[str, ...],
+        Matching(
+            r"[A-Za-z0-9_.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",
+            "an e-mail address like ops@example.org",
+        ),
     ] = ()
     """Who is told of alarms and of the end of each run; AWS asks each address once whether it wants to be."""
     publish_notifications: bool = False
@@ -218,7 +229,7 @@ class StackConfig:
 
     # Schedule
     watch_schedule: Annotated[
-        str | None, Matching(r"(rate|cron)\([^()]+\)", "a schedule like rate(7 days) or cron(0 6 ? * MON *)")
+        str | None, Passing(is_schedule, "a schedule like rate(7 days) or cron(0 6 ? * MON *)")
     ] = None
     """How often to look for new years and re-issued archives at the source, as EventBridge Scheduler spells it. Never
     by default: each look asks the one server that serves the world."""
@@ -238,8 +249,8 @@ class StackConfig:
     """Logs, also those of access to the buckets, are deleted after so many days; above the 14 that a dead letter lives,
     so that its log can be read."""
     removal: Annotated[str, OneOf(("destroy", "retain"))] = "destroy"
-    """What becomes of the buckets of run records and access logs with the stack: destroy or retain. The output bucket
-    and the key that encrypts it always stay, function logs and dead letters always go."""
+    """What becomes of the buckets of run records and access logs with the stack: destroy or retain. The output bucket,
+    that of archives and a key of the stack's own always stay, function logs and dead letters always go."""
     termination_protection: bool = False
     """Whether CloudFormation refuses to delete the stack."""
 
@@ -268,6 +279,7 @@ class StackConfig:
         self._check_output()
         self._check_network()
         try:
+            settings.check_plain_http(self.source_uri)
             settings.check_plain_login(self.source_uri, self.source_secret_name is not None, self.allow_plain_login)
             layouts_from_json(self.extra_layouts)
             for year in self.watch_years:

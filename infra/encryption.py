@@ -19,18 +19,20 @@ class Encryption(Construct):
     """A key of the stack's own, a given one, or none: then grants are not needed, and the methods grant nothing."""
 
     def __init__(self, scope: Construct, construct_id: str, *, config: StackConfig) -> None:
-        """Create or look up the key; one that encrypts the output bucket outlives the stack, as the bucket does."""
+        """Create or look up the key.
+
+        One of the stack's own always outlives it: what it encrypts may be in a bucket that stays, also one that an
+        earlier deployment, with other settings, has left.
+        """
         super().__init__(scope, construct_id)
         self.key: kms.IKey | None = None
         if config.kms_key == NEW_KEY:
-            encrypts_output = config.output_bucket_name is None
-            stays = encrypts_output or config.removal == "retain"
             self.key = kms.Key(
                 self,
                 "Key",
                 description=f"Encrypts what {cdk.Stack.of(self).stack_name} publishes and keeps",
                 enable_key_rotation=True,
-                removal_policy=cdk.RemovalPolicy.RETAIN if stays else cdk.RemovalPolicy.DESTROY,
+                removal_policy=cdk.RemovalPolicy.RETAIN,
             )
         elif config.kms_key != NO_KEY:
             self.key = kms.Key.from_key_arn(self, "Key", config.kms_key)

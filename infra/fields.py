@@ -72,6 +72,8 @@ class Field:
             return
         if not self._has_type(value):
             self._refuse(value, _WORDS[self.kind])
+        if self.kind is tuple and (twice := [part for part in value if value.count(part) > 1]):
+            raise ConfigError(f"{self.name} names {twice[0]!r} twice")
         for rule in self.rules:
             for part in value if self.kind is tuple else (value,):
                 if not rule.accepts(part):

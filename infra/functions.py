@@ -141,13 +141,19 @@ class Functions(Construct):
             policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
         accept_wildcards(policy, [executions], because="Executions get their names when they start.")
 
-    def _limits(self) -> dict[str, Any]:
+    def _price(self) -> dict[str, Any]:
         config = self._config
         return {
             "memory_mib": config.memory_mib,
             "architecture": config.architecture,
             "ephemeral_storage_mib": config.ephemeral_storage_mib,
             "assumed_megabytes_per_second": config.assumed_megabytes_per_second,
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        config = self._config
+        return {
+            **self._price(),
             "source_uri": config.source_uri,
             "source_timeout_seconds": config.source_timeout_seconds,
             "requester_pays": config.requester_pays,
@@ -293,9 +299,7 @@ class Functions(Construct):
             failure_limit_percent=config.failure_limit_percent,
             absent_limit_percent=config.absent_limit_percent,
             dead_letter_queue_url=self._queues.dead_letters.queue_url,
-            memory_mib=config.memory_mib,
-            ephemeral_storage_mib=config.ephemeral_storage_mib,
-            architecture=config.architecture,
+            **self._price(),
         )
         role = self._role("SummariseRun")
         allow(role, ["sqs:SendMessage"], [self._queues.dead_letters.queue_arn])
@@ -322,10 +326,8 @@ class Functions(Construct):
         settings = DigestSettings(
             runs_bucket=runs.bucket_name,
             topic_arn=self._notices.people.topic_arn,
-            memory_mib=config.memory_mib,
-            ephemeral_storage_mib=config.ephemeral_storage_mib,
-            architecture=config.architecture,
             runbook_url=config.runbook_url,
+            **self._price(),
         )
         role = self._role("SendDigest")
         self._notices.allow_publishing(role, self._notices.people)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import aws_cdk as cdk
@@ -17,10 +16,8 @@ from infra.encryption import Encryption
 from infra.permissions import allow
 
 _USE_KEY: Final = ["kms:Decrypt", "kms:GenerateDataKey*"]
-"""What a publisher to an encrypted topic needs
+"""What CloudWatch needs to publish to an encrypted topic
 (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services)."""
-CLOUDWATCH: Final = "cloudwatch.amazonaws.com"
-EVENTBRIDGE: Final = "events.amazonaws.com"
 
 
 class Notices(Construct):
@@ -45,41 +42,28 @@ class Notices(Construct):
         for address in config.alarm_emails:
             self.people.add_subscription(subscriptions.EmailSubscription(address))
         self.items = self._topic("Items") if config.publish_notifications else None
-        account = {"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}}
-        self.let_publish(CLOUDWATCH, on_topic=account, on_key=account)
-        # Its rules, also those that a team adds. EventBridge asks KMS without saying for whom: a condition on the
-        # account would drop its messages (the link above). The topic's own policy is limited to this account's rules.
-        self.let_publish(EVENTBRIDGE, on_topic={"ArnLike": {"aws:SourceArn": self._rules}}, on_key=None)
+        self._let_alarms_publish()
 
-    def let_publish(self, service: str, *, on_topic: Mapping[str, Any], on_key: Mapping[str, Any] | None) -> None:
-        """Let an AWS service publish to the people's topic and use its key, under these conditions.
+    def _let_alarms_publish(self) -> None:
+        """Let CloudWatch publish to the people's topic and use its key, for this account's alarms.
 
         The policy of a key that was given is not the stack's to change: docs/configuration.md has the statement.
         """
-        principals: list[iam.IPrincipal] = [iam.ServicePrincipal(service)]
+        facts: dict[str, Any] = {
+            "principals": [iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            "conditions": {"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
+        }
         self.people.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=principals, actions=["sns:Publish"], resources=[self.people.topic_arn], conditions=on_topic
-            )
+            iam.PolicyStatement(actions=["sns:Publish"], resources=[self.people.topic_arn], **facts)
         )
-        self.key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=principals,
-                actions=_USE_KEY,
-                resources=["*"],  # in a key's policy this is the key
-                conditions=on_key,
-            )
-        )
+        # In a key's policy * is the key.
+        self.key.add_to_resource_policy(iam.PolicyStatement(actions=_USE_KEY, resources=["*"], **facts))
 
     def allow_publishing(self, role: iam.Role, topic: sns.ITopic) -> None:
         """Let a role publish to a topic, and use the key by way of SNS only."""
         allow(role, ["sns:Publish"], [topic.topic_arn])
         via = {"StringEquals": {"kms:ViaService": f"sns.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}}
         allow(role, ["kms:Decrypt", "kms:GenerateDataKey"], [self.key.key_arn], conditions=via)
-
-    @property
-    def _rules(self) -> str:
-        return cdk.Stack.of(self).format_arn(service="events", resource="rule", resource_name="*")
 
     def _topic(self, name: str) -> sns.Topic:
         return sns.Topic(self, name, master_key=self.key, enforce_ssl=True)

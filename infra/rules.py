@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class Rule(Protocol):
@@ -75,6 +75,11 @@ class Passing:
     def accepts(self, value: Any) -> bool:
         """Ask the function."""
         return self.test(value)
+
+
+BUCKET: Final = r"(?!([0-9]{1,3}\.){3}[0-9]{1,3}(?![a-z0-9.-]))[a-z0-9]([a-z0-9]|-(?!\.)|\.(?![.-])){1,61}[a-z0-9]"
+"""The name of an S3 bucket, as the CDK checks it: no IP address, and no dot beside another or a dash
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html)."""
 
 
 def is_text_table(value: Any) -> bool:

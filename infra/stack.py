@@ -77,6 +77,7 @@ class AlosMosaicStack(cdk.Stack):
         cdk.CfnOutput(self, "DeadLetterQueueUrl", value=queues.dead_letters.queue_url)
         cdk.CfnOutput(self, "SeedTilesFunctionName", value=functions.seed_tiles.function_name)
         cdk.CfnOutput(self, "ProcessTileFunctionName", value=functions.process_tile.function_name)
+        cdk.CfnOutput(self, "SendDigestFunctionName", value=functions.send_digest.function_name)
         cdk.CfnOutput(self, "NoticesTopicArn", value=notices.people.topic_arn)
         if notices.items is not None:
             cdk.CfnOutput(self, "ItemsTopicArn", value=notices.items.topic_arn)

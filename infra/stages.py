@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from infra.fields import ConfigError, Field, fields_of
 NAMESPACE: Final = "alos-mosaic:"
 STAGE_KEY: Final = "stage"
 FOLDER: Final = Path(__file__).with_name("stages")
+
+_ALIKE: Final = 0.8
+"""How much of a key's beginning has to be that of :data:`NAMESPACE` to be taken for it: all but two letters."""
 
 DEV: Final = "dev"
 """The stage that is deployed where none is named."""
@@ -59,6 +63,7 @@ def read_deployment(context: Mapping[str, Any], stage: str, folder: Path = FOLDE
     Raises :class:`~infra.fields.ConfigError`, which names file or context and the key: no such stage, a file that is
     not TOML, an unknown key, a bad value, values that exclude each other.
     """
+    _check_keys(context)
     given = {key.removeprefix(NAMESPACE): value for key, value in context.items() if key.startswith(NAMESPACE)}
     stage = str(given.pop(STAGE_KEY, stage))
     of_file = read_stage(stage, folder)
@@ -80,6 +85,17 @@ def read_stage(stage: str, folder: Path = FOLDER) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"this is not TOML: {error} (in {_shown(stage, folder)})") from error
     return _read(values, Field.of_value, _shown(stage, folder))
+
+
+def _check_keys(context: Mapping[str, Any]) -> None:
+    """Refuse a key that is meant for a setting and is spelt so that nobody would read it."""
+    names = {STAGE_KEY, *fields_of(StackConfig)}
+    for key in context:
+        if key.startswith(NAMESPACE):
+            continue
+        likeness = SequenceMatcher(None, key[: len(NAMESPACE)].lower(), NAMESPACE).ratio()
+        if key.lower().replace("-", "_") in names or likeness >= _ALIKE:
+            raise ConfigError(f"{key} is read by nothing: settings are spelt {NAMESPACE}<setting> (in CDK context)")
 
 
 def _of_context(field: Field, value: Any) -> Any:

@@ -71,9 +71,6 @@ class Storage(Construct):
         if config.output_bucket_name:
             return s3.Bucket.from_bucket_name(self, "Output", config.output_bucket_name)
         bucket = self._bucket("Output", cdk.RemovalPolicy.RETAIN, versioned=config.output_versioning)
-        # Or it would lose its policy, so that it is only read over TLS, when the stack is destroyed.
-        if bucket.policy is not None:
-            bucket.policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         if config.output_versions_expiry_days is not None:
             bucket.add_lifecycle_rule(
                 noncurrent_version_expiration=cdk.Duration.days(config.output_versions_expiry_days),
@@ -89,7 +86,10 @@ class Storage(Construct):
         expires_after_days: int | None = None,
         versioned: bool = False,
     ) -> s3.Bucket:
-        """Return a private, encrypted bucket; an upload that was broken off is gone after a day."""
+        """Return a private, encrypted bucket; an upload that was broken off is gone after a day.
+
+        Its policy, by which it is only read over TLS, goes or stays with it.
+        """
         rule = s3.LifecycleRule(
             abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
             expiration=cdk.Duration.days(expires_after_days) if expires_after_days else None,
@@ -97,7 +97,7 @@ class Storage(Construct):
         is_log = name == "AccessLogs"
         # S3 delivers access logs only into buckets that it encrypts with keys of its own.
         key = None if is_log else self._key
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             name,
             encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
@@ -113,6 +113,9 @@ class Storage(Construct):
             server_access_logs_bucket=None if is_log else self._access_logs,
             server_access_logs_prefix=None if is_log else f"{name.lower()}/",
         )
+        if bucket.policy is not None:
+            bucket.policy.apply_removal_policy(removal)
+        return bucket
 
 
 def log_retention(config: StackConfig) -> cdk.aws_logs.RetentionDays:

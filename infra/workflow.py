@@ -43,7 +43,15 @@ class Workflow(Construct):
         super().__init__(scope, construct_id)
         self._storage, self._queues, self._functions = storage, queues, functions
         self._source_failures_tolerated = config.source_failures_tolerated
-        role = WorkflowRole(self, "Role", storage=storage, queues=queues, functions=functions, encryption=encryption)
+        role = WorkflowRole(
+            self,
+            "Role",
+            config=config,
+            storage=storage,
+            queues=queues,
+            functions=functions,
+            encryption=encryption,
+        )
         log_group = logs.LogGroup(
             self,
             "Log",
@@ -69,7 +77,8 @@ class Workflow(Construct):
         role.allow_distributed_map(self.state_machine)
 
     def _definition(self) -> sfn.IChainable:
-        summarise = self._summarise_run()
+        digest = self._send_digest(self._verdict())
+        summarise = self._summarise_run(digest)
         process = self._process_tiles()
         process.add_catch(summarise, errors=[errors.EVERYTHING], result_path="$.map_failure")
         too_large = sfn.Fail(
@@ -86,7 +95,7 @@ class Workflow(Construct):
         dear = sfn.Condition.number_greater_than_json_path("$.seed.estimated_usd", "$.seed.max_usd")
         nothing = sfn.Condition.number_equals("$.seed.count", 0)
         within_limit.when(above, too_large).when(dear, too_expensive)
-        within_limit.when(nothing, sfn.Succeed(self, "NothingToDo")).otherwise(process)
+        within_limit.when(nothing, digest).otherwise(process)
         process.next(summarise)
         seed, redrive = self._list_tiles(within_limit)
         which = sfn.Choice(self, "Redrive?", comment="Tiles by years, or those that have failed?")
@@ -146,7 +155,7 @@ class Workflow(Construct):
         )
         return process.item_processor(steps.start)
 
-    def _summarise_run(self) -> tasks.LambdaInvoke:
+    def _summarise_run(self, digest: sfn.IChainable) -> tasks.LambdaInvoke:
         failed = sfn.Fail(
             self, "SummaryFailed", error_path="$.summary_failure.Error", cause_path="$.summary_failure.Cause"
         )
@@ -159,18 +168,23 @@ class Workflow(Construct):
             "SummariseRun", "summary", self._functions.summarise_run, payload, "Count how the tiles ended"
         )
         summarise.add_catch(failed, errors=[errors.EVERYTHING], result_path="$.summary_failure")
+        summarise.next(digest)
+        return summarise
+
+    def _verdict(self) -> sfn.IChainable:
+        """Return the choice that ends a run by its summary; a run that had nothing to do has none."""
         incomplete = sfn.Fail(
             self, "RunIncomplete", error=errors.IncompleteRunError.__name__, cause_path="$.summary.sentence"
         )
         complete = sfn.Choice(self, "RunComplete?", comment="Are failed and absent tiles within their limits?")
+        is_summed_up = sfn.Condition.is_present("$.summary")
+        complete.when(sfn.Condition.not_(is_summed_up), sfn.Succeed(self, "NothingToDo"))
         is_complete = sfn.Condition.boolean_equals("$.summary.complete", value=True)
-        complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
-        summarise.next(self._send_digest(complete))
-        return summarise
+        return complete.when(is_complete, sfn.Succeed(self, "RunSucceeded")).otherwise(incomplete)
 
     def _send_digest(self, then: sfn.IChainable) -> tasks.LambdaInvoke:
         """Return the task that tells people; if it fails, the run ends all the same, and is told of within the hour."""
-        payload = {"execution": JsonPath.execution_id}
+        payload = {"execution": JsonPath.execution_id, "so_far": JsonPath.object_at("$")}
         digest = self._invoke("SendDigest", None, self._functions.send_digest, payload, "Tell people how the run ended")
         digest.add_catch(then, errors=[errors.EVERYTHING], result_path="$.digest_failure")
         digest.next(then)

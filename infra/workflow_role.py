@@ -10,6 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from alos_mosaic import naming
+from infra.config import StackConfig
 from infra.encryption import Encryption
 from infra.functions import Functions
 from infra.permissions import accept_wildcards, allow
@@ -28,6 +29,7 @@ class WorkflowRole(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        config: StackConfig,
         storage: Storage,
         queues: Queues,
         functions: Functions,
@@ -76,7 +78,9 @@ class WorkflowRole(Construct):
         )
         encryption.allow_writing(self.role, "s3")
         encryption.allow_writing(self.role, "sqs")
-        self._allow_logs_and_traces()
+        self._allow_logs()
+        if config.tracing:
+            self._allow_traces()
 
     def allow_distributed_map(self, state_machine: sfn.StateMachine) -> None:
         """Let the Distributed Map start and follow its child executions.
@@ -101,12 +105,8 @@ class WorkflowRole(Construct):
         )
         accept_wildcards(policy, executions, because="Child executions get their names when they start.")
 
-    def _allow_logs_and_traces(self) -> None:
-        """Grant what AWS asks for to write logs and X-Ray traces; neither knows resources.
-
-        https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
-        https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
-        """
+    def _allow_logs(self) -> None:
+        """Grant what AWS asks for to write logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html."""
         deliveries = ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery")
         others = ("ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")
         allow(
@@ -115,5 +115,11 @@ class WorkflowRole(Construct):
             ["*"],
             because="CloudWatch Logs' delivery API and X-Ray know no resources to limit these actions to.",
         )
+
+    def _allow_traces(self) -> None:
+        """Grant what AWS asks for to write X-Ray traces, for which the reason above holds, too.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
+        """
         traces = ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")
         allow(self.role, [f"xray:{action}" for action in traces], ["*"])

@@ -30,6 +30,7 @@ from benchmarks.machine import this_machine
 from benchmarks.orchestration.idle import expected_counts
 from infra.application import STACK_NAME, synthesize
 from local.emulator import Cloud, running_cloud
+from local.jaxa_server import JaxaServer
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 _RESULTS: Final = Path(__file__).parents[1] / "results" / "orchestration.json"
@@ -51,13 +52,17 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=_RESULTS)
     options = parser.parse_args()
     console = Console(width=120, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="bench-orchestration-") as name, _cloud(Path(name)) as cloud:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-orchestration-") as name,
+        JaxaServer(Path(name)) as source,  # a run asks whether it is there
+        _cloud(Path(name)) as cloud,
+    ):
         cloud.client("s3").create_bucket(Bucket=_BUCKET)
         report = {
             "machine": asdict(this_machine(_PACKAGES)),
-            "seed": _seed(cloud),
+            "seed": _seed(cloud, source.url),
             "summarise": _summarise(cloud, options.summarised),
-            "run": _run(cloud, Path(name), _years_of(options.tiles)),
+            "run": _run(cloud, Path(name), source.url, _years_of(options.tiles)),
         }
     _print(report, console)
     options.results.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +87,10 @@ def _years_of(tiles: int) -> list[int]:
     raise SystemExit(f"no {tiles} tiles are known")
 
 
-def _seed(cloud: Cloud) -> dict[str, Any]:
+def _seed(cloud: Cloud, source: str) -> dict[str, Any]:
     """Seed the globe of all listed years."""
     event = {"run": "seeded", "input": {"years": list(known_years()), "allow_parallel": True}}
-    settings = SeedSettings(runs_bucket=_BUCKET, output_uri=f"s3://{_BUCKET}", source_uri="file:///")
+    settings = SeedSettings(runs_bucket=_BUCKET, output_uri=f"s3://{_BUCKET}", source_uri=source)
     told = _step(cloud, "lambdas.seed_tiles.handler.lambda_handler", event, settings.to_env())
     return {**told, "tiles": told.pop("answer")["count"]}
 
@@ -116,9 +121,9 @@ def _summarise(cloud: Cloud, count: int) -> dict[str, Any]:
     return {**told, "results": answer["seeded"], "published": answer["published"]}
 
 
-def _run(cloud: Cloud, folder: Path, years: Sequence[int]) -> dict[str, Any]:
+def _run(cloud: Cloud, folder: Path, source: str, years: Sequence[int]) -> dict[str, Any]:
     """Run the deployed state machine over years of the globe, the tile function's command replaced by the idle one."""
-    template = synthesize(folder / "cdk.out", {"alos-mosaic:source_uri": "file:///"})  # a run asks whether it is there
+    template = synthesize(folder / "cdk.out", {"alos-mosaic:source_uri": source})
     _replace_worker(template)
     outputs = cloud.deploy(template.parent, STACK_NAME)
     given = {"years": list(years), "max_concurrency": _MAX_CONCURRENCY}

@@ -33,6 +33,7 @@ from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.deadline import end_if_overdue, run_within
+from alos_mosaic.processing.measuring import Peak
 from alos_mosaic.processing.mirror import open_mirror
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import open_target
@@ -81,10 +82,12 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
 def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts: dict[str, Any]) -> dict[str, Any]:
     """Process a tile within so many seconds, and leave its record and its metrics, however it ends."""
     begun = time.monotonic()
+    peak: Peak | None = None
     staging = _staging(request, settings)
     try:
         with _fresh_work_folder() as work:
-            place = _workplace(request, settings, work, staging)
+            peak = Peak(work)
+            place = replace(_workplace(request, settings, work, staging), peak=peak)
             result = run_within(seconds, lambda: _process(request, place))
         if isinstance(result, TileResult):
             _record(result, request, settings, _s3())
@@ -95,13 +98,13 @@ def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts:
         failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
         failure = replace(failure, seconds={UNTIL_FAILURE: round(taken, 3)})
         _record_if_possible(failure, request, settings)
-        emit_metrics(settings.metrics_namespace, Invocation(request, failure, taken))
+        emit_metrics(settings.metrics_namespace, Invocation(request, failure, taken, peak))
         if staging is not None and isinstance(error, CorruptArchiveError):
             _clear(staging)  # what was spoilt on its way here is not to be taken up again
         if isinstance(error, MosaicError):
             raise type(error)(error_message(cause, **facts, attempt=request.attempt)) from error
         raise
-    ended = Invocation(request, result, time.monotonic() - begun)
+    ended = Invocation(request, result, time.monotonic() - begun, peak)
     if isinstance(result, Transfer):
         logger.info("Transfer goes on in another invocation", extra=result.to_dict())
         emit_metrics(settings.metrics_namespace, ended)

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from alos_mosaic.messages import TileRequest, Transfer
 from alos_mosaic.metric_names import DIMENSIONS, STAGES, UNITS, Metric, stage_metric
-from alos_mosaic.processing.measuring import peak_memory_bytes
+from alos_mosaic.processing.measuring import Peak, peak_memory_bytes
 from alos_mosaic.products import product_of
 from alos_mosaic.results import TRANSFERRING, TileResult
 
@@ -25,6 +25,8 @@ class Invocation:
     ended: TileResult | Transfer
     seconds: float
     """It took so long."""
+    peak: Peak | None = None
+    """What watched its work folder; None if it did not come to that."""
     announced: bool = True
     """False if SNS did not take the message of the item that it published."""
 
@@ -40,6 +42,7 @@ class Invocation:
             Metric.TILES: 1,
             Metric.INVOCATION_SECONDS: round(self.seconds, 3),
             Metric.PEAK_MEMORY_BYTES: peak_memory_bytes(),
+            Metric.PEAK_DISK_BYTES: 0 if self.peak is None else self.peak.disk_bytes,
             Metric.NOTIFICATIONS_FAILED: 0 if self.announced else 1,
             **(self._of_transfer(self.ended) if isinstance(self.ended, Transfer) else self._of_tile(self.ended)),
         }
@@ -52,7 +55,6 @@ class Invocation:
         return {
             **{stage_metric(name): result.seconds[name] for name in STAGES if name in result.seconds},
             Metric.OUTPUT_BYTES: result.output_bytes,
-            Metric.PEAK_DISK_BYTES: result.peak_disk_bytes,
             **self._received(result.archive.get("size", 0), result.seconds.get("transfer", 0)),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,16 @@ logger.setLevel(logging.INFO)
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Send what has to be sent; :class:`ServiceError` if AWS does not do its part, and then the next one may try.
 
-    Asked with an execution: by the state machine (``{"execution": arn}``), or by EventBridge with its news of one
-    that failed, was aborted or timed out. Asked with a state machine, every hour: all that have ended without a digest.
+    Asked with an execution: by the state machine (``{"execution": arn, "so_far": what its states have passed on}``),
+    or by EventBridge with its news of one that failed, was aborted or timed out. Asked with a state machine, every
+    hour: all that have ended without a digest.
     """
     settings = DigestSettings.from_env()
     with raised_as(ServiceError, BotoCoreError, ClientError):
         if "state_machine" in event:
             return _send_missing(event["state_machine"], settings)
         execution = event["execution"] if "execution" in event else event["detail"]["executionArn"]
-        return {"looked_at": 1, "sent": int(_send(execution, settings))}
+        return {"looked_at": 1, "sent": int(_send(execution, settings, event.get("so_far")))}
 
 
 def _send_missing(state_machine: str, settings: DigestSettings) -> dict[str, Any]:
@@ -57,9 +59,11 @@ def _send_missing(state_machine: str, settings: DigestSettings) -> dict[str, Any
     return {"looked_at": len(executions), "sent": sent}
 
 
-def _send(arn: str, settings: DigestSettings) -> bool:
-    """Send the digest of one execution, unless it is sent or there is nothing to tell."""
+def _send(arn: str, settings: DigestSettings, so_far: dict[str, Any] | None = None) -> bool:
+    """Send the digest of one execution, unless it is sent or the execution has not come to its end."""
     execution, bucket = describe(_states(), arn), settings.runs_bucket
+    if so_far is not None:
+        execution = replace(execution, output=so_far)
     if is_sent(_s3(), bucket, execution.run, execution.end):
         return False
     with lines_about(run=execution.run):

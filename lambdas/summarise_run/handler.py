@@ -24,9 +24,11 @@ logger.setLevel(logging.INFO)
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
-    stopped_by = event.get("so_far", {}).get("map_failure", {}).get("Error")
+    so_far, settings = event.get("so_far", {}), SummarySettings.from_env()
+    stopped_by = so_far.get("map_failure", {}).get("Error")
+    estimated_usd = so_far.get("seed", {}).get("estimated_usd")
     with raised_as(ServiceError, BotoCoreError, ClientError):
-        summary = summarise_run(event, SummarySettings.from_env(), _s3(), _sqs(), stopped_by).to_dict()
+        summary = summarise_run(event, settings, _s3(), _sqs(), stopped_by, estimated_usd).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 

@@ -187,12 +187,24 @@ def test_the_hourly_look_finds_what_nobody_told(first: list[dict[str, Any]], wat
     assert told["Subject"].startswith("alos-mosaic first: incomplete")
 
 
-def test_a_run_that_is_refused_says_why_and_a_rehearsal_says_nothing(watched: Watched) -> None:
+def test_a_run_that_is_refused_says_why(watched: Watched) -> None:
     watched.take(watched.notices)
     assert watched.run("refused", {"years": [2012]})["error"] == "InvalidRequestError"
     (told,) = watched.take_when(watched.notices, bool)
     assert told["Subject"] == "alos-mosaic refused: ended before a tile did, no tile was listed"
     assert "1993-1998, 2007-2010, 2015-" in told["Message"]
-    assert watched.run("rehearsed", {"redrive": {"dry_run": True}})["status"] == "SUCCEEDED"
-    assert watched.ask_send_digest({"state_machine": watched.outputs["StateMachineArn"]})["sent"] == 0
-    assert watched.take(watched.notices) == []
+
+
+def test_a_run_without_anything_to_do_says_so_once(first: list[dict[str, Any]], watched: Watched) -> None:
+    """From the state machine, and where that could not tell, from the hourly look."""
+    hourly = {"state_machine": watched.outputs["StateMachineArn"]}
+    watched.ask_send_digest(hourly)
+    watched.take(watched.notices)
+    assert watched.run("rehearsed", {"redrive": {"run": "first", "dry_run": True}})["status"] == "SUCCEEDED"
+    (told,) = watched.take(watched.notices)
+    subject = "alos-mosaic rehearsed: nothing to do, a dry run: 1 tile would be tried again, estimated at"
+    assert told["Subject"].startswith(subject)
+    assert watched.ask_send_digest(hourly)["sent"] == 0
+    watched.cloud.client("s3").delete_object(Bucket=watched.outputs["RunsBucketName"], Key="runs/rehearsed/digest.json")
+    assert watched.ask_send_digest(hourly)["sent"] == 1
+    assert [each["Subject"] for each in watched.take(watched.notices)] == [told["Subject"]]

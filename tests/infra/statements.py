@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from infra.application import synthesize
+from infra.application import STACK_NAME, synthesize
+from infra.images import image_stack_name
 from tests.infra.conftest import Synthesized, as_list, flat, read_stack
 
 EVERYTHING: Final[Mapping[str, Any]] = {
@@ -24,18 +26,20 @@ EVERYTHING: Final[Mapping[str, Any]] = {
     "watch_action": "refresh",
     "vpc_id": "vpc-12345678",
     "vpc_subnet_ids": "subnet-12345678,subnet-87654321",
+    "image_repository": True,
 }
 """All that a setting can make the stack grant, at once."""
 
 _HASH: Final = re.compile("[0-9A-F]{8}$")
 """What the CDK puts behind a construct's names to make a logical id of them."""
-_POLICIES: Final[Mapping[str, tuple[str, str]]] = {
+POLICIES: Final[Mapping[str, tuple[str, str]]] = {
     "AWS::IAM::Role": ("AssumeRolePolicyDocument", ""),
     "AWS::IAM::Policy": ("PolicyDocument", "Roles"),
     "AWS::S3::BucketPolicy": ("PolicyDocument", "Bucket"),
     "AWS::SQS::QueuePolicy": ("PolicyDocument", "Queues"),
     "AWS::SNS::TopicPolicy": ("PolicyDocument", "Topics"),
     "AWS::KMS::Key": ("KeyPolicy", ""),
+    "AWS::ECR::Repository": ("RepositoryPolicyText", ""),
 }
 """Where a type of resource keeps its statements, and where the names of what they are about."""
 
@@ -46,8 +50,14 @@ def deployments() -> dict[str, Callable[[Path], Synthesized]]:
     return {
         "dev": lambda folder: read_stack(synthesize(folder, stage="dev")),
         "prod": lambda folder: read_stack(synthesize(folder, stage="prod")),
-        "everything": lambda folder: read_stack(synthesize(folder, everything)),
+        "everything": lambda folder: _with_images(read_stack(synthesize(folder, everything))),
     }
+
+
+def _with_images(stack: Synthesized) -> Synthesized:
+    """Add what the stack of the image repository, ahead of the other, consists of."""
+    images = read_stack(stack.folder / f"{image_stack_name(STACK_NAME)}.template.json")
+    return replace(stack, resources=stack.resources | images.resources)
 
 
 def file_of(deployment: str) -> Path:
@@ -62,9 +72,9 @@ def described(stack: Synthesized) -> str:
         if resource["Type"] == "AWS::Lambda::Permission":
             owner, lines = _permission(stack, resource["Properties"])
             found.setdefault(owner, []).extend(lines)
-        if resource["Type"] not in _POLICIES:
+        if resource["Type"] not in POLICIES:
             continue
-        document, owners = _POLICIES[resource["Type"]]
+        document, owners = POLICIES[resource["Type"]]
         of = as_list(resource["Properties"][owners]) if owners else [{"Ref": name}]
         reasons = reasons_of(resource)
         for owner in of:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import aws_s3 as s3
 
-from infra.assets import REPOSITORY
+from alos_mosaic.probing import SCHEMES
+from infra.assets import CDK_JSON, REPOSITORY
 from infra.config import StackConfig
 from infra.fields import ConfigError
+from infra.rules import BUCKET
+from infra.schedules import is_schedule
 from infra.stages import read_deployment
 from tests.infra.conftest import Synthesized, as_list, flat, synthesized
 
@@ -60,6 +66,30 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("keep_archives_in", "my-bucket", "keep_archives_in is 'my-bucket'; expected is own or a URI like s3://bucket"),
         ("keep_archives_in", "s3://mine/a/", "keep_archives_in is 's3://mine/a/'; expected is own or a URI like s3://"),
         ("output_versioning", "maybe", "output_versioning is 'maybe'; expected is true or false"),
+        ("output_bucket_name", "a..b", "output_bucket_name is 'a..b'; expected is the name of an S3 bucket"),
+        ("keep_archives_in", "s3://a.-b", "keep_archives_in is 's3://a.-b'; expected is own or a URI like s3://"),
+        (
+            "source_uri",
+            "gopher://x",
+            "source_uri is 'gopher://x'; expected is a URI like ftp://host, without user and ",
+        ),
+        ("source_uri", "file:///data", "source_uri is 'file:///data'; expected is a URI like ftp://host, without use"),
+        ("source_uri", "s3://UPPER_bucket!!", "source_uri is 's3://UPPER_bucket!!'; expected is a URI like ftp://"),
+        (
+            "source_uri",
+            "http://host/a",
+            "http://host could be read and changed on the way; use https:// (http:// is fo",
+        ),
+        ("source_uri", "ftp:///pub", "source_uri is 'ftp:///pub'; expected is a URI like ftp://host"),
+        (
+            "watch_schedule",
+            "rate(banana)",
+            "watch_schedule is 'rate(banana)'; expected is a schedule like rate(7 days)",
+        ),
+        ("watch_schedule", "cron(* * * * *)", "watch_schedule is 'cron(* * * * *)'; expected is a schedule like rate("),
+        ("alarm_emails", "é@ü.org", "alarm_emails is 'é@ü.org'; expected is an e-mail address like ops@example.org"),
+        ("alarm_emails", "a@b.org, a@b.org", "alarm_emails names 'a@b.org' twice"),
+        ("vpc_subnet_ids", "subnet-12345678,subnet-12345678", "vpc_subnet_ids names 'subnet-12345678' twice"),
         ("removal", "burn", "removal is 'burn'; expected is destroy or retain"),
     ],
 )
@@ -67,6 +97,66 @@ def test_what_makes_no_sense_ends_in_a_sentence(name: str, value: Any, sentence:
     with pytest.raises(ConfigError) as caught:
         read_deployment({f"alos-mosaic:{name}": value}, "local")
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["ftp://host", "ftps://host:2121/pub", "https://host/a", "http://127.0.0.1:8000", "s3://a-b.c", "s3://abc/d/"],
+)
+def test_each_kind_of_source_that_a_cloud_can_ask_is_good(source: str) -> None:
+    assert StackConfig(source_uri=source).source_uri == source
+    assert source.partition("://")[0] in SCHEMES
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_good"),
+    [
+        ("rate(1 day)", True),
+        ("rate(12 hours)", True),
+        ("rate(1 days)", False),
+        ("rate(2 day)", False),
+        ("rate(0 days)", False),
+        ("cron(0 6 ? * MON *)", True),
+        ("cron(0/15 8-17 ? JAN-mar MON-FRI 2027)", True),
+        ("cron(0 6 L * ? *)", True),
+        ("cron(0,30 6 15W 1,7 ? *)", True),
+        ("cron(0 6 ? * 2#1 *)", True),
+        ("cron(0 6 * * * *)", False),
+        ("cron(0 6 ? * ? *)", False),
+        ("cron(60 6 ? * MON *)", False),
+        ("cron(0 6 ? * MOON *)", False),
+        ("cron(0 6 ? * MON * *)", False),
+        ("cron(0/0 6 ? * MON *)", False),
+        ("at(2027-01-01T00:00:00)", False),
+    ],
+)
+def test_a_schedule_is_one_that_eventbridge_knows(schedule: str, is_good: bool) -> None:
+    assert is_schedule(schedule) is is_good
+
+
+@pytest.mark.parametrize(
+    "name", ["abc", "a.b-c", "a--b", "a..b", "a.-b", "a-.b", "1.2.3.4", "1.2.3.4.com", "1.2.3.4-a", "-ab", "ab-", "ab",
+             "a" * 63, "a" * 64, "A-b", "a_b"],
+)  # fmt: skip
+def test_a_bucket_has_a_name_that_the_cdk_takes(name: str) -> None:
+    is_good = re.fullmatch(BUCKET, name) is not None
+    with nullcontext() if is_good else pytest.raises(RuntimeError, match="Invalid S3 bucket name"):
+        s3.Bucket.validate_bucket_name(name)
+
+
+@pytest.mark.parametrize(
+    "key", ["memory_mib", "MEMORY-MIB", "stage", "alos_mosaic:memory_mib", "alosmosaic:memory_mib", "ALOS-MOSAIC:stage",
+            "alos-mosaic.memory_mib", "also-mosaic:codec"],
+)  # fmt: skip
+def test_a_key_that_nothing_would_read_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{key} is read by nothing: settings are spelt alos-mosaic:<sett")):
+        read_deployment({key: "1"}, "local")
+
+
+def test_keys_of_others_are_let_be() -> None:
+    context = json.loads(CDK_JSON.read_text())["context"]
+    others = {"aws:cdk:enable-path-metadata": True, "availability-zones:account=1:region=eu-west-1": [], "mosaic": 1}
+    assert read_deployment({**context, **others}, "local").config == StackConfig()
 
 
 def test_the_app_says_the_sentence_and_no_traceback(tmp_path: Path) -> None:

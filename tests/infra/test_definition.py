@@ -19,6 +19,9 @@ from tests.infra.conftest import Synthesized, all_states
 
 OWN_ERRORS = {name for name, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)}
 
+TOLD = {"execution.$": "$$.Execution.Id", "so_far.$": "$"}
+"""What the digest is made of."""
+
 
 @pytest.fixture
 def tile_map(definition: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +171,8 @@ def test_the_hard_cap_stands_before_the_map(definition: dict[str, Any]) -> None:
         assert states[dear["Next"]]["Error"] == errors.RunTooExpensiveError.__name__
         assert states[dear["Next"]]["CausePath"] == "$.seed.cost_refusal"
         assert (nothing["Variable"], nothing["NumericEquals"]) == ("$.seed.count", 0)
-        assert states[nothing["Next"]]["Type"] == "Succeed"
+        assert states[nothing["Next"]]["Parameters"]["Payload"] == TOLD
+        assert states[states[nothing["Next"]]["Next"]]["Choices"][0]["Next"] == "NothingToDo"
         assert states[guard["Default"]]["Type"] == "Map"
 
 
@@ -300,7 +304,9 @@ def test_functions_are_invoked_by_version(definition: dict[str, Any], stack: Syn
 def test_the_summary_decides_how_a_run_ends(definition: dict[str, Any]) -> None:
     states = definition["States"]
     choice = states[states[states["SummariseRun"]["Next"]]["Next"]]
-    (rule,) = choice["Choices"]
+    nothing, rule = choice["Choices"]
+    assert nothing["Not"] == {"Variable": "$.summary", "IsPresent": True}
+    assert states[nothing["Next"]] == {"Type": "Succeed"}
     assert (rule["Variable"], rule["BooleanEquals"]) == ("$.summary.complete", True)
     assert states[rule["Next"]]["Type"] == "Succeed"
     assert states[choice["Default"]]["Error"] == errors.IncompleteRunError.__name__
@@ -320,7 +326,7 @@ def test_people_are_told_of_a_run_that_is_summed_up_and_the_run_ends_whether_the
 ) -> None:
     states = definition["States"]
     digest = states[states["SummariseRun"]["Next"]]
-    assert digest["Parameters"]["Payload"] == {"execution.$": "$$.Execution.Id"}
+    assert digest["Parameters"]["Payload"] == TOLD
     assert digest["ResultPath"] is None, "what the summary said decides how the run ends"
     (catch,) = digest["Catch"]
     assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], digest["Next"])

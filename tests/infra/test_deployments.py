@@ -15,8 +15,10 @@ import pytest
 from aws_cdk.assertions import Template
 
 from infra.application import synthesize
+from infra.assets import CDK_JSON
 from infra.config import LOG_RETENTIONS, StackConfig
 from infra.encryption import Encryption
+from infra.storage import Storage
 from tests.infra.conftest import Synthesized, as_list, flat, read_stack, synthesized
 from tests.infra.test_rules import cfn_lint
 
@@ -262,15 +264,36 @@ def test_given_security_groups_are_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "policy"),
+    "settings",
     [
-        ({}, "Retain"),
-        ({"output_bucket_name": "somebodys-bucket"}, "Delete"),
-        ({"output_bucket_name": "somebodys-bucket", "removal": "retain"}, "Retain"),
+        {},
+        # Nothing that stays in this deployment; but what an earlier one has published, into a bucket of the stack's.
+        {"output_bucket_name": "somebodys-bucket"},
+        {"output_bucket_name": "somebodys-bucket", "keep_archives_in": "own"},
+        {"output_bucket_name": "somebodys-bucket", "removal": "retain"},
     ],
 )
-def test_a_new_key_lives_as_long_as_what_it_encrypts(settings: dict[str, str], policy: str) -> None:
+def test_a_new_key_lives_as_long_as_what_it_encrypts(settings: dict[str, str]) -> None:
     stack = cdk.Stack(cdk.App(), "Trial")
     Encryption(stack, "Encryption", config=StackConfig(kms_key="new", **settings))
     ((_, key),) = Template.from_stack(stack).find_resources("AWS::KMS::Key").items()
-    assert key["DeletionPolicy"] == policy
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize(
+    ("settings", "staying"),
+    [
+        ({}, {"Output"}),
+        ({"keep_archives_in": "own"}, {"Output", "Archives"}),
+        ({"keep_archives_in": "own", "removal": "retain"}, {"Output", "Archives", "Runs", "AccessLogs"}),
+    ],
+)
+def test_a_bucket_that_stays_keeps_its_policy(settings: dict[str, str], staying: set[str]) -> None:
+    stack = cdk.Stack(cdk.App(context=json.loads(CDK_JSON.read_text())["context"]), "Trial")
+    config = StackConfig(**settings)
+    Storage(stack, "Storage", config=config, encryption=Encryption(stack, "Encryption", config=config))
+    template = Template.from_stack(stack)
+    ends = {name: bucket["DeletionPolicy"] for name, bucket in template.find_resources(BUCKET).items()}
+    assert {name.removeprefix("Storage")[:-8] for name, end in ends.items() if end == "Retain"} == staying
+    policies = template.find_resources("AWS::S3::BucketPolicy").values()
+    assert {policy["Properties"]["Bucket"]["Ref"]: policy["DeletionPolicy"] for policy in policies} == ends

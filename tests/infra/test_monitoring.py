@@ -32,6 +32,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         tracing=False,
         kms_key="new",
         memory_mib=3072,
+        assumed_megabytes_per_second=2.5,
         runbook_url="https://wiki.example.org/operations",
     )
 
@@ -69,15 +70,14 @@ def test_alarms_can_publish_to_their_topic(which: str, request: pytest.FixtureRe
         assert (allowed["Effect"], allowed["Condition"]) == ("Allow", ACCOUNT)
 
 
-def test_rules_of_this_account_can_publish_to_it_too(stack: Synthesized) -> None:
-    """KMS is not told whose rule it is: a condition there would drop every message."""
-    (policy,) = (p["PolicyDocument"] for p in stack.of_type("AWS::SNS::TopicPolicy").values())
-    (allowed,) = statements_for(policy, "events.amazonaws.com")
-    rules = flat(allowed["Condition"]["ArnLike"]["aws:SourceArn"])
-    assert rules == "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*"
-    (key,) = stack.of_type("AWS::KMS::Key").values()
-    (allowed,) = statements_for(key["KeyPolicy"], "events.amazonaws.com")
-    assert "Condition" not in allowed
+@pytest.mark.parametrize("which", ["stack", "full"])
+def test_no_other_service_can_publish_or_use_the_key(which: str, request: pytest.FixtureRequest) -> None:
+    stack: Synthesized = request.getfixturevalue(which)
+    policies = [policy["PolicyDocument"] for policy in stack.of_type("AWS::SNS::TopicPolicy").values()]
+    policies += [key["KeyPolicy"] for key in stack.of_type("AWS::KMS::Key").values()]
+    allowed = [s for policy in policies for s in policy["Statement"] if s["Effect"] == "Allow"]
+    services = [s["Principal"]["Service"] for s in allowed if "Service" in s["Principal"]]
+    assert services == ["cloudwatch.amazonaws.com"] * 2, "once to the topic, once to the key"
 
 
 @pytest.mark.parametrize(("which", "count"), [("stack", 1), ("full", 2)])
@@ -200,12 +200,25 @@ def test_bad_ends_and_every_hour_ask_for_digests(stack: Synthesized) -> None:
     assert {flat(each["SourceArn"]).strip("${}").partition(".")[0] for each in permissions} == set(rules)
 
 
+def test_all_who_price_a_run_price_it_alike(full: Synthesized) -> None:
+    told = []
+    for name, function in full.of_type("AWS::Lambda::Function").items():
+        variables = function["Environment"]["Variables"]
+        if [each for each in ("SeedTiles", "RedriveTiles", "SummariseRun", "SendDigest") if each in name]:
+            names = ("MEMORY_MIB", "ARCHITECTURE", "EPHEMERAL_STORAGE_MIB", "ASSUMED_MEGABYTES_PER_SECOND")
+            told.append(tuple(variables[f"ALOS_MOSAIC_{each}"] for each in names))
+    assert told == [("3072", "x86_64", "10240", "2.5")] * 4
+
+
 def test_traces_are_a_setting(stack: Synthesized, full: Synthesized) -> None:
     for synthesized_stack, mode in ((stack, "Active"), (full, "PassThrough")):
         functions = synthesized_stack.of_type("AWS::Lambda::Function").values()
         assert {each.get("TracingConfig", {}).get("Mode", "PassThrough") for each in functions} == {mode}
     (machine,) = full.of_type("AWS::StepFunctions::StateMachine").values()
     assert machine["TracingConfiguration"] == {"Enabled": False}
+    for policy in full.of_type("AWS::IAM::Policy").values():
+        actions = [action for s in policy["PolicyDocument"]["Statement"] for action in as_list(s["Action"])]
+        assert not [action for action in actions if action.startswith("xray:")], policy["PolicyName"]
 
 
 def test_the_dashboard_shows_the_alarms_and_the_workers_metrics(full: Synthesized) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import pytest
 
 from alos_mosaic.settings import DigestSettings, RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
+from infra.assets import REPOSITORY
 from infra.config import StackConfig
 from infra.node import use_bundled_node
 from tests.infra.conftest import Synthesized, as_list, flat
@@ -19,6 +21,7 @@ OUTPUTS = {
     "DeadLetterQueueUrl",
     "ProcessTileFunctionName",
     "SeedTilesFunctionName",
+    "SendDigestFunctionName",
     "NoticesTopicArn",
 }
 TRACES = {"xray:PutTraceSegments": {"*"}, "xray:PutTelemetryRecords": {"*"}}
@@ -52,6 +55,12 @@ def _short(stack: Synthesized, arn: Any) -> str:
 
 def test_outputs_say_where_things_are(stack: Synthesized) -> None:
     assert set(stack.outputs) == OUTPUTS
+
+
+def test_the_documents_name_outputs_that_there_are() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md"))
+    named = set(re.findall(r"\$\(output (\w+)\)|<(\w+FunctionName)>", text))
+    assert {name for pair in named for name in pair if name} - OUTPUTS == {"WatchSourceFunctionName"}, "with a watch"
 
 
 def test_nothing_depends_on_account_or_region(stack: Synthesized) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from alos_mosaic import naming
 from alos_mosaic.products import PRODUCTS
 from tests.infra.conftest import Synthesized, as_list, flat
-from tests.infra.statements import deployments, described, file_of, reasons_of
+from tests.infra.statements import POLICIES, deployments, described, file_of, reasons_of
 
 S3_OF_OBJECTS = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
 
@@ -45,6 +46,19 @@ def test_the_statements_are_those_that_were_reviewed(deployment: tuple[str, Synt
     assert described(stack) == file_of(name).read_text(encoding="utf-8"), (
         "who may do what has changed: python -m tests.infra.statements writes it down, for the review of the difference"
     )
+
+
+def test_every_policy_that_there_is_stands_in_them(deployment: tuple[str, Synthesized]) -> None:
+    """Also one of a type of resource that nobody has thought of."""
+    name, stack = deployment
+    text = file_of(name).read_text(encoding="utf-8")
+    held = {
+        kind: [logical for logical in stack.of_type(kind) if '"Statement"' in json.dumps(stack.resources[logical])]
+        for kind in {resource["Type"] for resource in stack.resources.values()}
+    }
+    assert {kind for kind, resources in held.items() if resources} <= set(POLICIES)
+    if name == "everything":
+        assert "\n${Images}\n  Allow ecr:BatchGetImage ecr:GetDownloadUrlForLayer\n" in text
 
 
 def test_no_hash_of_the_cdk_stands_in_them(deployment: tuple[str, Synthesized]) -> None:

@@ -350,11 +350,14 @@ def test_the_four_counts_add_up_to_the_seeded(s3: S3Client, monkeypatch: pytest.
 
 def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, SEED)
-    use(monkeypatch, SummarySettings("runs", memory_mib=2048, ephemeral_storage_mib=10_240, architecture="x86_64"))
+    worker: dict[str, Any] = {"memory_mib": 2048, "ephemeral_storage_mib": 10_240, "architecture": "x86_64"}
+    worker["assumed_megabytes_per_second"] = 1.0
+    use(monkeypatch, SummarySettings("runs", **worker))
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published", cells=["N23W161"], output_bytes=10, seconds={"check": 1.0, "gather": 99.0})
     put_result(s3, "N00E010", "failed", error="OutputError", cause="<script>alert(1)</script>")
-    summary = summarise_run.lambda_handler({"run": "a-run"}, CONTEXT)
+    so_far = {"seed": {"estimated_usd": 0.1234}}
+    summary = summarise_run.lambda_handler({"run": "a-run", "so_far": so_far}, CONTEXT)
     assert summary["report"] == "s3://runs/runs/a-run/report.html"
     kept = s3.get_object(Bucket="runs", Key="runs/a-run/report.html")
     assert kept["ContentType"] == "text/html; charset=utf-8"
@@ -362,9 +365,11 @@ def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatc
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert(1)" not in text
     assert "1 min 40 s" in text
+    assert "the run was estimated at $0.12: 2 tiles" in text
     told = read(s3, "runs/a-run/summary.json")
     assert told["report"] == summary["report"]
-    assert told["worker"] == {"memory_mib": 2048, "ephemeral_storage_mib": 10_240, "architecture": "x86_64"}
+    assert told["worker"] == worker
+    assert told["estimated_usd"] == 0.1234
     assert told["started"] <= told["ended"]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from alos_mosaic.errors import CorruptArchiveError, SourceUnavailableError
+from alos_mosaic.errors import CorruptArchiveError, OutputError, SourceUnavailableError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.metric_names import UNITS
 from alos_mosaic.settings import TileSettings
@@ -91,7 +93,7 @@ def test_a_published_tile_tells_its_metrics(
     process(monkeypatch, settings)
     skipped = metrics(capsys)
     assert skipped["outcome"] == "skipped"
-    assert not names_of(skipped) & {"ArchiveBytes", "OutputBytes", "PublishSeconds"}
+    assert not names_of(skipped) & {"ArchiveBytes", "OutputBytes", "PublishSeconds", "PeakDiskBytes"}
 
 
 def test_a_transfer_tells_what_came_in_this_invocation(
@@ -108,6 +110,7 @@ def test_a_transfer_tells_what_came_in_this_invocation(
     assert [line["outcome"] for line in lines] == ["transferring"] * (len(lines) - 1) + ["published"]
     assert sum(line["ArchiveBytes"][0] for line in lines) == answer["archive"]["size"]
     assert all("TransferRate" in names_of(line) for line in lines[:-1])
+    assert all(line["PeakDiskBytes"][0] > 0 for line in lines)
 
 
 def test_a_failed_tile_tells_its_error(
@@ -127,6 +130,22 @@ def test_a_failed_tile_tells_its_error(
         boto3.client("s3").get_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json")["Body"].read()
     )
     assert record["seconds"]["until_failure"] > 0
+
+
+def test_a_tile_that_fails_tells_what_lay_on_disk_when_it_did(
+    settings: TileSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a full disk above all, or the alarm for that would never ring."""
+
+    def fill(_gathering: object) -> None:
+        for folder in Path(tempfile.gettempdir(), "alos-mosaic").iterdir():
+            (folder / "member").write_bytes(bytes(200_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("alos_mosaic.processing.gathering.Gathering.run", fill)
+    with pytest.raises(OutputError, match="No space left"):
+        process(monkeypatch, settings)
+    assert 200_000 <= metrics(capsys)["PeakDiskBytes"][0] < 300_000
 
 
 def test_without_a_namespace_there_are_no_metrics(

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from alos_mosaic import run_ends, sending
@@ -106,6 +107,26 @@ def test_the_state_machine_tells_of_a_run_that_is_summed_up(desk: Desk) -> None:
     assert desk.s3.get_object(Bucket="runs", Key=sent["page"].removeprefix("s3://runs/"))["ContentType"].startswith(
         "text/html"
     )
+
+
+def test_the_state_machine_tells_of_a_run_that_has_nothing_to_do_once(desk: Desk) -> None:
+    arn = desk.start("r1", tiles=False)
+    write_manifest(desk.s3, "runs", "r1", ())
+    assert ask({"execution": arn, "so_far": {"seed": {"count": 2}}}) == 0, "its tiles are being worked on"
+    event = {"execution": arn, "so_far": {"seed": {"count": 0}}}
+    assert [ask(event), ask(event), ask({"execution": arn})] == [1, 0, 0]
+    assert desk.told() == ["alos-mosaic r1: nothing to do, every tile that it was to go on with is published"]
+    assert (desk.sent("r1")["seeded"], desk.sent("r1")["estimated_usd"]) == (0, 0)
+
+
+def test_what_an_execution_has_put_out_is_known_of_one_that_has_succeeded(desk: Desk) -> None:
+    told = {**desk.states.describe_execution(executionArn=desk.stop("r1", tiles=False)), "status": "SUCCEEDED"}
+    for output, is_told in (('{"seed": {"count": 0}}', True), ('{"seed": {"count": 1}}', False), ("{}", False)):
+        with Stubber(desk.states) as states:
+            answer = {key: value for key, value in told.items() if key not in ("ResponseMetadata", "error", "cause")}
+            states.add_response("describe_execution", {**answer, "output": output})
+            execution = run_ends.describe(desk.states, told["executionArn"])
+        assert (run_ends.read_run_end(execution, desk.s3, "runs") is not None) is is_told
 
 
 def test_the_news_of_a_run_that_was_told_of_are_no_news(desk: Desk) -> None:

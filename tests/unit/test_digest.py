@@ -128,14 +128,49 @@ def test_a_run_that_was_refused_is_started_anew(requests: tuple[TileRequest, ...
     assert "--input" not in text
 
 
+@pytest.mark.parametrize(
+    ("redrive", "sentence", "next_step"),
+    [
+        (None, "every tile that it was to go on with is published", "Nothing."),
+        (
+            {"dry_run": True, "tiles": 3, "estimated_usd": 0.216},
+            "a dry run: 3 tiles would be tried again, estimated at 0.22 US dollars",
+            "To have them tried, start it again without dry_run, under another name.",
+        ),
+        (
+            {"dry_run": True, "tiles": 0, "estimated_usd": 0.0},
+            "a dry run: 0 tiles would be tried again, estimated at 0.00 US dollars",
+            "Nothing.",
+        ),
+        (
+            {"dry_run": False, "published_since": 1, "left_in_queue": 2},
+            "no tile of the queue is to be tried again: 1 letter taken out of tiles that are published since, 2 left",
+            "Nothing.",
+        ),
+    ],
+    ids=["resume", "dry run", "dry run of nothing", "redrive"],
+)
+def test_a_run_that_had_nothing_to_do_says_what_it_found(
+    redrive: dict[str, Any] | None, sentence: str, next_step: str
+) -> None:
+    seed = {"count": 0} | ({} if redrive is None else {"redrive": redrive})
+    digest = Digest(RunEnd(replace(EXECUTION, status="RUNNING", output={"seed": seed})), SETTINGS, NOW)
+    assert digest.subject == f"alos-mosaic africa: nothing to do, {sentence}"[:99]
+    text = digest.to_text()
+    assert text.startswith(f"Run africa: nothing to do.\n{sentence[0].upper()}{sentence[1:]}.\n")
+    assert text.endswith(f"What to do next\n  {next_step}\n")
+    assert "Cost" not in text
+    assert (digest.to_report()["sentence"], digest.to_report()["seeded"]) == (sentence, 0)
+
+
 def test_costs_are_the_models_and_what_is_on_record() -> None:
     stages = {"gather": 100.0, "transfer": 90.0, "write": 20.0}
     done = (result(NAMES[0], State.PUBLISHED, seconds=stages, output_bytes=0), failed(NAMES[1]))
     digest = Digest(RunEnd(EXECUTION, REQUESTS, done), SETTINGS, NOW)
-    worker = Worker(5e6, 2048, Architecture.X86_64, 10_240)
+    worker = Worker(1e6, 2048, Architecture.X86_64, 10_240)
     cells = [len(cells_of_tile(2020, request.tile_year.tile)) for request in REQUESTS]
     assert all(cells)
-    assert digest.estimated_usd == pytest.approx(worker.cost_of(cells).total)
+    assert digest.estimated_usd == pytest.approx(worker.cost_of(cells).total, abs=1e-4)
     assert digest.worker_seconds == 120, "the transfer is a part of the gathering"
     memory = 120 * 2 * US_EAST_1.gb_second[Architecture.X86_64]
     assert memory < digest.actual_usd < memory + 0.001

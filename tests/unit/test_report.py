@@ -145,6 +145,14 @@ def test_shares_of_the_pixels_are_told_of_what_was_counted() -> None:
     assert "2020 2 4 0 60.0 % 30.0 % 10.0 %" in text
 
 
+def test_an_estimate_that_is_none_is_not_told_of() -> None:
+    worker = {"memory_mib": 2048, "architecture": "x86_64", "ephemeral_storage_mib": 10_240}
+    for estimated, rate in ((None, 1.0), ("<b>", 1.0), (5.0, "<b>")):
+        given = {"worker": {**worker, "assumed_megabytes_per_second": rate}, "estimated_usd": estimated}
+        text = Outline(report_page(summary(published(), **given))).text
+        assert ("estimated at $5.00: 1 tile, all of them made." in text) is (estimated == 5.0)
+
+
 def test_older_summaries_are_read_as_far_as_they_tell() -> None:
     outline = Outline(report_page({"tiles": [{"state": "published", "year": 2020, "tile": "N10E010"}]}))
     assert "Run without a name" in outline.text

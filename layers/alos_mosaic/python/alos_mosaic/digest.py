@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
+from alos_mosaic import estimates
 from alos_mosaic.errors import IncompleteRunError
-from alos_mosaic.estimates import cells_of
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import digest_key, results_prefix, summary_key
 from alos_mosaic.run_ends import RunEnd
@@ -42,6 +41,8 @@ class Digest:
     @property
     def word(self) -> str:
         """Say in a word or three how the run ended."""
+        if self.end.execution.had_nothing_to_do:
+            return "nothing to do"
         if self.end.summary is not None:
             return "complete" if self.end.summary["complete"] else "incomplete"
         if self.end.results:
@@ -51,6 +52,8 @@ class Digest:
     @property
     def sentence(self) -> str:
         """Say in a line how its tiles ended."""
+        if self.end.execution.had_nothing_to_do:
+            return self._looked_for
         if self.end.summary is not None:
             return str(self.end.summary["sentence"])
         if not self.end.requests:
@@ -78,8 +81,8 @@ class Digest:
 
     @property
     def estimated_usd(self) -> float:
-        """What the run was to cost if every tile of it is made, by the model of docs/cost.md."""
-        return self._worker.cost_of(map(cells_of, self.end.requests)).total
+        """What the run was estimated at before it began, and bounded by: as if every tile of it is made."""
+        return estimates.estimated_usd(self.end.requests, self.settings)
 
     @property
     def worker_seconds(self) -> float:
@@ -91,17 +94,7 @@ class Digest:
         """What is on record cost."""
         tiles = [result for result in self.end.results if result.seconds]
         output = sum(result.output_bytes for result in tiles)
-        return self._worker.spent(self.worker_seconds, len(tiles), output).total
-
-    @property
-    def _worker(self) -> Worker:
-        settings = self.settings
-        return Worker(
-            TYPICAL_BYTES_PER_SECOND,
-            settings.memory_mib,
-            Architecture(settings.architecture),
-            settings.ephemeral_storage_mib,
-        )
+        return estimates.worker_of(self.settings).spent(self.worker_seconds, len(tiles), output).total
 
     def to_text(self) -> str:
         """Return the message, as a mail shows it."""
@@ -110,11 +103,7 @@ class Digest:
             f"Run {run}: {self.word}.\n{self.sentence[0].upper()}{self.sentence[1:]}.\n"
             f"As of {format_time(self.now)}{self._status}.",
             self._causes(),
-            f"Cost, in US dollars at us-east-1's prices\n"
-            f"  estimated {self.estimated_usd:.2f}, if every tile is made at {TYPICAL_BYTES_PER_SECOND / 1e6:.0f} MB/s "
-            f"from the source\n"
-            f"  actual    {self.actual_usd:.2f}, for the {self.worker_seconds / 3600:.2f} worker hours on record; "
-            "retries and earlier parts of long transfers come on top",
+            self._costs(),
             f"Report: {self.report_uri}\n{self._page}"
             f"Results, one a tile: s3://{self.settings.runs_bucket}/{results_prefix(run)}\n"
             f"Execution: {end.execution.arn}",
@@ -135,7 +124,7 @@ class Digest:
             "unfinished": end.unfinished,
             "sentence": self.sentence,
             "failures_by_error": {error: len(tiles) for error, tiles in end.failures.items()},
-            "estimated_usd": round(self.estimated_usd, 4),
+            "estimated_usd": self.estimated_usd,
             "actual_usd": round(self.actual_usd, 4),
             "worker_seconds": round(self.worker_seconds, 1),
             "report": self.report_uri,
@@ -157,6 +146,31 @@ class Digest:
             return ""
         return f"With a map of its tiles, for a browser: aws s3 cp {self.page_uri} .\n"
 
+    @property
+    def _looked_for(self) -> str:
+        """Say in a line what a run that had nothing to do has found instead."""
+        told = self.end.execution.seed.get("redrive")
+        if told is None:
+            return "every tile that it was to go on with is published"
+        if told["dry_run"]:
+            price = f"estimated at {told['estimated_usd']:.2f} US dollars"
+            return f"a dry run: {_counted(told['tiles'], 'tile')} would be tried again, {price}"
+        return (
+            f"no tile of the queue is to be tried again: {_counted(told['published_since'], 'letter')} taken out of "
+            f"tiles that are published since, {told['left_in_queue']} left"
+        )
+
+    def _costs(self) -> str:
+        if self.end.execution.had_nothing_to_do:
+            return ""
+        return (
+            "Cost, in US dollars at us-east-1's prices\n"
+            f"  estimated {self.estimated_usd:.2f} before it began, as if every tile is made at "
+            f"{self.settings.assumed_megabytes_per_second:g} MB/s from the source\n"
+            f"  actual    {self.actual_usd:.2f}, for the {self.worker_seconds / 3600:.2f} worker hours on record; "
+            "retries and earlier parts of long transfers come on top"
+        )
+
     def _causes(self) -> str:
         """Return the errors of failed tiles, each with one of its causes and its section in the runbook."""
         failures, lines = self.end.failures, []
@@ -174,6 +188,11 @@ class Digest:
 
     def _next_steps(self) -> Iterable[str]:
         end, summary = self.end, self.end.summary
+        if end.execution.had_nothing_to_do:
+            told = end.execution.seed.get("redrive", {})
+            would = told.get("dry_run") and told["tiles"]
+            yield "To have them tried, start it again without dry_run, under another name." if would else "Nothing."
+            return
         if summary is None and end.requests and (end.results or end.execution.status in ("ABORTED", "TIMED_OUT")):
             yield "Go on with the tiles that are not published:"
             yield self._command("resumed", {"resume": {"run": end.execution.run}})
@@ -197,6 +216,10 @@ class Digest:
             f"aws stepfunctions start-execution --state-machine-arn {self.end.execution.state_machine} "
             f"--name {name} --input '{json.dumps(given)}'"
         )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _cut(cause: str | None) -> str:

@@ -12,15 +12,25 @@ from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.inventory import ArchiveKind, cells_of_tile
 from alos_mosaic.messages import TileRequest
-from alos_mosaic.settings import RunLimits
+from alos_mosaic.settings import PriceSettings, RunLimits
 
 
-def estimated_usd(requests: Iterable[TileRequest], limits: RunLimits) -> float:
+def estimated_usd(requests: Iterable[TileRequest], settings: PriceSettings) -> float:
     """Return what tiles cost with the deployment's tile Lambda, in US dollars, to a hundredth of a cent."""
-    return round(_worker(limits).cost_of(map(cells_of, requests)).total, 4)
+    return round(worker_of(settings).cost_of(map(_cells_of, requests)).total, 4)
 
 
-def cells_of(request: TileRequest) -> int:
+def worker_of(settings: PriceSettings) -> Worker:
+    """Return the deployment's tile Lambda, as the cost model has it."""
+    return Worker(
+        settings.assumed_megabytes_per_second * 1e6,
+        settings.memory_mib,
+        Architecture(settings.architecture),
+        settings.ephemeral_storage_mib,
+    )
+
+
+def _cells_of(request: TileRequest) -> int:
     """Return how many cells a tile has, as JAXA's listings tell; all, where they do not."""
     year, tile = request.tile_year.year, request.tile_year.tile
     return len(cells_of_tile(year, tile, ArchiveKind.of_product(request.product))) or CELLS_PER_TILE
@@ -34,13 +44,4 @@ def refusal(count: int, usd: float, max_usd: float, limits: RunLimits) -> str:
         f"{count} tiles are estimated at {usd:.2f} US dollars (nothing published yet, {limits.memory_mib} MiB of "
         f"{limits.architecture}, {limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is "
         f"{max_usd:.2f}; ask for fewer tiles, or {more}"
-    )
-
-
-def _worker(limits: RunLimits) -> Worker:
-    return Worker(
-        limits.assumed_megabytes_per_second * 1e6,
-        limits.memory_mib,
-        Architecture(limits.architecture),
-        limits.ephemeral_storage_mib,
     )

@@ -93,3 +93,5 @@ _PROBES: Final[dict[str, Callable[[SplitResult, float], None]]] = {
     "http": _http,
     "file": _file,
 }
+SCHEMES: Final = frozenset({"s3", *_PROBES})
+"""What a source's URI may begin with."""

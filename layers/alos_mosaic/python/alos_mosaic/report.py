@@ -54,6 +54,7 @@ class Run:
     started: datetime | None
     ended: datetime | None
     worker: Mapping[str, Any]
+    estimated_usd: float | None
     known_absent: int
     pictures: Mapping[str, Picture] = field(default_factory=dict)
 
@@ -68,6 +69,7 @@ class Run:
             started=_time(summary.get("started")),
             ended=_time(summary.get("ended")),
             worker=summary.get("worker", {}),
+            estimated_usd=_number(summary.get("estimated_usd")),
             known_absent=int(summary.get("known_absent", 0)),
             pictures=pictures,
         )
@@ -93,11 +95,15 @@ def report_page(summary: Mapping[str, Any], pictures: Mapping[str, Picture] | No
     main = joined(
         _map_section(run),
         report_failures.section(run.name, run.results, run.known_absent),
-        report_figures.time_section(run.results, run.started, run.ended, run.worker),
+        report_figures.time_section(run.results, run.started, run.ended, run.worker, run.estimated_usd),
         report_figures.data_section({name: [result for _, result in each] for name, each in run.mosaics.items()}),
     )
     body = joined(_header(run), tag("main", main), _footer())
     return page(f"Run {run.name}", body, {"tiles": [_entry(result, run.pictures) for result in run.results]})
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def _time(text: object) -> datetime | None:

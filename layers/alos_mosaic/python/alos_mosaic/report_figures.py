@@ -20,7 +20,7 @@ _WITHIN: Final = {"transfer": "gather"}
 _STAGES: Final = ("check", "gather", "transfer", "write", "describe", "publish")
 _SHOWN_TILES: Final = 10
 _SOURCE_RATES: Final = (20e6, TYPICAL_BYTES_PER_SECOND, 1e6)
-"""Bytes a second of one connection to the source, from a fast to a slow one."""
+"""Bytes a second of one connection to the source, fast, typical and slow; and what the deployment assumes."""
 _NOTE: Final = (
     "Planned is the cost model for the published tiles, with the cells that JAXA lists. Actual is what workers "
     "recorded of the invocation that ended their tile: earlier ones, and those of tiles that failed, are not in it."
@@ -29,7 +29,11 @@ _PER_CENT: Final = 100
 
 
 def time_section(
-    results: Sequence[TileResult], started: datetime | None, ended: datetime | None, worker: Mapping[str, Any]
+    results: Sequence[TileResult],
+    started: datetime | None,
+    ended: datetime | None,
+    worker: Mapping[str, Any],
+    estimated_usd: float | None,
 ) -> Markup:
     """Return the section on time and money."""
     timed = [result for result in results if result.seconds]
@@ -42,15 +46,23 @@ def time_section(
         tag("h2", "Time and cost"),
         _planned_and_actual(timed, elapsed, _worker(worker)),
         tag("p", _NOTE, class_="muted"),
+        tag("p", _estimate(len(results), worker, estimated_usd), class_="muted") if estimated_usd else None,
         _stages(made or timed),
         _slowest(made) if made else None,
     )
 
 
+def _estimate(count: int, worker: Mapping[str, Any], estimated_usd: float) -> str:
+    rate = worker.get("assumed_megabytes_per_second")
+    source = f" at {rate:g} MB/s from the source" if isinstance(rate, int | float) else ""
+    tiles = f"{count:,} tile{'' if count == 1 else 's'}"
+    return f"Before it began, the run was estimated at {dollars(estimated_usd)}: {tiles}, all of them made{source}."
+
+
 def _worker(given: Mapping[str, Any]) -> Worker | None:
     try:
         return Worker(
-            TYPICAL_BYTES_PER_SECOND,
+            float(given.get("assumed_megabytes_per_second") or 0) * 1e6 or TYPICAL_BYTES_PER_SECOND,
             int(given["memory_mib"]),
             Architecture(given["architecture"]),
             int(given["ephemeral_storage_mib"]),
@@ -65,12 +77,14 @@ def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, work
     fetched = sum(result.archive.get("size", 0) for result in made)
     written = sum(result.output_bytes for result in made)
     cells = [_cells(result) for result in made]
-    unplanned = (NOTHING,) * len(_SOURCE_RATES)
+    assumed = () if worker is None else (worker.source_bytes_per_second,)
+    source_rates = sorted({*_SOURCE_RATES, *assumed}, reverse=True)
+    unplanned = (NOTHING,) * len(source_rates)
     rows: list[tuple[Content, ...]] = []
     if worker is None:
         rows.append(("Work of all workers", duration(seconds), *unplanned))
     else:
-        planned = [_at(worker, rate) for rate in _SOURCE_RATES]
+        planned = [_at(worker, rate) for rate in source_rates]
         times = [sum(each.times(count).total_seconds for count in cells) for each in planned]
         costs = [each.cost_of(cells).total for each in planned]
         actual = worker.spent(seconds, len(timed), written).total
@@ -85,7 +99,7 @@ def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, work
     if elapsed:
         rows.append(("Elapsed", duration(elapsed), *unplanned))
         rows.append(("Tiles at once, on average", f"{seconds / elapsed:.1f}", *unplanned))
-    rates = [f"Planned at {rate / 1e6:.0f} MB/s" for rate in _SOURCE_RATES]
+    rates = [f"Planned at {rate / 1e6:g} MB/s" for rate in source_rates]
     count = f"{len(timed):,} tile{'' if len(timed) == 1 else 's'}"
     return table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows)
 

@@ -42,6 +42,19 @@ class Execution:
     """How often Step Functions itself has taken it up again after an end."""
     error: str | None
     cause: str | None
+    output: Mapping[str, Any] = field(default_factory=dict)
+    """What its states have passed on: at its end, if it has succeeded, or so far, where the state machine asks."""
+
+    @property
+    def seed(self) -> Mapping[str, Any]:
+        """What the state said that listed the tiles; nothing if it has not come that far, or is not told."""
+        seed = self.output.get("seed")
+        return seed if isinstance(seed, dict) else {}
+
+    @property
+    def had_nothing_to_do(self) -> bool:
+        """Whether its tiles were looked for and none was left to process."""
+        return self.seed.get("count") == 0
 
     @property
     def end(self) -> str:
@@ -61,6 +74,7 @@ def describe(states: SFNClient, arn: str) -> Execution:
         redrives=told.get("redriveCount", 0),
         error=told.get("error"),
         cause=told.get("cause"),
+        output=json.loads(told.get("output") or "{}"),
     )
 
 
@@ -95,10 +109,12 @@ class RunEnd:
 
 
 def read_run_end(execution: Execution, s3: S3Client, bucket: str) -> RunEnd | None:
-    """Return how a run ended; None if it is going on, or has succeeded without anything to do.
+    """Return how a run ended; None if it is going on.
 
     The summary and the manifest count only if they are of this execution, not of an earlier one of its name.
     """
+    if execution.had_nothing_to_do:
+        return RunEnd(execution)
     run, since = execution.run, execution.started - _CLOCKS
     manifest = read_manifest(s3, bucket, run)
     if manifest is None or manifest.written < since:

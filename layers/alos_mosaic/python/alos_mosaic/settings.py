@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
 from alos_mosaic.costs import (
@@ -26,6 +27,7 @@ _PREFIX: Final = "ALOS_MOSAIC_"
 
 _TRUTH: Final = {"true": True, "false": False}
 _PLAIN_SCHEMES: Final = ("ftp", "http")
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 CODECS: Final = ("deflate", "zstd")
 """How COGs may be compressed: what every reader of TIFF knows, first, and what writes a little less."""
@@ -95,16 +97,36 @@ def check_plain_login(source_uri: str, has_login: bool, is_allowed: bool) -> Non
         )
 
 
+def check_plain_http(source_uri: str) -> None:
+    """Raise :class:`InvalidRequestError` for a web server of another machine that is asked without encryption.
+
+    >>> check_plain_http("https://host"), check_plain_http("http://127.0.0.1:8000")
+    (None, None)
+    """
+    parts = urlsplit(source_uri)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise InvalidRequestError(
+            f"http://{parts.hostname} could be read and changed on the way; use https:// (http:// is for servers on "
+            "this machine)"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
-class RunLimits(Settings):
-    """How much a run may take at once, and in all, and what has to be known to price and begin it."""
+class PriceSettings(Settings):
+    """What the price of a run depends on."""
 
     memory_mib: int = MEMORIES_MIB[0]
-    """Of the tile Lambda, which what a run costs depends on, as on the next three."""
+    """Of the tile Lambda, as are the next two."""
     architecture: str = Architecture.X86_64.value
     ephemeral_storage_mib: int = TMP_MIB
     assumed_megabytes_per_second: float = ASSUMED_MEGABYTES_PER_SECOND
     """What a run is priced with as the rate of one connection to the source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLimits(PriceSettings):
+    """How much a run may take at once, and in all, and what has to be known to price and begin it."""
+
     source_uri: str = DEFAULT_SOURCE_URI
     """Asked before a run begins whether it is there, without a login, as are the next two."""
     source_timeout_seconds: float = SOURCE_TIMEOUT_SECONDS
@@ -182,25 +204,24 @@ class SummarySettings(Settings):
     """Of the tile Lambda, whose work the report prices, as are the next two; without them it is not priced."""
     ephemeral_storage_mib: int | None = None
     architecture: str | None = None
+    assumed_megabytes_per_second: float | None = None
+    """What runs are priced with before they begin."""
 
     @property
     def worker(self) -> dict[str, Any]:
         """What the tile Lambda is, as the summary tells it; nothing where that is not known."""
         if not self.memory_mib:
             return {}
-        return {name: getattr(self, name) for name in ("memory_mib", "ephemeral_storage_mib", "architecture")}
+        names = ("memory_mib", "ephemeral_storage_mib", "architecture", "assumed_megabytes_per_second")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigestSettings(Settings):
+class DigestSettings(PriceSettings):
     """Settings of the Lambda that sends a run's digest."""
 
     runs_bucket: str
     topic_arn: str
-    memory_mib: int
-    """Of the tile Lambda, whose work the digest prices, as are the next two."""
-    ephemeral_storage_mib: int
-    architecture: str
     runbook_url: str = DEFAULT_URL
     """Where the runbook can be read."""
 

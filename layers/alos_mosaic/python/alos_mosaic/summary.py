@@ -56,7 +56,10 @@ class Summary:
     ended: datetime | None = None
     """When the results were read."""
     worker: Mapping[str, Any] = field(default_factory=dict)
-    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``."""
+    """What the tile Lambda is, for what it costs: ``memory_mib``, ``architecture``, ``ephemeral_storage_mib``,
+    and ``assumed_megabytes_per_second`` from the source."""
+    estimated_usd: float | None = None
+    """What the run was estimated at before it began, in US dollars."""
     report_uri: str | None = None
     """Where the report lies; None where there is none."""
 
@@ -149,6 +152,7 @@ class Summary:
             "started": None if self.started is None else format_time(self.started),
             "ended": None if self.ended is None else format_time(self.ended),
             "worker": dict(self.worker),
+            "estimated_usd": self.estimated_usd,
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -214,6 +218,7 @@ def summarise_run(
     s3: S3Client,
     sqs: SQSClient,
     stopped_by: str | None = None,
+    estimated_usd: float | None = None,
 ) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
@@ -222,7 +227,7 @@ def summarise_run(
     others are sent from here: of tiles that were never begun, whose retry never came since the Map was broken off, or
     whose letter the queue did not take. A tile gets two letters only if its child ended between sending and keeping
     the first, or if this was tried again; a redrive makes one of them. ``stopped_by`` is the error that broke the Map
-    off.
+    off, ``estimated_usd`` what the run was estimated at.
     """
     run = event["run"]
     asked = manifest_of(s3, settings.runs_bucket, run)
@@ -245,6 +250,7 @@ def summarise_run(
         started=asked.written,
         ended=datetime.now(UTC).replace(microsecond=0),
         worker=settings.worker,
+        estimated_usd=estimated_usd,
     )
     summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()

@@ -95,6 +95,10 @@ def make_plan(
     limits = deployment.seed_settings
     request = RunRequest.from_input(selected, limits.default_region)
     concurrency = min(max_concurrency or limits.default_max_concurrency, limits.max_concurrency_ceiling)
+    if source_rate is None:
+        # The slow end is what the deployment's guard prices a run with.
+        slow = limits.assumed_megabytes_per_second * 1e6
+        rates = (max(rates[0], slow), slow)
     worker = deployment.worker
     machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
     return plan_run(request, machine, Publications(deployment.client("s3"), limits.output_uri).tiles)

@@ -42,7 +42,10 @@ class Stopwatch:
 
 
 class Peak:
-    """What this process holds in memory, and a folder on disk, at most; as a context it keeps looking by itself."""
+    """What this process holds in memory, and a folder on disk, at most.
+
+    As a context, once, it keeps looking by itself, and looks a last time at its end, ahead of what cleans up behind it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,6 +61,7 @@ class Peak:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.measure_disk()
         self._ended.set()
         self._watch.join()
 

@@ -72,6 +72,8 @@ class Workplace:
     mirror: Mirror | None = None
     """Where archives are kept as they came; without one they are removed as soon as they are merged, else they lie in
     the work folder to the end."""
+    peak: Peak | None = None
+    """What watches one tile's work folder for who wants to know of it however the tile ends; its result tells else."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
@@ -94,7 +96,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
 
 
 def _processed(request: TileRequest, place: Workplace) -> TileResult:
-    stopwatch, peak, not_kept = Stopwatch(), Peak(place.work), None
+    stopwatch, peak, not_kept = Stopwatch(), place.peak or Peak(place.work), None
     year, tile = request.tile_year.year, request.tile_year.tile
     product = product_of(year, request.product)
     key = item_key(product, year, tile)
@@ -107,8 +109,7 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
             return TileResult(State.SKIPPED, **facts, item_uri=place.target.uri(key), seconds=stopwatch.seconds)
     sys.setswitchinterval(_SWITCH_SECONDS)
     threading.Thread(target=import_module, args=(_DOCUMENTS,), name="load").start()
-    with ExitStack() as context:
-        context.enter_context(peak)
+    with ExitStack() as context, peak:
         uploads = context.enter_context(Uploads(place.target, standing))
         if request.mode is Mode.METADATA_ONLY:
             with stopwatch.stage("describe"):
@@ -137,7 +138,6 @@ def _processed(request: TileRequest, place: Workplace) -> TileResult:
             from alos_mosaic.processing.documents import publish_documents, shares  # noqa: PLC0415
 
             publish_documents(replace(done, created=standing.time("created")), expected, place, uploads)
-    peak.measure_disk()
     return TileResult(
         State.PUBLISHED,
         **facts,

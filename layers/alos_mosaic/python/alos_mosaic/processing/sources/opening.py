@@ -11,9 +11,8 @@ from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.ftp import FtpSource
 from alos_mosaic.processing.sources.protocol import Source, SourceAccess
 from alos_mosaic.processing.uris import shown_uri, split_uri
-from alos_mosaic.settings import check_plain_login
+from alos_mosaic.settings import check_plain_http, check_plain_login
 
-LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _EXAMPLES: Final = "ftp://host, ftps://host, https://host/folder, s3://bucket/folder or file:///folder"
 
 
@@ -36,11 +35,7 @@ def open_source(url: str, access: SourceAccess | None = None) -> Source:
     if parts.scheme in ("http", "https"):
         from alos_mosaic.processing.sources.https import HttpsSource  # noqa: PLC0415
 
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-            raise InvalidRequestError(
-                f"http://{parts.hostname} could be read and changed on the way; use https:// (http:// is for servers "
-                "on this machine)"
-            )
+        check_plain_http(url)
         return HttpsSource(url, access)
     if parts.scheme == "s3":
         from alos_mosaic.processing.sources.s3 import S3Source  # noqa: PLC0415

@@ -1,0 +1,73 @@
+"""One estimate of a run, whoever tells it: the guard that bounds it, the plan ahead, report and digest afterwards."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from alos_mosaic.cli.deployment import Deployment
+from alos_mosaic.cli.plan import make_plan
+from alos_mosaic.costs import Architecture, Worker
+from alos_mosaic.digest import Digest
+from alos_mosaic.manifests import seeded
+from alos_mosaic.messages import RunRequest, TileRequest
+from alos_mosaic.quantities import dollars
+from alos_mosaic.report import report_page
+from alos_mosaic.results import State, TileResult
+from alos_mosaic.run_ends import Execution, RunEnd
+from alos_mosaic.seeding import tiles_to_seed
+from alos_mosaic.settings import DigestSettings, SeedSettings, SummarySettings
+from alos_mosaic.summary import Summary
+from tests.unit.test_report import Outline
+
+PRICE = {
+    "memory_mib": 3072, "architecture": "arm64", "ephemeral_storage_mib": 5120, "assumed_megabytes_per_second": 2.5,
+}  # fmt: skip
+LIMITS = SeedSettings(runs_bucket="runs", output_uri="s3://out", **PRICE)  # type: ignore[arg-type]
+SELECTED = {"years": [2020], "region": "africa"}
+ASKED = RunRequest.from_input(SELECTED, "global")
+REQUESTS = tuple(TileRequest(place) for place in tiles_to_seed(ASKED))
+ESTIMATED = float(seeded("africa", "runs", REQUESTS, LIMITS, ASKED)["estimated_usd"])
+
+
+def _results() -> tuple[TileResult, ...]:
+    places = (request.tile_year for request in REQUESTS)
+    seconds = {"gather": 100.0}
+    return tuple(TileResult(State.PUBLISHED, each.year, each.tile.name, "africa", seconds=seconds) for each in places)
+
+
+def test_the_plan_ends_where_the_guard_does() -> None:
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="out")
+        deployment = Deployment("Trial", {}, boto3.Session())
+        vars(deployment)["seed_settings"] = LIMITS
+        vars(deployment)["worker"] = Worker(5e6, 3072, Architecture.ARM64, 5120)
+        plan = make_plan(SELECTED, deployment, None, None)
+        measured = make_plan(SELECTED, deployment, None, 10.0)
+    assert len(plan.to_do) == len(REQUESTS) == 178
+    assert plan.estimate.high.dollars == pytest.approx(ESTIMATED, abs=1e-4)
+    assert (plan.estimate.high.megabytes_per_second, plan.estimate.low.megabytes_per_second) == (2.5, 20)
+    assert measured.estimate.high.megabytes_per_second == 10
+
+
+def test_the_digest_tells_what_bounded_the_run() -> None:
+    settings = DigestSettings(runs_bucket="runs", topic_arn="arn:t", **PRICE)  # type: ignore[arg-type]
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    execution = Execution("africa", "arn:e", "arn:m", "ABORTED", now, 0, None, None)
+    digest = Digest(RunEnd(execution, REQUESTS), settings, now)
+    assert digest.to_report()["estimated_usd"] == ESTIMATED
+    assert f"estimated {ESTIMATED:.2f} before it began, as if every tile is made at 2.5 MB/s" in digest.to_text()
+
+
+def test_the_report_tells_it_beside_what_the_tiles_that_were_made_should_have_cost() -> None:
+    worker = SummarySettings("runs", **PRICE).worker  # type: ignore[arg-type]
+    summary = Summary("africa", _results(), worker=worker, estimated_usd=ESTIMATED).to_report()
+    assert (summary["estimated_usd"], summary["worker"]) == (ESTIMATED, PRICE)
+    text = Outline(report_page(summary)).text
+    assert f"the run was estimated at {dollars(ESTIMATED)}: 178 tiles, all of them made at 2.5 MB/s" in text
+    assert "Planned at 20 MB/s Planned at 5 MB/s Planned at 2.5 MB/s Planned at 1 MB/s" in text
+    (costs,) = (line for line in text.split("Cost of a published tile")[0].split("Cost ")[-1:])
+    assert costs.split()[3] == dollars(ESTIMATED), "all were made, so what was planned for them is the estimate"
