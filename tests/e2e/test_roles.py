@@ -18,7 +18,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from alos_mosaic.cli.main import app
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileYear
 from alos_mosaic.results import TileFailure
@@ -27,6 +29,9 @@ from local.archives import place_archive
 from local.emulator import running_cloud
 from local.emulator.environment import certificate_of
 from local.jaxa_server import Account, JaxaServer
+from scripts.deployment import Deployment
+from scripts.refusals import Stores
+from scripts.smoke import Smoke, outcomes
 from tests.e2e.test_run import REPOSITORY, System
 
 TILE = TileYear.from_text("2020/N10E010")
@@ -274,20 +279,66 @@ def test_a_tile_is_published_also_where_only_what_is_beside_it_fails(system: Gua
     assert "not authorized to perform" in system.log("ProcessTile")[logged:]
 
 
-def test_who_has_no_role_may_do_nothing(system: Guarded) -> None:
+def test_who_has_no_role_may_do_nothing(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it no test here could fail for want of a grant."""
-    iam = system.cloud.client("iam")
-    iam.create_user(UserName="nobody")
-    key = iam.create_access_key(UserName="nobody")["AccessKey"]
-    client = boto3.client(
-        "s3",
-        endpoint_url=system.cloud.endpoint_url,
-        verify=str(certificate_of(system.cloud.folder)),
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
+    act_as(system, "nobody", monkeypatch)
     with pytest.raises(ClientError, match="AccessDenied"):
-        client.list_objects_v2(Bucket=system.outputs["OutputBucketName"])
+        boto3.client("s3").list_objects_v2(Bucket=system.outputs["OutputBucketName"])
+
+
+def act_as(system: Guarded, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a user without any rights, and let whoever asks AWS from now on be that user."""
+    iam = system.cloud.client("iam")
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_DEFAULT_REGION": system.cloud.region,
+        "AWS_ENDPOINT_URL": system.cloud.endpoint_url,
+        "AWS_CA_BUNDLE": str(certificate_of(system.cloud.folder)),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+NOT_SHOWN_HERE = {"tls-only", "result-writer", "metrics", "alarms"}
+"""Checks of the smoke run that the emulator can't pass (local/fidelity.md): it has nothing but TLS in this mode."""
+
+
+def test_the_policy_of_the_smoke_run_is_what_it_needs(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it the checks pass, and `alos-mosaic run` does; there is nothing in it that neither asks for."""
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+    on_aws, here = ":stateMachine:WorkflowRun*", f":stateMachine:{STACK_NAME}-WorkflowRun*"
+    text = (REPOSITORY / "deploy/policies/smoke.json").read_text().replace(on_aws, here)
+    act_as(system, "smoker", monkeypatch)
+    system.cloud.client("iam").put_user_policy(UserName="smoker", PolicyName="smoke", PolicyDocument=text)
+    asked: set[str] = set()
+    session = boto3.Session()
+    session.events.register("provide-client-params.*.*", lambda event_name, **_: asked.add(_action(event_name)))
+    smoke, found = Smoke(Deployment(STACK_NAME, poll_seconds=0.1, session=session), TILE.tile), []
+    for name, check in smoke.checks().items():
+        smoke.limit_seconds = 0 if name in NOT_SHOWN_HERE else 20
+        found += outcomes({name: check})
+    assert {name for name, is_well, _ in found if not is_well} == NOT_SHOWN_HERE, "\n".join(map(str, found))
+    assert not [sentence for _, _, sentence in found if "AccessDenied" in sentence]
+    for ask in Stores(smoke.deployment).asks().values():
+        ask(True)  # the check ends at the first that answers without TLS, too
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.told)
+    system.unpublish()
+    done = CliRunner().invoke(app, ["run", "--years", str(TILE.year), "--tiles", TILE.tile.name, "--yes", "--wait"])
+    assert done.exit_code == 0, done.output
+    allowed = {action for statement in json.loads(text)["Statement"] for action in _as_list(statement["Action"])}
+    assert asked - allowed == set()
+    assert {action for action in allowed - asked if not action.startswith("kms:")} == {
+        "lambda:GetFunctionConfiguration"
+    }, "`alos-mosaic run` asks for it, to say what a run will cost"
+
+
+def _action(event: str) -> str:
+    """Return IAM's name for what a client is about to ask, from botocore's."""
+    _, service, operation = event.split(".")
+    prefix = {"sfn": "states"}.get(service, service)
+    return f"{prefix}:{'ListBucket' if operation == 'ListObjectsV2' else operation}"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,43 @@ def test_cloudformation_may_touch_the_roles_of_these_stacks_alone(action: str) -
     assert not _allows("execution", action, "arn:aws:iam::123456789012:role/Admin")
 
 
+NEEDS_KEY = {
+    "s3:GetObject": ("s3", ["kms:Decrypt"]),
+    "sqs:SendMessage": ("sqs", ["kms:Decrypt", "kms:GenerateDataKey"]),
+    "sns:Publish": ("sns", ["kms:Decrypt", "kms:GenerateDataKey"]),
+}
+"""Of what the smoke run does, what takes grants on the key of what it does it to."""
+
+
+def _key_grants() -> set[tuple[str, str]]:
+    """Actions on keys that the smoke run's policy allows, each with the service by way of which."""
+    found = set()
+    for statement in _statements("smoke"):
+        actions = [action for action in as_list(statement["Action"]) if action.startswith("kms:")]
+        if actions:
+            (ways,) = (as_list(condition["kms:ViaService"]) for condition in statement["Condition"].values())
+            services = [way.removesuffix(".*.amazonaws.com") for way in ways]
+            found |= {(action, service) for action in actions for service in services}
+    return found
+
+
+def test_the_smoke_run_may_use_the_key_for_what_it_does_and_for_nothing_else() -> None:
+    allowed = {action for statement in _statements("smoke") for action in as_list(statement["Action"])}
+    assert allowed >= set(NEEDS_KEY)
+    assert allowed.isdisjoint({"s3:PutObject", "sqs:ReceiveMessage"}), "they would need the key, too"
+    assert _key_grants() == {(action, service) for service, actions in NEEDS_KEY.values() for action in actions}
+
+
+def test_the_policy_of_the_stages_key_leaves_it_to_iam(tmp_path: Path) -> None:
+    template = json.loads(synthesize(tmp_path, {"alos-mosaic:stage": "prod"}).read_text())
+    keys = [each for each in template["Resources"].values() if each["Type"] == "AWS::KMS::Key"]
+    for key in keys:
+        (account,) = (s for s in key["Properties"]["KeyPolicy"]["Statement"] if "AWS" in s["Principal"])
+        assert (account["Effect"], account["Action"]) == ("Allow", "kms:*")
+        assert json.dumps(account["Principal"]).count(":root") == 1
+    assert keys
+
+
 def test_who_deploys_can_not_remove_what_is_published() -> None:
     for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteBucket"):
         assert not _allows("deployer", action, "arn:aws:s3:::alosmosaic-dev-storageoutputbb69bb33-1/key")
