@@ -6,6 +6,8 @@ statements stand in tests/infra/statements_*.txt.
 
 ``s3:AbortMultipartUpload`` of the worker has no case: it is asked for only where an upload of 64 MB or more breaks off,
 which is a failure of its own, and what can't be aborted is removed after a day by the lifecycle of the stack's buckets.
+Nor has ``s3:GetObject`` of the redrive on its manifest, which it reads only where it is tried again after it was broken
+off behind writing it, nor the redrive's look at a mirror, which is the seed's.
 """
 
 from __future__ import annotations
@@ -485,6 +487,19 @@ def test_a_redrive_without_a_grant_leaves_its_letter_in_the_queue(system: Guarde
     assert len(system.letters()) == system.counted() == lying > 0
 
 
+def test_a_redrive_that_may_not_read_items_does_not_take_a_letter_for_done(system: Guarded) -> None:
+    system.fail("before-unread")
+    system.run("published-since", ASKED)
+    lying = system.counted()
+    with system.without(Grant("RedriveTiles", "s3:GetObject", "{output}/alos_palsar_mosaic/")):
+        ended = system.run("unread", {"redrive": {}})
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert len(system.letters()) == system.counted() == lying > 0
+    assert system.run("read", {"redrive": {}})["status"] == "SUCCEEDED"
+    assert system.counted() == 0
+
+
 def test_letters_that_cant_be_shown_again_come_into_sight_by_themselves(system: Guarded) -> None:
     """After the 15 minutes for which they were taken."""
     if not system.letters():
@@ -582,6 +597,13 @@ def test_a_digest_without_a_grant_is_sent_by_the_hourly_look(system: Guarded, gr
     assert (failed, answer["sent"]) == (False, 1)
     (subject,) = system.digests()
     assert subject.startswith(f"alos-mosaic {name}: ")
+
+
+def test_an_hourly_look_that_may_not_list_runs_says_so(system: Guarded) -> None:
+    with system.without(Grant("SendDigest", "states:ListExecutions", ":stateMachine:")):
+        answer, failed = system.invoke("SendDigest", {"state_machine": system.outputs["StateMachineArn"]})
+    assert (failed, answer["errorType"]) == (True, "ServiceError")
+    assert "AccessDenied" in answer["errorMessage"]
 
 
 def test_a_listing_of_another_prefix_is_denied(system: Guarded) -> None:
