@@ -59,6 +59,13 @@ def test_the_document_tells_of_every_check_of_the_smoke_run() -> None:
     assert checks == re.findall(r"^\| `([a-z-]+)` \|", DOCUMENT.read_text().partition("## 7.")[2], re.M)
 
 
+def test_a_refused_run_is_told_of_by_nobody_but_the_rule(definition: dict[str, Any]) -> None:
+    """Or the smoke run's bad-end would prove nothing."""
+    for name in ("SeedTiles", "RedriveTiles"):
+        (caught,) = definition["States"][name]["Catch"]
+        assert definition["States"][caught["Next"]]["Type"] == "Fail"
+
+
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_policies_say_why_by_their_sids_and_fit_into_a_managed_policy(path: Path) -> None:
     policy = json.loads(path.read_text())
