@@ -267,7 +267,9 @@ class Functions(Construct):
         architecture = Architecture(config.architecture)
         role = self._role("WatchSource")
         self._allow_reading_items(role)
-        self._allow_probing(role)
+        self._network.allow_joining(role)
+        if config.source_uri.startswith("s3://"):
+            self._allow_reading_mirror(role)
         self._encryption.allow_reading(role, "s3")
         self._notices.allow_publishing(role, self._notices.people)
         if config.watch_action == "refresh":

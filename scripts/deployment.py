@@ -7,13 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
-
-_POLL_SECONDS: Final = 2.0
 
 
 class CheckError(Exception):
@@ -27,6 +25,8 @@ class Deployment:
     stack: str
     run_limit_seconds: float = 3600.0
     """How long a run may take before a check gives up."""
+    poll_seconds: float = 2.0
+    """How long between two looks at what is waited for."""
     session: Any = field(default_factory=boto3.Session)
 
     def client(self, service: str, **options: Any) -> Any:
@@ -60,7 +60,7 @@ class Deployment:
             execution: dict[str, Any] = states.describe_execution(executionArn=started["executionArn"])
             if execution["status"] != "RUNNING":
                 return {**execution, "output": json.loads(execution.get("output") or "{}")}
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self.poll_seconds)
         raise CheckError(f"run {name} still goes on after {self.run_limit_seconds:.0f} s")
 
     def succeeded(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

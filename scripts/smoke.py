@@ -1,8 +1,9 @@
 """Check on a real account what the emulator can't show: ``make smoke STAGE=dev``, once the stage is deployed.
 
-It deploys and changes nothing, but it does start two small runs (one tile, and five places in the ocean of which the
-source has nothing), sends one message of its own to the dead-letter queue, which the second run takes out again, and
-lets one alarm go off, whose mail comes. That costs some cents. ``local/fidelity.md`` says what each check stands for.
+It deploys and changes nothing, but it does start small runs (one tile and five places in the ocean of which the source
+has nothing; one that is refused), sends one message of its own to the dead-letter queue, which another run takes out
+again, one to each topic, and lets one alarm go off, so that mails come. That costs some cents. ``local/fidelity.md``
+says what each check stands for.
 """
 
 from __future__ import annotations
@@ -12,19 +13,16 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
-from http import HTTPStatus
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
-
-from botocore import UNSIGNED
-from botocore.exceptions import BotoCoreError, ClientError
 
 from alos_mosaic import naming
 from alos_mosaic.grid import Tile
+from alos_mosaic.metric_names import Metric
 from alos_mosaic.results import TileResult
 from scripts.deployment import CheckError, Deployment
+from scripts.refusals import Stores
 
 LEAST_CONCURRENCY: Final = 50
 """Lambdas at once that an account must allow: the ceiling of a run, and as much again for what else is there."""
@@ -32,9 +30,7 @@ YEAR: Final = 2020
 OCEAN: Final = ("S25W120", "S25W115", "S25W110", "S30E080", "S30E085")
 """Tiles without land: absent, whoever serves the archives."""
 AT_ONCE: Final = 2
-_DENIED: Final = "AccessDenied"
-"""In the code of SQS, whose status then is not always 403."""
-_POLL_SECONDS: Final = 2.0
+_Found = TypeVar("_Found")
 
 
 @dataclass
@@ -43,11 +39,15 @@ class Smoke:
 
     deployment: Deployment
     tile: Tile
-    alarm_limit_seconds: float = 60.0
-    """How long an alarm's action may take to be in its history."""
+    limit_seconds: float = 300.0
+    """How long news of a run's end, its metrics and an alarm's action may take to be known."""
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the checks began."""
 
-    name: str = field(default_factory=lambda: f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    """Of the runs, with an ending each."""
+    @property
+    def name(self) -> str:
+        """Name the run of the tile; the others have an ending each."""
+        return f"smoke-{self.since:%Y%m%dT%H%M%S}"
 
     def checks(self) -> dict[str, Callable[[], str]]:
         """Return the checks by name; each returns what it found, or raises."""
@@ -58,7 +58,10 @@ class Smoke:
             "tile": self.one_tile,
             "max-concurrency": self.max_concurrency,
             "result-writer": self.result_writer,
+            "digest": self.digest,
+            "metrics": self.metrics,
             "redrive": self.redrive,
+            "bad-end": self.bad_end,
             "alarms": self.alarms,
         }
 
@@ -71,18 +74,12 @@ class Smoke:
         return f"{free} of {limit['ConcurrentExecutions']} Lambdas at once are not reserved"
 
     def tls_only(self) -> str:
-        """What goes over TLS is refused without, on buckets, queue and topic."""
-        asked = [name for name, ask in self._asks().items() if self._is_refused_plain(name, ask)]
-        return f"{', '.join(asked)} answer over TLS only"
+        """What goes over TLS is refused without, on buckets, queue and topics."""
+        return f"{', '.join(Stores(self.deployment).refused_plain())} answer over TLS only"
 
     def private(self) -> str:
         """Whoever signs nothing sees nothing."""
-        for output in ("OutputBucketName", "RunsBucketName"):
-            bucket = self.deployment.outputs[output]
-            client = self.deployment.client("s3", signature_version=UNSIGNED)
-            if not is_refused(partial(client.list_objects_v2, Bucket=bucket)):
-                raise CheckError(f"{bucket} is listed for anybody")
-        return "neither bucket is listed without credentials"
+        return f"{', '.join(Stores(self.deployment).refused_unsigned())} are listed for nobody without credentials"
 
     def one_tile(self) -> str:
         """Archive, image, role, network and bucket fit together: a tile is published, or was before."""
@@ -105,7 +102,9 @@ class Smoke:
     def max_concurrency(self) -> str:
         """The Map took the number that the run's input gave it, and kept to it."""
         states, runs = self.deployment.client("stepfunctions"), self._map_runs()
-        (described,) = (states.describe_map_run(mapRunArn=arn) for arn in runs)
+        if not runs:
+            raise CheckError(f"run {self.name} ended before its Map")
+        described = states.describe_map_run(mapRunArn=runs[0])
         if described["maxConcurrency"] != AT_ONCE:
             raise CheckError(f"the Map runs {described['maxConcurrency']} tiles at once, asked for were {AT_ONCE}")
         pages = states.get_paginator("list_executions").paginate(mapRunArn=runs[0])
@@ -124,6 +123,17 @@ class Smoke:
         if not any(key.endswith("manifest.json") for key in keys):
             raise CheckError(f"the Map wrote no manifest of its results below {prefix}")
         return f"{len(keys)} objects below {prefix}"
+
+    def digest(self) -> str:
+        """The state machine had people told of the run's end."""
+        return f"message {self._digest_of(self.name)} tells of {self.name}"
+
+    def metrics(self) -> str:
+        """CloudWatch makes metrics of the lines that the tile Lambda writes, one of each tile."""
+        asked = 1 + len(OCEAN)
+        missing = f"CloudWatch has not counted {asked} tiles in {self.deployment.stack}, {Metric.TILES}"
+        counted = self._awaited(lambda: self._tiles_counted(asked), missing)
+        return f"{counted:.0f} tiles are counted, {asked} of them ours"
 
     def redrive(self) -> str:
         """A message of ours in the dead-letter queue comes into a run, and is gone then."""
@@ -146,6 +156,14 @@ class Smoke:
             raise CheckError(f"{left} messages of {failed_in} are still in the queue")
         return str(ended["output"]["summary"]["sentence"])
 
+    def bad_end(self) -> str:
+        """A run that is refused tells nobody itself: EventBridge's rule has the digest sent, the hourly look rarely."""
+        name = f"{self.name}-refused"
+        ended = self.deployment.run(name, {"years": []})
+        if ended["status"] != "FAILED":
+            raise CheckError(f"run {name}, over no year, ended as {ended['status']}")
+        return f"message {self._digest_of(name)} tells of {name}, {ended.get('error')}"
+
     def alarms(self) -> str:
         """An alarm that goes off reaches its topic: policies of the topic and of its key are right."""
         names = self.deployment.resources("AWS::CloudWatch::Alarm")
@@ -161,37 +179,6 @@ class Smoke:
                 raise CheckError(f"{alarm['AlarmName']} tells nobody")
             self._let_go_off(watch, alarm["AlarmName"], alarm["StateValue"])
         return f"{', '.join(alarm['AlarmName'] for alarm in by_actions.values())} reached {len(by_actions)} topic"
-
-    def _asks(self) -> dict[str, Callable[[bool], Any]]:
-        """Return what each store is asked, over TLS or without."""
-        outputs, topics = self.deployment.outputs, self.deployment.resources("AWS::SNS::Topic")
-        buckets = (outputs[name] for name in ("OutputBucketName", "RunsBucketName"))
-        return {
-            **{bucket: partial(self._ask_bucket, bucket) for bucket in buckets},
-            "the dead-letter queue": partial(self._ask_queue, outputs["DeadLetterQueueUrl"]),
-            **{topic.rpartition(":")[2]: partial(self._ask_topic, topic) for topic in topics},
-        }
-
-    def _ask_bucket(self, bucket: str, tls: bool) -> None:
-        self.deployment.client("s3", use_ssl=tls).list_objects_v2(Bucket=bucket, Prefix="smoke/", MaxKeys=1)
-
-    def _ask_queue(self, url: str, tls: bool) -> None:
-        client = self.deployment.client("sqs", use_ssl=tls)
-        client.get_queue_attributes(QueueUrl=_with_scheme(url, tls), AttributeNames=["QueueArn"])
-
-    def _ask_topic(self, topic: str, tls: bool) -> None:
-        """Publish only without TLS: that is what a topic's policy refuses, and what is not refused people read."""
-        client = self.deployment.client("sns", use_ssl=tls)
-        if tls:
-            client.get_topic_attributes(TopicArn=topic)
-        else:
-            client.publish(TopicArn=topic, Message="Sent without TLS by the smoke run: the topic should refuse it")
-
-    def _is_refused_plain(self, name: str, ask: Callable[[bool], Any]) -> bool:
-        ask(True)  # or a refusal would prove nothing
-        if not is_refused(lambda: ask(False)):
-            raise CheckError(f"{name} answers without TLS, too")
-        return True
 
     def _map_runs(self) -> list[str]:
         machine = self.deployment.outputs["StateMachineArn"]
@@ -209,15 +196,43 @@ class Smoke:
             watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="The smoke run is over")
 
     def _await_action(self, watch: Any, name: str, since: datetime) -> None:
-        end = time.monotonic() + self.alarm_limit_seconds
-        while time.monotonic() < end:
+        def told() -> list[Any]:
             history = watch.describe_alarm_history(AlarmName=name, HistoryItemType="Action", StartDate=since)
-            for entry in history["AlarmHistoryItems"]:
-                if not entry["HistorySummary"].startswith("Successfully"):
-                    raise CheckError(f"{name}: {entry['HistorySummary']}: {entry.get('HistoryData')}")
-                return
-            time.sleep(_POLL_SECONDS)
-        raise CheckError(f"{name} went off, and no action of it is known after {self.alarm_limit_seconds:.0f} s")
+            return list(history["AlarmHistoryItems"])
+
+        entry = self._awaited(told, f"{name} went off, and no action of it is known")[0]
+        if not entry["HistorySummary"].startswith("Successfully"):
+            raise CheckError(f"{name}: {entry['HistorySummary']}: {entry.get('HistoryData')}")
+
+    def _digest_of(self, run: str) -> str:
+        """Return the id of the message that told of a run's end."""
+        key = naming.digest_key(run)
+
+        def sent() -> str | None:
+            there = list(self.deployment.keys("RunsBucketName", key))
+            return self.deployment.read("RunsBucketName", key).get("message") if there else None
+
+        return self._awaited(sent, f"no digest of run {run} is sent")
+
+    def _tiles_counted(self, enough: int) -> float | None:
+        """Return how many tiles CloudWatch has counted since the checks began, if that is enough."""
+        metric = {"Namespace": self.deployment.stack, "MetricName": Metric.TILES.value}
+        answer = self.deployment.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[{"Id": "tiles", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}],
+            StartTime=self.since.replace(second=0, microsecond=0),  # or its first minute does not count
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+        )
+        counted = sum(value for result in answer["MetricDataResults"] for value in result["Values"])
+        return counted if counted >= enough else None
+
+    def _awaited(self, look: Callable[[], _Found | None], missing: str) -> _Found:
+        """Look until there is something; :class:`CheckError` if there is nothing in time."""
+        end = time.monotonic() + self.limit_seconds
+        while not (found := look()):
+            if time.monotonic() > end:
+                raise CheckError(f"{missing} after {self.limit_seconds:.0f} s")
+            time.sleep(self.deployment.poll_seconds)
+        return found
 
 
 def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
@@ -236,29 +251,17 @@ def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
 
 
 def outcomes(checks: dict[str, Callable[[], str]]) -> Iterator[tuple[str, bool, str]]:
-    """Run the checks and yield name, whether it is as it should be, and a sentence."""
+    """Run the checks and yield name, whether it is as it should be, and a sentence.
+
+    Whatever goes wrong in one is its finding; those after it are made all the same.
+    """
     for name, check in checks.items():
         try:
             yield name, True, check()
         except CheckError as error:
             yield name, False, str(error)
-        except (BotoCoreError, ClientError) as error:
-            yield name, False, f"can't be checked: {error}"
-
-
-def is_refused(ask: Callable[[], Any]) -> bool:
-    """Tell whether AWS refuses what is asked for lack of a right; other errors are raised."""
-    try:
-        ask()
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.FORBIDDEN or _DENIED in str(error):
-            return True
-        raise
-    return False
-
-
-def _with_scheme(url: str, tls: bool) -> str:
-    return url if tls else url.replace("https://", "http://", 1)
+        except Exception as error:  # noqa: BLE001 - an answer that nobody thought of is a finding, too
+            yield name, False, f"can't be checked: {type(error).__name__}: {error}"
 
 
 def main() -> None:
@@ -266,9 +269,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stack", help="name of the stack, like AlosMosaic-dev")
     parser.add_argument("--tile", default="N25W165", help="the tile to publish, of 2020 (default: a cell off Hawaii)")
-    parser.add_argument("--alarm-limit", type=float, default=60.0, help="seconds until an alarm's action must be known")
+    parser.add_argument(
+        "--limit", type=float, default=300.0, help="seconds until digests, metrics and an alarm's action must be known"
+    )
     given = parser.parse_args()
-    smoke = Smoke(Deployment(given.stack), Tile.from_name(given.tile), given.alarm_limit)
+    smoke = Smoke(Deployment(given.stack), Tile.from_name(given.tile), given.limit)
     bad = 0
     for name, good, sentence in outcomes(smoke.checks()):
         bad += not good

@@ -3,6 +3,11 @@
 What goes wrong without a grant is said with AccessDenied, in the dead-letter queue or as the run's cause, and nothing
 is lost: with the grant back, a redrive or another run publishes. The state machine's own role is not asked here; its
 statements stand in tests/infra/statements_*.txt.
+
+``s3:AbortMultipartUpload`` of the worker has no case: it is asked for only where an upload of 64 MB or more breaks off,
+which is a failure of its own, and what can't be aborted is removed after a day by the lifecycle of the stack's buckets.
+Nor has ``s3:GetObject`` of the redrive on its manifest, which it reads only where it is tried again after it was broken
+off behind writing it, nor the redrive's look at a mirror, which is the seed's.
 """
 
 from __future__ import annotations
@@ -13,21 +18,29 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from alos_mosaic.cli.main import app
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileYear
+from alos_mosaic.naming import ITEM_ENDING
 from alos_mosaic.results import TileFailure
 from infra.application import STACK_NAME, synthesize
+from infra.stages import stack_name
 from local.archives import place_archive
 from local.emulator import running_cloud
 from local.emulator.environment import certificate_of
 from local.jaxa_server import Account, JaxaServer
-from tests.e2e.test_run import REPOSITORY, System
+from scripts.deployment import Deployment
+from scripts.refusals import Stores
+from scripts.smoke import Smoke, outcomes
+from tests.e2e.test_run import REPOSITORY, TIMEOUT_SECONDS, System
 from tests.faults.town import changed_map, keep_no_letter
 
 TILE = TileYear.from_text("2020/N10E010")
@@ -38,6 +51,8 @@ ASKED = {"years": [TILE.year], "tiles": [TILE.tile.name]}
 REFRESH = {**ASKED, "mode": "refresh"}
 RESUME = {"resume": {"run": "to-be-resumed"}}
 SECRET = "jaxa"
+REFUSED = re.compile("AccessDenied|not authorized to perform|HeadObject operation: Forbidden")
+"""Whoever asks for the head of an object is told no more."""
 ACCOUNT = Account("reader", "correct horse")
 
 
@@ -59,15 +74,16 @@ class Grant:
 class Guarded(System):
     """A deployed system whose roles are enforced."""
 
+    stack: str = STACK_NAME
     told: str = ""
     """A queue that is subscribed to the topic of the digests."""
     issues: int = 1
     """How often the source has issued the tile, each time with one cell more."""
 
-    def reissue(self, grid: Grid) -> None:
+    def reissue(self, grid: Grid) -> Path:
         """Have the source serve another archive of the tile, so that a refresh replaces what is published."""
         self.issues += 1
-        place_archive(self.mirror, TILE.tile, TILE.year, grid, cells=TILE.tile.cells[: self.issues])
+        return place_archive(self.mirror, TILE.tile, TILE.year, grid, cells=TILE.tile.cells[: self.issues])
 
     @contextmanager
     def without(self, grant: Grant) -> Iterator[None]:
@@ -80,7 +96,8 @@ class Guarded(System):
     def changed(self, role: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
         """Put a role's policies differently, and then as they were; they have to differ."""
         iam, taken = self.cloud.client("iam"), []
-        (role,) = (each["RoleName"] for each in iam.list_roles()["Roles"] if f"{role}Role" in each["RoleName"])
+        roles = [each["RoleName"] for each in iam.list_roles()["Roles"]]
+        (role,) = (name for name in roles if name.startswith(f"{self.stack}-") and f"{role}Role" in name)
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             given = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
             if (left := change(given)) != given:
@@ -107,8 +124,8 @@ class Guarded(System):
 
     def log(self, function: str) -> str:
         """Return what a function's workers have logged."""
-        (path,) = self.cloud.function_log("").parent.glob(f"*{function}*.log")
-        return path.read_text()
+        paths = self.cloud.function_log("").parent.glob(f"{self.stack}-*{function}*.log")
+        return "".join(path.read_text() for path in paths)
 
     def counted(self) -> int:
         """Count what lies in the dead-letter queue, hidden or not."""
@@ -132,7 +149,7 @@ class Guarded(System):
         """Invoke a function, and tell its answer and whether it failed."""
         client = self.cloud.client("lambda")
         names = [each["FunctionName"] for each in client.list_functions()["Functions"]]
-        (name,) = (name for name in names if function in name)
+        (name,) = (name for name in names if name.startswith(f"{self.stack}-") and function in name)
         answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
         return json.loads(answer["Payload"].read()), "FunctionError" in answer
 
@@ -254,11 +271,28 @@ def test_the_role_of_the_watch_suffices_and_is_needed(system: Guarded) -> None:
         assert "AccessDenied" in told["errorMessage"]
 
 
+def test_news_that_could_not_be_told_are_told_at_the_next_look(system: Guarded, grid: Grid) -> None:
+    system.unpublish()
+    system.run("to-be-re-issued", ASKED)
+    system.reissue(grid)
+    system.digests()
+    with system.without(Grant("WatchSource", "sns:Publish", "")):
+        told, failed = system.invoke("WatchSource", {})
+    assert (failed, told["errorType"]) == (True, "ServiceError")
+    assert "not authorized to perform" in told["errorMessage"]
+    assert system.digests() == []
+    told, failed = system.invoke("WatchSource", {})
+    assert (failed, len(told["news"])) == (False, 1), told
+    assert system.digests() == ["News from JAXA's mosaics"]
+
+
 @pytest.mark.parametrize(
     "grant",
     [
         Grant("ProcessTile", "sns:Publish", ""),
         Grant("ProcessTile", "s3:PutObject", "/pub/"),
+        Grant("ProcessTile", "s3:GetObject", "/pub/"),
+        Grant("ProcessTile", "s3:ListBucket", "storagearchives"),
         Grant("ProcessTile", "s3:DeleteObject", "{runs}/staging/"),
     ],
     ids=str,
@@ -272,23 +306,86 @@ def test_a_tile_is_published_also_where_only_what_is_beside_it_fails(system: Gua
     logged = len(system.log("ProcessTile"))
     with system.without(grant):
         assert _sentence(system.run(name, REFRESH)).startswith("1 published")
-    assert "not authorized to perform" in system.log("ProcessTile")[logged:]
+    assert REFUSED.search(system.log("ProcessTile")[logged:]), sorted(system.objects())
 
 
-def test_who_has_no_role_may_do_nothing(system: Guarded) -> None:
+def test_a_file_that_only_the_old_item_names_stays_where_it_may_not_be_removed(system: Guarded) -> None:
+    system.unpublish()
+    system.run("before-unremoved", ASKED)
+    bucket, s3 = system.outputs["OutputBucketName"], system.cloud.client("s3")
+    (key,) = (key for key in system.objects() if key.endswith(ITEM_ENDING))
+    item, old = system.read("OutputBucketName", key), f"{key.removesuffix(ITEM_ENDING)}_old.tif"
+    item["assets"]["old"] = {"href": f"./{old.rpartition('/')[2]}"}
+    for each, body in ((old, b"old"), (key, json.dumps(item).encode())):
+        s3.put_object(Bucket=bucket, Key=each, Body=body)
+    logged = len(system.log("ProcessTile"))
+    with system.without(Grant("ProcessTile", "s3:DeleteObject", "{output}/alos_palsar_mosaic/")):
+        assert _sentence(system.run("unremoved", {**ASKED, "mode": "overwrite"})).startswith("1 published")
+    assert REFUSED.search(system.log("ProcessTile")[logged:])
+    assert old in system.objects()
+    assert "old" not in system.read("OutputBucketName", key)["assets"], "nothing names it any more"
+
+
+def test_who_has_no_role_may_do_nothing(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it no test here could fail for want of a grant."""
-    iam = system.cloud.client("iam")
-    iam.create_user(UserName="nobody")
-    key = iam.create_access_key(UserName="nobody")["AccessKey"]
-    client = boto3.client(
-        "s3",
-        endpoint_url=system.cloud.endpoint_url,
-        verify=str(certificate_of(system.cloud.folder)),
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-    )
+    act_as(system, "nobody", monkeypatch)
     with pytest.raises(ClientError, match="AccessDenied"):
-        client.list_objects_v2(Bucket=system.outputs["OutputBucketName"])
+        boto3.client("s3").list_objects_v2(Bucket=system.outputs["OutputBucketName"])
+
+
+def act_as(system: Guarded, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a user without any rights, and let whoever asks AWS from now on be that user."""
+    iam = system.cloud.client("iam")
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_DEFAULT_REGION": system.cloud.region,
+        "AWS_ENDPOINT_URL": system.cloud.endpoint_url,
+        "AWS_CA_BUNDLE": str(certificate_of(system.cloud.folder)),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+NOT_SHOWN_HERE = {"tls-only", "result-writer", "metrics", "alarms"}
+"""Checks of the smoke run that the emulator can't pass (local/fidelity.md): it has nothing but TLS in this mode."""
+
+
+def test_the_policy_of_the_smoke_run_is_what_it_needs(system: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it the checks pass, and `alos-mosaic run` does; there is nothing in it that neither asks for."""
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+    on_aws, here = ":stateMachine:WorkflowRun*", f":stateMachine:{STACK_NAME}-WorkflowRun*"
+    text = (REPOSITORY / "deploy/policies/smoke.json").read_text().replace(on_aws, here)
+    act_as(system, "smoker", monkeypatch)
+    system.cloud.client("iam").put_user_policy(UserName="smoker", PolicyName="smoke", PolicyDocument=text)
+    asked: set[str] = set()
+    session = boto3.Session()
+    session.events.register("provide-client-params.*.*", lambda event_name, **_: asked.add(_action(event_name)))
+    smoke, found = Smoke(Deployment(STACK_NAME, poll_seconds=0.1, session=session), TILE.tile), []
+    for name, check in smoke.checks().items():
+        smoke.limit_seconds = 0 if name in NOT_SHOWN_HERE else 20
+        found += outcomes({name: check})
+    assert {name for name, is_well, _ in found if not is_well} == NOT_SHOWN_HERE, "\n".join(map(str, found))
+    assert not [sentence for _, _, sentence in found if "AccessDenied" in sentence]
+    for ask in Stores(smoke.deployment).asks().values():
+        ask(True)  # the check ends at the first that answers without TLS, too
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.told)
+    system.unpublish()
+    done = CliRunner().invoke(app, ["run", "--years", str(TILE.year), "--tiles", TILE.tile.name, "--yes", "--wait"])
+    assert done.exit_code == 0, done.output
+    allowed = {action for statement in json.loads(text)["Statement"] for action in _as_list(statement["Action"])}
+    assert asked - allowed == set()
+    assert {action for action in allowed - asked if not action.startswith("kms:")} == {
+        "lambda:GetFunctionConfiguration"
+    }, "`alos-mosaic run` asks for it, to say what a run will cost"
+
+
+def _action(event: str) -> str:
+    """Return IAM's name for what a client is about to ask, from botocore's."""
+    _, service, operation = event.split(".")
+    prefix = {"sfn": "states"}.get(service, service)
+    return f"{prefix}:{'ListBucket' if operation == 'ListObjectsV2' else operation}"
 
 
 @pytest.mark.parametrize(
@@ -309,17 +406,20 @@ def test_a_tile_without_a_grant_of_its_worker_waits_for_it(
     system: Guarded, grid: Grid, grant: Grant, given: dict[str, Any], error: str
 ) -> None:
     system.unpublish()
-    number = _name(grant)
     if given is REFRESH:
-        system.run(f"before-{number}", ASKED)
+        system.run(f"before-{_name(grant)}", ASKED)
         system.reissue(grid)
-    before = system.objects()
+    _waits_for(system, grant, given, error)
+
+
+def _waits_for(system: Guarded, grant: Grant, given: dict[str, Any], error: str) -> None:
+    number, before = _name(grant), system.objects()
     with system.without(grant):
         ended = system.run(number, given)
     assert (ended["status"], ended.get("error")) == ("FAILED", "IncompleteRunError"), ended
     letters = system.letters()
     assert {letter.run for letter in letters} == {number}
-    assert [letter for letter in letters if letter.error == error and "AccessDenied" in letter.cause]
+    assert [letter for letter in letters if letter.error == error and REFUSED.search(letter.cause)]
     assert before.items() <= system.objects().items(), "what was published is as it was"
     redriven = system.run(f"{number}-redriven", {"redrive": {"run": number}})
     assert redriven["status"] == "SUCCEEDED", redriven
@@ -340,7 +440,9 @@ def resumable(system: Guarded) -> None:
     [
         (Grant("SeedTiles", "s3:PutObject", "{runs}/runs/*/manifest.json"), ASKED),
         (Grant("SeedTiles", "s3:PutObject", "{runs}/runs/.running"), ASKED),
+        (Grant("SeedTiles", "s3:GetObject", "{runs}/runs/.running"), ASKED),
         (Grant("SeedTiles", "states:ListExecutions", ":stateMachine:"), ASKED),
+        (Grant("SeedTiles", "states:DescribeExecution", ":execution:"), ASKED),
         (Grant("SeedTiles", "s3:GetObject", "{runs}/runs/*/manifest.json"), RESUME),
         (Grant("SeedTiles", "s3:ListBucket", "{runs}"), {"resume": {"run": "never-was"}}),
         (Grant("SeedTiles", "s3:ListBucket", "{output}"), RESUME),
@@ -363,6 +465,11 @@ def test_a_run_without_a_grant_of_its_seed_begins_nothing(system: Guarded, grant
 @pytest.mark.parametrize(
     "grant",
     [
+        Grant("RedriveTiles", "states:ListExecutions", ":stateMachine:"),
+        Grant("RedriveTiles", "states:DescribeExecution", ":execution:"),
+        Grant("RedriveTiles", "s3:PutObject", "{runs}/runs/.running"),
+        Grant("RedriveTiles", "s3:GetObject", "{runs}/runs/.running"),
+        Grant("RedriveTiles", "s3:ListBucket", "{runs}"),
         Grant("RedriveTiles", "sqs:ReceiveMessage", ""),
         Grant("RedriveTiles", "s3:PutObject", "{runs}/runs/*/manifest.json"),
         Grant("RedriveTiles", "s3:ListBucket", "{output}"),
@@ -381,6 +488,32 @@ def test_a_redrive_without_a_grant_leaves_its_letter_in_the_queue(system: Guarde
     assert len(system.letters()) == system.counted() == lying > 0
 
 
+def test_a_redrive_that_may_not_read_items_does_not_take_a_letter_for_done(system: Guarded) -> None:
+    system.fail("before-unread")
+    system.run("published-since", ASKED)
+    lying = system.counted()
+    with system.without(Grant("RedriveTiles", "s3:GetObject", "{output}/alos_palsar_mosaic/")):
+        ended = system.run("unread", {"redrive": {}})
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert len(system.letters()) == system.counted() == lying > 0
+    assert system.run("read", {"redrive": {}})["status"] == "SUCCEEDED"
+    assert system.counted() == 0
+
+
+def test_letters_that_cant_be_shown_again_come_into_sight_by_themselves(system: Guarded) -> None:
+    """After the 15 minutes for which they were taken."""
+    if not system.letters():
+        system.fail("before-unshown")
+    lying, logged = system.counted(), len(system.log("RedriveTiles"))
+    with system.without(Grant("RedriveTiles", "sqs:ChangeMessageVisibility", "")):
+        system.run("unshown", {"redrive": {"dry_run": True}})
+    assert "AccessDenied" in system.log("RedriveTiles")[logged:]
+    assert system.letters() == []
+    assert system.counted() == lying > 0
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+
+
 def test_redriven_tiles_are_published_also_where_their_letters_cant_be_deleted(system: Guarded) -> None:
     if not system.letters():
         system.fail("before-undeleted")
@@ -397,6 +530,7 @@ def test_redriven_tiles_are_published_also_where_their_letters_cant_be_deleted(s
         Grant("SummariseRun", "s3:GetObject", "{runs}/"),
         Grant("SummariseRun", "s3:ListBucket", "{runs}"),
         Grant("SummariseRun", "s3:PutObject", "summary.json"),
+        Grant("SummariseRun", "s3:PutObject", "report.html"),
         Grant("SummariseRun", "sqs:SendMessage", ""),
     ],
     ids=str,
@@ -446,6 +580,13 @@ def test_a_digest_without_a_grant_is_sent_by_the_hourly_look(system: Guarded, gr
     assert subject.startswith(f"alos-mosaic {name}: ")
 
 
+def test_an_hourly_look_that_may_not_list_runs_says_so(system: Guarded) -> None:
+    with system.without(Grant("SendDigest", "states:ListExecutions", ":stateMachine:")):
+        answer, failed = system.invoke("SendDigest", {"state_machine": system.outputs["StateMachineArn"]})
+    assert (failed, answer["errorType"]) == (True, "ServiceError")
+    assert "AccessDenied" in answer["errorMessage"]
+
+
 def test_a_listing_of_another_prefix_is_denied(system: Guarded) -> None:
     """Conditions count: leave to list another product's folder is none for this one's."""
     with system.changed("ProcessTile", lambda document: _renamed(document, "alos_palsar_mosaic/*", "elsewhere/*")):
@@ -466,6 +607,69 @@ def _renamed(document: dict[str, Any], prefix: str, to: str) -> dict[str, Any]:
         if prefix in condition.get("s3:prefix", ()):
             condition["s3:prefix"] = [to if each == prefix else each for each in condition["s3:prefix"]]
     return {**document, "Statement": statements}
+
+
+MIRROR = "a-mirror"
+
+
+@dataclass
+class Mirrored(Guarded):
+    """Another stack in the same cloud, whose source is a mirror in S3, and whose watch starts runs."""
+
+    def reissue(self, grid: Grid) -> Path:
+        """Put the archive into the mirror, too."""
+        path = super().reissue(grid)
+        key = path.relative_to(self.mirror.parent).as_posix()
+        self.cloud.client("s3").put_object(Bucket=MIRROR, Key=key, Body=path.read_bytes())
+        return path
+
+
+@pytest.fixture(scope="module")
+def mirrored(system: Guarded, tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Mirrored:
+    folder = tmp_path_factory.mktemp("mirrored")
+    system.cloud.client("s3").create_bucket(Bucket=MIRROR)
+    context: dict[str, object] = {"source_uri": f"s3://{MIRROR}/jaxa", "cell_pixels": grid.cell_pixels, "stage": "dev"}
+    context |= {"watch_schedule": "rate(7 days)", "watch_years": str(TILE.year), "watch_action": "refresh"}
+    path = synthesize(folder / "cdk.out", {f"alos-mosaic:{key}": value for key, value in context.items()})
+    outputs = system.cloud.deploy(path.parent, stack_name("dev"))
+    template = json.loads(path.read_text())
+    made = Mirrored(system.cloud, outputs, template, folder / "jaxa", system.source, stack=stack_name("dev"))
+    made.reissue(grid)
+    return made
+
+
+@pytest.mark.parametrize("action", ["s3:GetObject", "s3:ListBucket"])
+def test_a_tile_waits_for_a_mirror_that_its_worker_may_not_read(mirrored: Mirrored, action: str) -> None:
+    mirrored.unpublish()
+    _waits_for(mirrored, Grant("ProcessTile", action, MIRROR), ASKED, "SourceUnavailableError")
+
+
+def test_a_run_begins_nothing_where_its_seed_may_not_see_the_mirror(mirrored: Mirrored) -> None:
+    with mirrored.without(Grant("SeedTiles", "s3:ListBucket", MIRROR)):
+        ended = mirrored.run("unseen", ASKED)
+    assert (ended["status"], ended.get("error")) == ("FAILED", "SourceUnavailableError"), ended
+    assert "AccessDenied" in ended["cause"]
+    assert mirrored.run("seen", ASKED)["status"] == "SUCCEEDED"
+
+
+def test_a_watch_that_could_not_start_its_run_starts_it_at_the_next_look(mirrored: Mirrored, grid: Grid) -> None:
+    mirrored.unpublish()
+    mirrored.run("to-be-watched", ASKED)
+    mirrored.reissue(grid)
+    before = mirrored.objects()
+    for action, on in (("s3:ListBucket", MIRROR), ("states:StartExecution", "")):
+        with mirrored.without(Grant("WatchSource", action, on)):
+            told, failed = mirrored.invoke("WatchSource", {})
+        assert failed, action
+        assert REFUSED.search(told["errorMessage"]), told
+    with mirrored.without(Grant("WatchSource", "s3:GetObject", MIRROR)):
+        told, failed = mirrored.invoke("WatchSource", {})
+    assert (failed, told["news"], told["compared"], told["not_compared"]) == (False, [], 0, 1), "it says so"
+    assert mirrored.objects() == before
+    told, failed = mirrored.invoke("WatchSource", {})
+    assert (failed, len(told.get("news", ()))) == (False, 1), told
+    arn = f"{mirrored.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{told['started']}"
+    assert _sentence(mirrored.cloud.await_end(arn, TIMEOUT_SECONDS)).startswith("1 published")
 
 
 def test_the_role_of_the_state_machine_is_not_asked_here(system: Guarded) -> None:

@@ -59,6 +59,13 @@ def test_the_document_tells_of_every_check_of_the_smoke_run() -> None:
     assert checks == re.findall(r"^\| `([a-z-]+)` \|", DOCUMENT.read_text().partition("## 7.")[2], re.M)
 
 
+def test_a_refused_run_is_told_of_by_nobody_but_the_rule(definition: dict[str, Any]) -> None:
+    """Or the smoke run's bad-end would prove nothing."""
+    for name in ("SeedTiles", "RedriveTiles"):
+        (caught,) = definition["States"][name]["Catch"]
+        assert definition["States"][caught["Next"]]["Type"] == "Fail"
+
+
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)
 def test_policies_say_why_by_their_sids_and_fit_into_a_managed_policy(path: Path) -> None:
     policy = json.loads(path.read_text())
@@ -87,6 +94,43 @@ def test_cloudformation_may_make_whatever_the_stacks_consist_of(tmp_path: Path, 
 def test_cloudformation_may_touch_the_roles_of_these_stacks_alone(action: str) -> None:
     assert _allows("execution", action, "arn:aws:iam::123456789012:role/AlosMosaic-dev-FunctionsSeedTilesRole-1")
     assert not _allows("execution", action, "arn:aws:iam::123456789012:role/Admin")
+
+
+NEEDS_KEY = {
+    "s3:GetObject": ("s3", ["kms:Decrypt"]),
+    "sqs:SendMessage": ("sqs", ["kms:Decrypt", "kms:GenerateDataKey"]),
+    "sns:Publish": ("sns", ["kms:Decrypt", "kms:GenerateDataKey"]),
+}
+"""Of what the smoke run does, what takes grants on the key of what it does it to."""
+
+
+def _key_grants() -> set[tuple[str, str]]:
+    """Actions on keys that the smoke run's policy allows, each with the service by way of which."""
+    found = set()
+    for statement in _statements("smoke"):
+        actions = [action for action in as_list(statement["Action"]) if action.startswith("kms:")]
+        if actions:
+            (ways,) = (as_list(condition["kms:ViaService"]) for condition in statement["Condition"].values())
+            services = [way.removesuffix(".*.amazonaws.com") for way in ways]
+            found |= {(action, service) for action in actions for service in services}
+    return found
+
+
+def test_the_smoke_run_may_use_the_key_for_what_it_does_and_for_nothing_else() -> None:
+    allowed = {action for statement in _statements("smoke") for action in as_list(statement["Action"])}
+    assert allowed >= set(NEEDS_KEY)
+    assert allowed.isdisjoint({"s3:PutObject", "sqs:ReceiveMessage"}), "they would need the key, too"
+    assert _key_grants() == {(action, service) for service, actions in NEEDS_KEY.values() for action in actions}
+
+
+def test_the_policy_of_the_stages_key_leaves_it_to_iam(tmp_path: Path) -> None:
+    template = json.loads(synthesize(tmp_path, {"alos-mosaic:stage": "prod"}).read_text())
+    keys = [each for each in template["Resources"].values() if each["Type"] == "AWS::KMS::Key"]
+    for key in keys:
+        (account,) = (s for s in key["Properties"]["KeyPolicy"]["Statement"] if "AWS" in s["Principal"])
+        assert (account["Effect"], account["Action"]) == ("Allow", "kms:*")
+        assert json.dumps(account["Principal"]).count(":root") == 1
+    assert keys
 
 
 def test_who_deploys_can_not_remove_what_is_published() -> None:
