@@ -109,7 +109,7 @@ class Functions(Construct):
         role = self._role("RedriveTiles")
         self._allow_listing_tiles(role)
         self._allow_probing(role)
-        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
+        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
         allow(role, actions, [self._queues.dead_letters.queue_arn])
         self._encryption.allow_reading(role, "sqs")
         return self._zip_function(

@@ -507,11 +507,21 @@ def test_letters_that_cant_be_shown_again_come_into_sight_by_themselves(system: 
         system.fail("before-unshown")
     lying, logged = system.counted(), len(system.log("RedriveTiles"))
     with system.without(Grant("RedriveTiles", "sqs:ChangeMessageVisibility", "")):
-        system.run("unshown", {"redrive": {"dry_run": True}})
+        ended = system.run("unshown", {"redrive": {"dry_run": True}})
     assert "AccessDenied" in system.log("RedriveTiles")[logged:]
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "are out of sight" in ended["cause"], "tried again, it does not take that for an empty queue"
     assert system.letters() == []
     assert system.counted() == lying > 0
     system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+
+
+def test_a_queue_that_may_not_be_counted_is_not_taken_for_an_empty_one(system: Guarded) -> None:
+    system.cloud.client("sqs").purge_queue(QueueUrl=system.outputs["DeadLetterQueueUrl"])
+    with system.without(Grant("RedriveTiles", "sqs:GetQueueAttributes", "")):
+        ended = system.run("uncounted", {"redrive": {}})
+    assert (ended["status"], ended.get("error")) == ("FAILED", "ServiceError"), ended
+    assert "AccessDenied" in ended["cause"]
 
 
 def test_redriven_tiles_are_published_also_where_their_letters_cant_be_deleted(system: Guarded) -> None:

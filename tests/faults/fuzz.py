@@ -29,7 +29,7 @@ from typing import Any, Final
 from alos_mosaic.bands import BANDS, possible_codes
 from alos_mosaic.errors import CorruptArchiveError, InvalidRequestError
 from alos_mosaic.grid import Cell, Grid, Tile
-from alos_mosaic.manifests import _request_of
+from alos_mosaic.manifests import parse_manifest
 from alos_mosaic.messages import ResumeRequest, RunRequest, TileRequest, TileYear
 from alos_mosaic.naming import MemberName, parse_cell_archive, parse_member, parse_sidecar
 from alos_mosaic.processing.archive import Member, Unpacking, Wanted
@@ -229,8 +229,11 @@ def _read_event(event: object) -> None:
 
 
 def _read_line(line: object) -> None:
-    if isinstance(line, dict):  # a manifest is ours: a list of objects
-        _request_of(line)
+    parse_manifest(json.dumps([line]).encode())
+
+
+def _read_manifest(text: str) -> None:
+    parse_manifest(text.encode(errors="surrogatepass"))
 
 
 def _read_input(given: object) -> None:
@@ -324,6 +327,7 @@ def targets(scratch: Path) -> list[Target]:
     raw, header = envi[f"{CELL}_09_sl_HH"], envi[f"{CELL}_09_sl_HH.hdr"]
     tars, zips = _archives(scratch, Container.TAR_GZ), _archives(scratch, Container.ZIP)
     corrupt, invalid = (CorruptArchiveError,), (InvalidRequestError,)
+    lines = [{**event, "first_run": "a"} for event in _EVENTS[:2] if isinstance(event, dict)]
 
     def as_gzip(year: int) -> Callable[[bytes], None]:
         read = _archive_reader(year, scratch)
@@ -346,8 +350,8 @@ def targets(scratch: Path) -> list[Target]:
         Target("zip of ENVI", zips[1:], _archive_reader(2009, scratch), corrupt),
         Target("tile's event", _EVENTS, _read_event, invalid),
         Target("run's input", _INPUTS, _read_input, invalid),
-        Target("manifest line", [{**event, "first_run": "a"} for event in _EVENTS[:2] if isinstance(event, dict)],
-               _read_line, invalid),
+        Target("manifest line", lines, _read_line, invalid),
+        Target("manifest", [json.dumps(lines)], _read_manifest, invalid),
         Target("dead letter", [_LETTER], swap(_read_letter), _MAKES_NO_SENSE),
         Target("dead letter's text", [json.dumps(_LETTER)], _read_letter, _MAKES_NO_SENSE),
         Target("result", [_RESULT], _read_result, _MAKES_NO_SENSE),

@@ -331,6 +331,50 @@ def test_of_two_runs_that_take_over_the_lock_at_once_one_goes_on(desk: Desk) -> 
     assert is_let_through(desk, "b")
 
 
+@pytest.mark.parametrize("lock", [b"", b"[]", b"{}", b"5", b"\xff", b"[" * 100_000])
+def test_a_lock_that_makes_no_sense_holds_nobody_up(desk: Desk, lock: bytes) -> None:
+    desk.start("a")
+    desk.s3.put_object(Bucket="runs", Key="runs/.running", Body=lock)
+    assert desk.seed("a", {"years": [2020], "tiles": ["N10E010"]})["count"] == 1
+    kept = json.loads(desk.s3.get_object(Bucket="runs", Key="runs/.running")["Body"].read())
+    assert kept == {"execution": desk.event("a", {})["execution"]}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"{}", b"[5]", b"5", b"null", b"\xff", b"[" * 100_000, b'[{"year": 2020}]']
+)
+def test_a_manifest_that_makes_no_sense_is_named(desk: Desk, content: bytes) -> None:
+    desk.s3.put_object(Bucket="runs", Key="runs/spoilt/manifest.json", Body=content)
+    for ask in (lambda: desk.seed("again", {"resume": {"run": "spoilt"}}), lambda: desk.summarise("spoilt")):
+        with pytest.raises(InvalidRequestError, match=r"^s3://runs/runs/spoilt/manifest\.json is no manifest: "):
+            ask()
+
+
+def test_a_queue_whose_letters_are_out_of_sight_is_not_empty(desk: Desk) -> None:
+    """As a redrive leaves it that was killed ahead of its manifest: its retry has not found nothing to do."""
+    desk.fail("N10E010")
+    assert desk.sqs.receive_message(QueueUrl=desk.queue, VisibilityTimeout=900)["Messages"]
+    with pytest.raises(ServiceError, match=r"^1 letters are out of sight"):
+        desk.redrive()
+    assert desk.letters() == 1
+
+
+def test_what_letters_say_does_not_make_the_answer_long(desk: Desk) -> None:
+    """Between states it has 256 KiB."""
+    for number in range(60):
+        desk.fail("N10E010", error=f"{number:02d}" + "x" * 10_000, year=(2015, 2016, 2017)[number % 3])
+    told = desk.redrive()["redrive"]
+    assert told["tiles"] == 3
+    assert len(told["letters_by_error"]) == 50
+    assert {len(name) for name in told["letters_by_error"]} == {100}
+
+
+def test_a_letter_of_a_run_that_can_be_none_stays_in_the_queue(desk: Desk) -> None:
+    desk.fail("N10E010", run="\ud800")
+    assert desk.redrive()["redrive"]["unreadable"] == 1
+    assert desk.in_sight() == 1
+
+
 @pytest.mark.usefixtures("lagging_list")
 @pytest.mark.parametrize(("age", "is_free"), [(timedelta(hours=1), False), (timedelta(days=2), True)])
 @pytest.mark.parametrize("machine", ["runs", "replaced"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from alos_mosaic import estimates
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
 from alos_mosaic.naming import manifest_key
 from alos_mosaic.settings import RunLimits
@@ -50,7 +50,7 @@ def write_manifest(
 
 
 def read_manifest(s3: S3Client, bucket: str, run: str) -> Manifest | None:
-    """Return a run's manifest, or None if there is none.
+    """Return a run's manifest, or None if there is none; :class:`InvalidRequestError` if it makes no sense.
 
     It is listed first: without leave to list, S3 answers 403 for what is missing.
     """
@@ -58,12 +58,28 @@ def read_manifest(s3: S3Client, bucket: str, run: str) -> Manifest | None:
     if not s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"):
         return None
     answer = s3.get_object(Bucket=bucket, Key=key)
-    lines = json.loads(answer["Body"].read())
-    return Manifest(tuple(map(_request_of, lines)), answer["LastModified"], answer["Metadata"])
+    try:
+        requests = parse_manifest(answer["Body"].read())
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"s3://{bucket}/{key} is no manifest: {error}") from error
+    return Manifest(requests, answer["LastModified"], answer["Metadata"])
 
 
-def _request_of(line: dict[str, Any]) -> TileRequest:
-    return TileRequest.from_event({name: value for name, value in line.items() if name != "first_run"})
+def parse_manifest(content: bytes) -> tuple[TileRequest, ...]:
+    """Return the tiles that a manifest lists; :class:`InvalidRequestError` if it is none of ours, or was spoilt."""
+    try:
+        lines = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"no JSON: {error}") from error
+    if not isinstance(lines, list):
+        raise InvalidRequestError(f"a list of tiles was expected, not {shown(lines)}")
+    return tuple(map(_request_of, lines))
+
+
+def _request_of(line: object) -> TileRequest:
+    if isinstance(line, dict):
+        line = {name: value for name, value in line.items() if name != "first_run"}
+    return TileRequest.from_event(line)
 
 
 class Asked(Protocol):

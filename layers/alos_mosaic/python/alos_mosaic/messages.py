@@ -25,6 +25,8 @@ MOST_INVOCATIONS: Final = 20
 LIMITS: Final = ("max_concurrency", "max_tiles", "max_usd", "allow_parallel")
 """What every kind of run may say of its size and company (:func:`parse_limits`)."""
 _MOST_USD: Final = 1_000_000
+_EXECUTION_NAME: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,80}")
+"""What Step Functions takes for one (API reference, StartExecution)."""
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -256,8 +258,8 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_run(value: object) -> str:
-    """Return the name of an execution."""
-    if not (isinstance(value, str) and value and "/" not in value):
+    """Return the name of an execution, such as Step Functions takes it."""
+    if not (isinstance(value, str) and _EXECUTION_NAME.fullmatch(value)):
         raise InvalidRequestError(f"run is the name of an execution, not {shown(value)}")
     return value
 

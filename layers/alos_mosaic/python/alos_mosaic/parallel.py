@@ -50,13 +50,21 @@ def _take_lock(s3: S3Client, states: SFNClient, bucket: str, execution: str) -> 
         return
     while True:  # each time round, another run has got ahead of this one, and will most likely still be going on
         lock = s3.get_object(Bucket=bucket, Key=RUN_LOCK_KEY)
-        holder = str(json.loads(lock["Body"].read())["execution"])
+        holder = _holder(lock["Body"].read())
         if holder == execution:
             return
-        if _is_going_on(states, holder, execution, lock["LastModified"]):
+        if holder is not None and _is_going_on(states, holder, execution, lock["LastModified"]):
             raise _refusal(holder.rpartition(":")[2], lock["LastModified"])
         if _is_written(s3, Bucket=bucket, Key=RUN_LOCK_KEY, Body=body, IfMatch=lock["ETag"]):
             return
+
+
+def _holder(lock: bytes) -> str | None:
+    """Return the execution that a lock names; None if it makes no sense, and so is nobody's."""
+    try:
+        return str(json.loads(lock)["execution"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _is_written(s3: S3Client, **request: Any) -> bool:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.errors import InvalidRequestError, ServiceError, shown
 from alos_mosaic.grid import Tile
 from alos_mosaic.manifests import is_within_caps, read_manifest, seeded, write_manifest
 from alos_mosaic.messages import (
@@ -45,7 +45,11 @@ _WAIT_SECONDS: Final = 2
 """A receive that waits asks all of SQS' servers; one that does not may find nothing though there is something."""
 _HIDDEN_SECONDS: Final = 900
 """How long a message stays out of sight while it is looked at: as long as the function may take."""
+_OUT_OF_SIGHT: Final = "ApproximateNumberOfMessagesNotVisible"
 _SHOWN_TILES: Final = 50
+_SHOWN_ERRORS: Final = 50
+_SHOWN_CHARACTERS: Final = 100
+"""Of an error's name; all of an answer has to travel between states, which have 256 KiB."""
 _STARTED: Final = "execution-started"
 
 
@@ -150,6 +154,7 @@ class Redrive:
         letters = _Letters()
         with self._shown_again_on_failure(letters):
             self._receive(letters, request, seconds_left)
+            self._check_nothing_is_hidden(letters)
             self._leave_out_published(letters)
         first_runs = {chosen.request: chosen.run for chosen in letters.chosen.values()}
         requests = tuple(first_runs)
@@ -192,6 +197,17 @@ class Redrive:
             for message in batch:
                 self._sort(message, request, letters, limit)
 
+    def _check_nothing_is_hidden(self, letters: _Letters) -> None:
+        """Raise :class:`ServiceError` if the queue showed no letter, but has some out of sight: it only looks empty."""
+        if letters.passed_over or letters.handles:
+            return
+        told = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=[_OUT_OF_SIGHT])["Attributes"]
+        if count := int(told[_OUT_OF_SIGHT]):
+            raise ServiceError(
+                f"{count} letters are out of sight, as a redrive that was broken off has left them; try again in "
+                f"{_HIDDEN_SECONDS // 60} minutes, when they are back"
+            )
+
     def _sort(self, message: MessageTypeDef, request: RedriveRequest, letters: _Letters, limit: int) -> None:
         handle = message["ReceiptHandle"]
         try:
@@ -208,7 +224,7 @@ class Redrive:
         if not request.wants(failure) or is_other or (known is None and len(letters.chosen) >= limit):
             letters.passed_over.append(handle)
             return
-        letters.errors[failure.error] += 1
+        letters.errors[failure.error[:_SHOWN_CHARACTERS]] += 1
         chosen = letters.chosen.setdefault(key, _Chosen(again, failure.run, []))
         chosen.handles.append(handle)
         if again.since is not None and (chosen.request.since is None or again.since > chosen.request.since):
@@ -226,7 +242,7 @@ class Redrive:
             "dry_run": request.dry_run,
             "tiles": len(names),
             "first_tiles": names[:_SHOWN_TILES],
-            "letters_by_error": dict(letters.errors),
+            "letters_by_error": dict(letters.errors.most_common(_SHOWN_ERRORS)),
             "published_since": len(letters.published),
             "left_in_queue": len(letters.passed_over),
             "unreadable": letters.unreadable,
