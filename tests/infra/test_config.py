@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aws_cdk import aws_s3 as s3
 
+from alos_mosaic.invocations import LAMBDA_SECONDS, LAST_WORDS_SECONDS, TRANSFER_LIMIT_SECONDS
 from alos_mosaic.probing import SCHEMES
 from infra.assets import CDK_JSON, REPOSITORY
 from infra.config import StackConfig
@@ -97,6 +98,20 @@ def test_what_makes_no_sense_ends_in_a_sentence(name: str, value: Any, sentence:
     with pytest.raises(ConfigError) as caught:
         read_deployment({f"alos-mosaic:{name}": value}, "local")
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(TRANSFER_LIMIT_SECONDS, 62.5), (300.0, 272.5), (245.0, 300.0)])
+def test_a_silence_that_begins_as_a_transfers_time_ends_is_over_ahead_of_the_workers_deadline(
+    limit: float, longest: float
+) -> None:
+    assert StackConfig(transfer_limit_seconds=limit, source_timeout_seconds=longest)
+    assert limit + 2 * longest + 40 <= LAMBDA_SECONDS - LAST_WORDS_SECONDS
+    if longest < 300:
+        sentence = (
+            f"source_timeout_seconds is {longest + 1:g}, above {longest:g}: with transfer_limit_seconds at {limit:g}"
+        )
+        with pytest.raises(ConfigError, match=re.escape(sentence)):
+            StackConfig(transfer_limit_seconds=limit, source_timeout_seconds=longest + 1)
 
 
 @pytest.mark.parametrize(
