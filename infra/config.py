@@ -163,8 +163,9 @@ class StackConfig:
     source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
     """No byte from the source for so long is SourceUnavailableError. It has to fit in behind `transfer_limit_seconds`,
     twice."""
-    transfer_limit_seconds: Annotated[float, Between(1, 800)] = TRANSFER_LIMIT_SECONDS
-    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
+    transfer_limit_seconds: Annotated[float, Between(1, TRANSFER_LIMIT_SECONDS)] = TRANSFER_LIMIT_SECONDS
+    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one: the
+    rest is for the work on what came."""
     cell_pixels: Annotated[int, Between(1, 4500)] = 4500
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
     codec: Annotated[str, OneOf(settings.CODECS)] = settings.CODECS[0]

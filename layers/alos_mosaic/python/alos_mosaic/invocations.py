@@ -11,8 +11,13 @@ LAMBDA_SECONDS: Final = 900
 """Lambda's longest."""
 LAST_WORDS_SECONDS: Final = 15.0
 """Ahead of Lambda's own end: time to record a failure and to tell of it. The worker's deadline is where they begin."""
-TRANSFER_LIMIT_SECONDS: Final = 720.0
-"""What a transfer may take: the rest is for work on what came, and for publishing."""
+WORK_SECONDS: Final = 285.0
+"""Left behind a transfer that took all its time, for decoding, writing and publishing: of a full tile they took 214 s
+on a machine that was very busy (benchmarks/results/slow-source.json), of a tar.gz; a zip, which is decoded when all of
+it is there, takes 50 s more on the default's processors (docs/cost.md). So whatever came in its time is also published
+in its invocation, and what did not is staged and goes on in the next one."""
+TRANSFER_LIMIT_SECONDS: Final = LAMBDA_SECONDS - LAST_WORDS_SECONDS - WORK_SECONDS
+"""What a transfer may take at most."""
 _SILENCES: Final = 2
 """Of an attempt that begins as a transfer's time ends, and of the source's answer to our good-bye after it. No other
 attempt begins by then: who finds the time over hands on what came."""
@@ -23,8 +28,8 @@ _AFTER_SILENCE_SECONDS: Final = 40.0
 def longest_silence_seconds(transfer_limit_seconds: float) -> float:
     """Return the longest time-out of a source with which any silence ends ahead of the worker's own deadline.
 
-    >>> longest_silence_seconds(720)
-    62.5
+    >>> longest_silence_seconds(600)
+    122.5
     """
     left = LAMBDA_SECONDS - LAST_WORDS_SECONDS - transfer_limit_seconds - _AFTER_SILENCE_SECONDS
     return left / _SILENCES
