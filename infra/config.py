@@ -163,7 +163,7 @@ class StackConfig:
     source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
     """No byte from the source for so long is SourceUnavailableError. It has to fit in behind `transfer_limit_seconds`,
     twice."""
-    transfer_limit_seconds: Annotated[float, Between(1, TRANSFER_LIMIT_SECONDS)] = TRANSFER_LIMIT_SECONDS
+    transfer_limit_seconds: Annotated[float, Between(1, int(TRANSFER_LIMIT_SECONDS))] = TRANSFER_LIMIT_SECONDS
     """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one: the
     rest is for the work on what came."""
     cell_pixels: Annotated[int, Between(1, 4500)] = 4500

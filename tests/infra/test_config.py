@@ -48,11 +48,7 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("memory_mib", "lots", "memory_mib is 'lots'; expected is a whole number"),
         ("memory_mib", True, "memory_mib is True; expected is a whole number"),
         ("memory_mib", 20_000, "memory_mib is 20000; expected is a number from 128 to 10240"),
-        (
-            "transfer_limit_seconds",
-            720,
-            "transfer_limit_seconds is 720.0; expected is a number from 1 to 600",
-        ),
+        ("transfer_limit_seconds", 720, "transfer_limit_seconds is 720.0; expected is a number from 1 to 600"),
         ("architecture", "riscv", "architecture is 'riscv'; expected is x86_64 or arm64"),
         ("failure_limit_percent", "nan", "failure_limit_percent is nan; expected is a number from 0 to 100"),
         ("absent_limit_percent", 101, "absent_limit_percent is 101.0; expected is a number from 0 to 100"),
