@@ -14,10 +14,11 @@ from typing import Annotated, Final
 
 from alos_mosaic import settings
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS
-from alos_mosaic.costs import ASSUMED_MEGABYTES_PER_SECOND, TRANSFER_LIMIT_SECONDS, Architecture, cheapest
+from alos_mosaic.costs import ASSUMED_MEGABYTES_PER_SECOND, Architecture, cheapest
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import CELLS_PER_TILE, tiles_of_region
+from alos_mosaic.invocations import TRANSFER_LIMIT_SECONDS, longest_silence_seconds
 from alos_mosaic.messages import parse_year
 from alos_mosaic.probing import SCHEMES
 from alos_mosaic.runbook import DEFAULT_URL
@@ -160,9 +161,11 @@ class StackConfig:
     ephemeral_storage_mib: Annotated[int, Between(512, 10_240)] = 10_240
     """Size of the tile Lambda's /tmp: an archive, its members and the COGs lie there together."""
     source_timeout_seconds: Annotated[float, Between(1, 300)] = 60.0
-    """No byte from the source for so long is SourceUnavailableError."""
-    transfer_limit_seconds: Annotated[float, Between(1, 800)] = TRANSFER_LIMIT_SECONDS
-    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one."""
+    """No byte from the source for so long is SourceUnavailableError. It has to fit in behind `transfer_limit_seconds`,
+    twice."""
+    transfer_limit_seconds: Annotated[float, Between(1, int(TRANSFER_LIMIT_SECONDS))] = TRANSFER_LIMIT_SECONDS
+    """How long an archive's transfer may take in one invocation of 900 seconds before it goes on in the next one: the
+    rest is for the work on what came."""
     cell_pixels: Annotated[int, Between(1, 4500)] = 4500
     """Pixels along a 1-degree cell: 4500 is JAXA's 25 m grid; smaller only for trials with synthetic archives."""
     codec: Annotated[str, OneOf(settings.CODECS)] = settings.CODECS[0]
@@ -275,6 +278,7 @@ class StackConfig:
                 f"keep_archives_in and source_uri are both {self.keep_archives_in}: nothing is to be kept"
             )
         self._check_bounds()
+        self._check_silence()
         self._check_image()
         self._check_output()
         self._check_network()
@@ -297,6 +301,15 @@ class StackConfig:
         if self.budget_usd_per_month is not None and not 1 <= len(self.alarm_emails) <= _MOST_BUDGET_ADDRESSES:
             raise ConfigError(
                 f"budget_usd_per_month is set, so alarm_emails must name who is told: 1 to {_MOST_BUDGET_ADDRESSES}"
+            )
+
+    def _check_silence(self) -> None:
+        longest = longest_silence_seconds(self.transfer_limit_seconds)
+        if self.source_timeout_seconds > longest:
+            raise ConfigError(
+                f"source_timeout_seconds is {self.source_timeout_seconds:g}, above {longest:g}: with "
+                f"transfer_limit_seconds at {self.transfer_limit_seconds:g}, a silence could outlast the worker's "
+                "time, and what had come would be lost"
             )
 
     def _check_image(self) -> None:

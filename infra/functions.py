@@ -15,6 +15,7 @@ from constructs import Construct
 from alos_mosaic import naming
 from alos_mosaic.costs import Architecture
 from alos_mosaic.extra_layouts import layouts_from_json
+from alos_mosaic.invocations import LAMBDA_SECONDS
 from alos_mosaic.layouts import LAYOUTS
 from alos_mosaic.settings import (
     DigestSettings,
@@ -34,8 +35,7 @@ from infra.permissions import accept, accept_wildcards, allow
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 
-TILE_TIMEOUT: Final = cdk.Duration.minutes(15)
-"""Lambda's longest."""
+TILE_TIMEOUT: Final = cdk.Duration.seconds(LAMBDA_SECONDS)
 
 _RUNTIME: Final = lambda_.Runtime.PYTHON_3_13
 _ARCHITECTURES: Final = {

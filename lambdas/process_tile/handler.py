@@ -28,6 +28,7 @@ from alos_mosaic.errors import (
 )
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.grid import Grid
+from alos_mosaic.invocations import LAST_WORDS_SECONDS
 from alos_mosaic.log_lines import concealed, lines_about
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
 
 _ALONE: Final = "alone"
 """Stands for the run's name where a tile is processed without one."""
-_LAST_WORDS_SECONDS: Final = 15.0
-"""Ahead of Lambda's own end: time to record a failure and to tell of it."""
-
 _IMPATIENT: Final = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
 """Of clients that are asked when a tile's time may be nearly over."""
 
@@ -74,7 +72,7 @@ def lambda_handler(event: object, context: Any) -> dict[str, Any]:
     except InvalidRequestError as error:
         raise InvalidRequestError(error_message(str(error), log=log)) from error
     facts = {"year": request.tile_year.year, "tile": request.tile_year.tile.name, "run": request.run}
-    seconds = context.get_remaining_time_in_millis() / 1000 - _LAST_WORDS_SECONDS
+    seconds = context.get_remaining_time_in_millis() / 1000 - LAST_WORDS_SECONDS
     with lines_about(**facts, attempt=request.attempt):
         return _answer(request, settings, seconds, {**facts, "log": log})
 

@@ -123,6 +123,11 @@ def _break_without_rest(world: World) -> None:
     world.ftp.update(lacks=["REST"], breaks=[world.size // 2])
 
 
+def _busy_at_the_second(world: World) -> None:
+    second = world.split()[1]
+    world.faults.append(Fault("RETR", f"{_TOO_MANY} {_FTP_REPLIES[_TOO_MANY]}", ending=second.name))
+
+
 def _go_down(world: World) -> None:
     world.is_down = True
 
@@ -164,6 +169,14 @@ def _ftp_cases() -> Iterator[Case]:
             _on_ftp(Fault("RETR", reply, times=1)),
             reply if code == _TOO_MANY else "",
         )
+    yield Case(
+        f"ftp {_TOO_MANY} {_FTP_REPLIES[_TOO_MANY]}, on RETR of the second of a tile's archives",
+        Stage.TRANSFER,
+        "the server's answer to RETR of an archive of one of three cells",
+        SourceUnavailableError,
+        _busy_at_the_second,
+        str(_TOO_MANY),
+    )
     yield Case(
         "ftp 426 in the middle of a transfer, once",
         Stage.TRANSFER,

@@ -20,7 +20,7 @@ from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
 from alos_mosaic.settings import TileSettings
 from lambdas.process_tile import handler
-from local.archives import Packing, first_layout, make_cell, members, place_archive, write_files
+from local.archives import Packing, first_layout, make_cell, members, place_archive, place_cell_archive, write_files
 from local.jaxa_server import Fault, JaxaServer
 from local.web_server import Answer, WebServer
 
@@ -99,6 +99,12 @@ class World:
     def pack(self, files: dict[str, bytes], packing: Packing | None = None) -> None:
         """Write another archive in its place."""
         write_files(self.archive, files.items(), *([packing] if packing else []))
+
+    def split(self) -> list[Path]:
+        """Put archives of three single cells in the tile's place."""
+        self.archive.unlink()
+        cells = TILE.cells[:3]
+        return [place_cell_archive(self.mirror, make_cell(cell, YEAR, self.grid), YEAR) for cell in cells]
 
     def reissue(self) -> None:
         """Replace the archive by one with other pixels, as JAXA does."""

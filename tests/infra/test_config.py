@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aws_cdk import aws_s3 as s3
 
+from alos_mosaic.invocations import LAMBDA_SECONDS, LAST_WORDS_SECONDS, TRANSFER_LIMIT_SECONDS
 from alos_mosaic.probing import SCHEMES
 from infra.assets import CDK_JSON, REPOSITORY
 from infra.config import StackConfig
@@ -47,6 +48,7 @@ def test_settings_come_as_json_or_as_text() -> None:
         ("memory_mib", "lots", "memory_mib is 'lots'; expected is a whole number"),
         ("memory_mib", True, "memory_mib is True; expected is a whole number"),
         ("memory_mib", 20_000, "memory_mib is 20000; expected is a number from 128 to 10240"),
+        ("transfer_limit_seconds", 720, "transfer_limit_seconds is 720.0; expected is a number from 1 to 600"),
         ("architecture", "riscv", "architecture is 'riscv'; expected is x86_64 or arm64"),
         ("failure_limit_percent", "nan", "failure_limit_percent is nan; expected is a number from 0 to 100"),
         ("absent_limit_percent", 101, "absent_limit_percent is 101.0; expected is a number from 0 to 100"),
@@ -97,6 +99,20 @@ def test_what_makes_no_sense_ends_in_a_sentence(name: str, value: Any, sentence:
     with pytest.raises(ConfigError) as caught:
         read_deployment({f"alos-mosaic:{name}": value}, "local")
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(TRANSFER_LIMIT_SECONDS, 122.5), (300.0, 272.5), (245.0, 300.0)])
+def test_a_silence_that_begins_as_a_transfers_time_ends_is_over_ahead_of_the_workers_deadline(
+    limit: float, longest: float
+) -> None:
+    assert StackConfig(transfer_limit_seconds=limit, source_timeout_seconds=longest)
+    assert limit + 2 * longest + 40 <= LAMBDA_SECONDS - LAST_WORDS_SECONDS
+    if longest < 300:
+        sentence = (
+            f"source_timeout_seconds is {longest + 1:g}, above {longest:g}: with transfer_limit_seconds at {limit:g}"
+        )
+        with pytest.raises(ConfigError, match=re.escape(sentence)):
+            StackConfig(transfer_limit_seconds=limit, source_timeout_seconds=longest + 1)
 
 
 @pytest.mark.parametrize(

@@ -512,7 +512,7 @@ def test_a_run_above_its_price_says_so_and_leaves_nothing(
     use(monkeypatch, replace(SEED, max_usd_ceiling=ceiling, source_uri=nobody_listens))
     seeded = seed({"years": [2020], "region": "africa", **given})
     assert seeded["estimated_usd"] > seeded["max_usd"] == min(5, ceiling)
-    priced = "178 tiles are estimated at 11.63 US dollars (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
+    priced = "178 tiles are estimated at 11.64 US dollars (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
     assert seeded["cost_refusal"].startswith(priced)
     assert seeded["cost_refusal"].endswith(advice)
     assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0

@@ -253,6 +253,25 @@ def test_a_server_that_says_no_is_not_asked_again(reply: str, archive: Path, mir
     assert (server.names().count("USER"), server.names().count("RETR")) == (1, 1)
 
 
+def test_a_server_that_says_no_is_not_asked_for_the_tiles_other_archives(
+    mirror: Path, grid: Grid, tmp_path: Path
+) -> None:
+    """However long who reads takes to notice."""
+    cells = [place_cell_archive(mirror, make_cell(cell, 2017, grid), 2017) for cell in TILE.cells[:5]]
+    busy = Fault("RETR", "421 Too many connections", ending=cells[1].name)
+    with JaxaServer(mirror, faults=[busy]) as server, open_source(server.url) as source:
+        with Downloads(source, find(source, ASKED, layouts_of(mission_of(2017))), tmp_path) as downloads:
+            first, second, *others = downloads
+            assert first.whole().size_bytes == cells[0].stat().st_size
+            with pytest.raises(SourceUnavailableError, match="421"):
+                second.whole()
+            for download in others:
+                with pytest.raises(SourceUnavailableError, match="given up"):
+                    download.whole()
+        assert len(others) == 3
+    assert (server.names().count("USER"), server.names().count("RETR")) == (1, 2)
+
+
 def test_more_bytes_than_were_announced_are_another_file(tmp_path: Path) -> None:
     with (
         scripted_server({"SIZE": "213 499"}, b"x" * 500) as url,

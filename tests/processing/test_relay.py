@@ -26,10 +26,11 @@ from alos_mosaic.processing.mosaic import Mosaic
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
 from alos_mosaic.processing.publish import FileTarget
 from alos_mosaic.processing.relay import Relay, Staging, TransferPausedError
-from alos_mosaic.processing.sources.protocol import RemoteFile
+from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import RemoteFile, SourceAccess
 from alos_mosaic.results import State, TileResult
 from local.archives import make_cell, place_archive, place_cell_archive
-from local.jaxa_server import JaxaServer
+from local.jaxa_server import Fault, JaxaServer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -329,6 +330,36 @@ def test_what_came_before_a_source_failed_is_not_fetched_again(
     with JaxaServer(tmp_path / "mirror") as server:
         assert invoke(server, tmp_path, Relay(staging, 60.0)).state is State.PUBLISHED
         assert starts(server) == [come]
+
+
+def test_who_finds_everything_staged_works_on_it_whatever_the_time(
+    tmp_path: Path, archive: Path, s3: S3Client, staging: Staging
+) -> None:
+    """A pause ahead of the work would be one each time: no byte more can come."""
+    with JaxaServer(tmp_path / "mirror") as server:
+        with open_source(server.url) as source:
+            remote = source.stat(str(archive.relative_to(tmp_path / "mirror")))
+        assert remote is not None
+        staging.write(remote, 0, archive.read_bytes())
+        assert invoke(server, tmp_path, Relay(staging, 0.0)).state is State.PUBLISHED
+        assert "RETR" not in server.names()
+
+
+def test_a_silence_that_lasts_beyond_the_transfers_time_is_waited_for_once(
+    tmp_path: Path, archive: Path, s3: S3Client, staging: Staging
+) -> None:
+    """So no attempt begins when the time is over, however long the source's time-out is: what came is staged."""
+    half = archive.stat().st_size // 2
+    access = SourceAccess(timeout_seconds=2.0)
+    with (
+        JaxaServer(tmp_path / "mirror", faults=[Fault("RETR", at_byte=half, is_silent=True)]) as server,
+        work_folder(tmp_path / "work") as work,
+        pytest.raises(TransferPausedError) as pause,
+    ):
+        target, how = FileTarget(tmp_path / "out"), Relay(staging, 1.0)
+        process_tile(REQUEST, Workplace(server.url, target, work, access=access, grid=Grid(130), relay=how))
+    assert server.names().count("RETR") == 1
+    assert sum(sizes(s3)) == pause.value.received_bytes == half
 
 
 def test_parts_of_all_archives_of_a_tile_are_handed_on(

@@ -15,6 +15,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
 
+from alos_mosaic.invocations import TRANSFER_LIMIT_SECONDS
+
 _MIB_PER_GB: Final = 1024
 """Lambda's GB-second counts 1024 MiB."""
 _FREE_TMP_MIB: Final = 512
@@ -22,8 +24,6 @@ _FREE_TMP_MIB: Final = 512
 _MIB_PER_VCPU: Final = 1769
 _MOST_VCPUS: Final = 6
 """A function has one vCPU per 1769 MiB, six at most (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
-TRANSFER_LIMIT_SECONDS: Final = 720.0
-"""Of an invocation's 900 seconds, what a transfer may take: the rest is for work on what came, and for publishing."""
 TMP_MIB: Final = 10_240
 """Of /tmp that a worker has unless it is given less: all that Lambda has."""
 _TRANSITIONS: Final = 5

@@ -21,7 +21,7 @@ from alos_mosaic.products import product_of
 SCHEMA_VERSION: Final = 1
 
 MOST_INVOCATIONS: Final = 20
-"""Invocations that a tile may take, those that failed included: four hours of transfer at 12 minutes each."""
+"""Invocations that a tile may take, those that failed included: over three hours of transfer at 10 minutes each."""
 LIMITS: Final = ("max_concurrency", "max_tiles", "max_usd", "allow_parallel")
 """What every kind of run may say of its size and company (:func:`parse_limits`)."""
 _MOST_USD: Final = 1_000_000

@@ -17,10 +17,10 @@ from alos_mosaic.costs import (
     ASSUMED_MEGABYTES_PER_SECOND,
     MEMORIES_MIB,
     TMP_MIB,
-    TRANSFER_LIMIT_SECONDS,
     Architecture,
 )
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.invocations import TRANSFER_LIMIT_SECONDS
 from alos_mosaic.runbook import DEFAULT_URL
 
 _PREFIX: Final = "ALOS_MOSAIC_"

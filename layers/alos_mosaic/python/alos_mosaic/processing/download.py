@@ -95,6 +95,11 @@ class Download:
             self.url, self.found.layout, self.received, self._checksum.hexdigest(), remote.modified, self.found.cell
         )
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the transfer is over and did not end well."""
+        return self._failure is not None
+
     def forget_failure(self) -> None:
         """Let go of what ended the transfer, once nobody reads it any more.
 
@@ -264,6 +269,7 @@ def _pause_seconds(fruitless: int) -> float:
 class Downloads:
     """Archives fetched one after the other, over one connection, in a thread that ends with the context.
 
+    The first that can't be had ends them all: a tile is not made without it, and its source is to be left alone.
     With a relay they may take more than one invocation: reading raises :class:`TransferPausedError` then.
     """
 
@@ -293,6 +299,8 @@ class Downloads:
         is_broken = False
         for download in self._downloads:
             is_broken = download.run(self._source, self._stop, is_broken)
+            if download.has_failed:
+                self._stop.set()
 
 
 class _GrowingFile(io.RawIOBase):

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PART_BYTES: Final = 64 << 20
-_JUDGED_AFTER: Final = 1 / 36
-"""Of the time that a transfer may take: 20 seconds of 12 minutes tell a rate well enough."""
+_JUDGED_AFTER: Final = 1 / 30
+"""Of the time that a transfer may take: 20 seconds of 10 minutes tell a rate well enough."""
 _DELETED_AT_ONCE: Final = 1000
 
 
