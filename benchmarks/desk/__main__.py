@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _deployed(cloud: Cloud, folder: Path) -> dict[str, str]:
-    template = synthesize(folder / "cdk.out", {"alos-mosaic:source_uri": "file:///"})
+    template = synthesize(folder / "cdk.out", {"alos-mosaic:source_uri": "ftp://127.0.0.1"})
     return cloud.deploy(template.parent, STACK_NAME)
 
 
