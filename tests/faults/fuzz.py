@@ -35,7 +35,7 @@ from alos_mosaic.naming import MemberName, parse_cell_archive, parse_member, par
 from alos_mosaic.processing.archive import Member, Unpacking, Wanted
 from alos_mosaic.processing.decoding import decode
 from alos_mosaic.processing.metadata.sidecar import read_sidecar
-from alos_mosaic.processing.standing import Expected, _promised
+from alos_mosaic.processing.standing import Expected, promised_by
 from alos_mosaic.redrive import RedriveRequest
 from alos_mosaic.results import TileFailure, TileResult
 from local.archives import Container, make_cell, members, write_files
@@ -351,7 +351,7 @@ def targets(scratch: Path) -> list[Target]:
         Target("dead letter", [_LETTER], swap(_read_letter), _MAKES_NO_SENSE),
         Target("dead letter's text", [json.dumps(_LETTER)], _read_letter, _MAKES_NO_SENSE),
         Target("result", [_RESULT], _read_result, _MAKES_NO_SENSE),
-        Target("item", [_ITEM], lambda item: _promised(item, _EXPECTED), _MAKES_NO_SENSE),
+        Target("item", [_ITEM], lambda item: promised_by(item, _EXPECTED), _MAKES_NO_SENSE),
     ]  # fmt: skip
 
 

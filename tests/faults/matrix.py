@@ -469,6 +469,30 @@ def _s3_cases() -> Iterator[Case]:
             "s3://out/",
             mode="overwrite",
         )
+    for fault, code, status in _S3_FAULTS:
+        for where, refusal in (
+            ("a COG that is read", Refusal("GetObject", code, status, ".tif", let_through=2)),
+            ("the copy of the quicklook", Refusal("CopyObject", code, status, ".webp")),
+            ("the item", Refusal("PutObject", code, status, ".stac-item.json")),
+        ):
+            yield Case(
+                f"S3 {fault}, on {where} of a tile that is described again",
+                Stage.PUBLISH,
+                f"the answer to {refusal.operation}, in mode metadata-only",
+                PublishError,
+                _refused(refusal),
+                "s3://out/",
+                mode="metadata-only",
+            )
+    yield Case(
+        "S3's conditional write of the item lost, of a tile that is described again",
+        Stage.PUBLISH,
+        "412 PreconditionFailed to PutObject, in mode metadata-only",
+        PublishError,
+        _refused(Refusal("PutObject", "PreconditionFailed", 412, ".stac-item.json")),
+        "did another worker publish the tile just now?",
+        mode="metadata-only",
+    )
     yield Case(
         "S3 AccessDenied, on the look at what is published",
         Stage.PUBLISH,

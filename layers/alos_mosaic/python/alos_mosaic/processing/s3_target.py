@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from alos_mosaic.errors import PublishError
 from alos_mosaic.messages import format_time
-from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error
+from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error, changed_meanwhile
 from alos_mosaic.processing.sources.s3 import MODIFIED_METADATA
 from alos_mosaic.processing.standing import StoredFile
 
@@ -32,6 +32,8 @@ _SHA256_METADATA: Final = "sha256"
 _STAGING_FOLDER: Final = ".staging/"
 _COPIES_AT_ONCE: Final = 8
 """All of a tile's files, so that old and new lie side by side for as short as can be."""
+_CHANGED: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+"""What S3 answers a conditional write whose object is another by now, is being written, or is gone."""
 
 
 class S3Target:
@@ -49,6 +51,29 @@ class S3Target:
     def put(self, file: FileToPut) -> None:
         """Store a file under its key; S3 shows an object only when it is whole."""
         self.upload(file, self._bucket, self._prefix + file.key)
+
+    def replace(self, file: FileToPut, content: bytes | None) -> None:
+        """Store a small file under its key, only over these bytes: by a conditional write, which two can't both win."""
+        full_key, condition = self._prefix + file.key, {"IfNoneMatch": "*"}
+        with self._as_publish_error(file.key):
+            try:
+                if content is not None:
+                    found = self._client.get_object(Bucket=self._bucket, Key=full_key)
+                    if found["Body"].read() != content:
+                        raise changed_meanwhile(self.uri(file.key))
+                    condition = {"IfMatch": found["ETag"]}
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=full_key,
+                    Body=file.path.read_bytes(),
+                    ContentType=file.media_type,
+                    Metadata={_SHA256_METADATA: file.sha256},
+                    **condition,  # type: ignore[arg-type]
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _CHANGED:
+                    raise changed_meanwhile(self.uri(file.key)) from error
+                raise
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:

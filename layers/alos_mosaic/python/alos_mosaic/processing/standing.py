@@ -54,9 +54,15 @@ class Standing:
     item_key: str
     names: frozenset[str]
     """Of all files in the tile's folder."""
-    has_item: bool
+    content: bytes | None
+    """Of the item as it lies there, None where there is none."""
     item: Mapping[str, Any]
-    """Its content; empty where there is no item, or none that is a JSON object."""
+    """What it says; empty where there is no item, or none that is a JSON object."""
+
+    @property
+    def has_item(self) -> bool:
+        """Whether there is an item, whatever it is worth."""
+        return self.content is not None
 
     @property
     def folder(self) -> str:
@@ -79,7 +85,7 @@ class Standing:
         if not self.has_item:
             return None
         try:
-            return _promised(self.item, expected)
+            return promised_by(self.item, expected)
         except (ValueError, KeyError, TypeError, AttributeError):
             logger.warning("Item is not as asked, which counts as unpublished", extra={"key": self.item_key})
             return None
@@ -114,7 +120,7 @@ def look(target: Target, item_key: str) -> Standing:
     path = PurePosixPath(item_key)
     names = target.names(str(path.parent))
     content = target.read(item_key) if path.name in names else None
-    return Standing(item_key, frozenset(names), content is not None, _json_object(content))
+    return Standing(item_key, frozenset(names), content, _json_object(content))
 
 
 def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
@@ -126,16 +132,11 @@ def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name in names if "/" not in name)
 
 
-def _json_object(content: bytes | None) -> dict[str, Any]:
-    try:
-        read = None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
+def promised_by(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[str, StoredFile]]:
+    """Return the name, size and checksum of each asset's file that an item names.
 
-
-def _promised(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[str, StoredFile]]:
-    """Return what an item names, by asset; ValueError and its like if it is not the expected one."""
+    Raises ValueError, KeyError, TypeError or AttributeError if it is not the expected one.
+    """
     assets = item["assets"]
     if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
         raise ValueError("another item")
@@ -150,3 +151,11 @@ def _promised(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[st
             raise ValueError("another file")
         files[measurement] = (name, StoredFile(asset["file:size"], from_multihash(asset["file:checksum"])))
     return files
+
+
+def _json_object(content: bytes | None) -> dict[str, Any]:
+    try:
+        read = None if content is None else json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
