@@ -286,13 +286,16 @@ _RESULT: Final = {
     "seconds": {"check": 1}, "archive": {"url": "ftp://host", "layouts": ["a"], "size": 1},
     "defective_cells": [], "schema_version": 1,
 }  # fmt: skip
-_EXPECTED: Final = Expected("an-id", (150, 150), {"hh": "N25W165_20_sl_HH"}, frozenset({"hh"}))
+_EXPECTED: Final = Expected("an-id", (150, 150), {"hh": "N25W165_20_sl_HH"}, frozenset({"hh"}), "N25W165_20.yaml")
 _ITEM: Final = {
     "id": "an-id",
     "properties": {"proj:shape": [150, 150], "alos_mosaic:cells_defective": []},
     "assets": {
         "hh": {"href": "./N25W165_20_sl_HH_F02DAR.tif", "file:size": 10, "file:checksum": "1220" + "ab" * 32},
     },
+    "links": [
+        {"rel": "odc_yaml", "href": "./N25W165_20.yaml", "file:size": 10, "file:checksum": "1220" + "cd" * 32},
+    ],
 }
 _NAMES: Final = (
     *("N23W161_20_sl_HH_F02DAR.tif", "N23W161_2009_linci", "S01E010_96_mask.hdr", "N23W161_20_F02DAR.xml"),

@@ -457,6 +457,7 @@ def _s3_cases() -> Iterator[Case]:
                 "s3://out/",
             )
     for where, refusal in (
+        ("the EO3 document", Refusal("PutObject", "AccessDenied", 403, ".odc-metadata.yaml")),
         ("the copy of the last COG", Refusal("CopyObject", "AccessDenied", 403, ".tif", let_through=4)),
         ("the item", Refusal("PutObject", "AccessDenied", 403, ".stac-item.json")),
     ):

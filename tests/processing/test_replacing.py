@@ -21,6 +21,7 @@ from alos_mosaic.processing import pipeline, publish, rebuilding, s3_target
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.processing.publish import FileTarget, FileToPut, Target, Uploads
+from alos_mosaic.processing.reconciling import Condition, Reconciliation, reconcile
 from alos_mosaic.processing.s3_target import S3Target
 from alos_mosaic.processing.standing import StoredFile
 from alos_mosaic.results import State
@@ -226,7 +227,7 @@ def test_staged_objects_that_can_not_be_deleted_are_no_failure(
         assert run(place(), mirrors[1], output.target) is State.PUBLISHED
     assert "Staged object stays" in caplog.text
     prefix = STAGING[1] if output.staging else ".staging/"
-    assert len(output.staged()) == 7
+    assert len(output.staged()) == 6
     assert all(key.startswith(prefix) for key in output.staged())
 
 
@@ -239,6 +240,60 @@ def test_a_copied_object_keeps_type_and_checksum(place: MakePlace, mirrors: list
         heads.append(output.s3.head_object(Bucket="out", Key=f"some/folder/{STEM}_sl_HH_F02DAR.tif"))
     for name in ("ContentType", "Metadata", "ContentLength"):
         assert heads[0][name] == heads[1][name]
+
+
+# The EO3 document
+
+
+def test_an_eo3_document_that_is_not_the_items_makes_a_tile_that_is_not_whole(
+    place: MakePlace, mirrors: list[str], output: Output
+) -> None:
+    key = f"{STEM}.odc-metadata.yaml"
+    run(place(), mirrors[0], output.target)
+    whole = output.files()[key]
+    for damage in (lambda: output.remove(key), lambda: output.write(key, whole[:-1])):
+        damage()
+        (finding,) = found(output).findings
+        assert finding.condition is Condition.DAMAGED
+        assert PurePosixPath(key).name in finding.problems[0]
+        assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.PUBLISHED
+        assert found(output).is_whole
+        assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_item_that_tells_no_checksum_of_its_eo3_document_may_be_whole(
+    place: MakePlace, mirrors: list[str], output: Output, is_there: bool
+) -> None:
+    """As those of earlier releases."""
+    run(place(), mirrors[0], output.target)
+    item = output.item()
+    item["links"] = [
+        {name: value for name, value in link.items() if not name.startswith("file:")} for link in item["links"]
+    ]
+    output.write(ITEM, json.dumps(item).encode())
+    if not is_there:
+        output.remove(f"{STEM}.odc-metadata.yaml")
+    assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
+    assert found(output).is_whole
+
+
+@pytest.mark.parametrize("name", ["../N25W165_20.odc-metadata.yaml", "./N25W165_20.webp", "x", 5])
+def test_a_link_to_another_document_is_not_ours(
+    place: MakePlace, mirrors: list[str], output: Output, name: object
+) -> None:
+    run(place(), mirrors[0], output.target)
+    item = output.item()
+    for link in item["links"]:
+        if link["rel"] == "odc_yaml":
+            link["href"] = name
+    output.write(ITEM, json.dumps(item).encode())
+    assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.PUBLISHED
+
+
+def found(output: Output) -> Reconciliation:
+    """Reconcile what is published with the tile."""
+    return reconcile([TileRequest(TileYear(2020, TILE), Mode.SKIP)], output.target, Grid(30))
 
 
 # Two workers at once

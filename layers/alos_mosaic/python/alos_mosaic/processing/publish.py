@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -272,8 +272,12 @@ class Uploads:
         self._files.append(file)
         self._begun.append(self._pool.submit((self._staging or self._target).put, file))
 
-    def finish(self, item: FileToPut, content: Mapping[str, Any], expected: Expected) -> None:
+    def finish(
+        self, item: FileToPut, content: Mapping[str, Any], expected: Expected, ahead: Sequence[FileToPut] = ()
+    ) -> None:
         """Wait for all files, put them in their places, the item after them, and remove what only the old item named.
+
+        ``ahead`` are small files that take their places right ahead of the item, when all others have.
 
         If in the end something else stands there, another worker is at the same tile. Of two, whichever looks last sees
         what both have left: either one's tile, whole, is well; else it puts its own there once more, after a pause.
@@ -286,10 +290,11 @@ class Uploads:
         for upload in self._begun:
             upload.result()
         expected = replace(expected, accept_partial=True)
-        own = {PurePosixPath(file.key).name for file in (*self._files, item)}
+        own = {PurePosixPath(file.key).name for file in (*self._files, *ahead, item)}
         names = own | asset_names(content)
         kept = {name: stored for name, stored in promised_by(content, expected).values() if name not in own}
-        took_seconds = self._settle(item, names, kept)
+        documents = (*ahead, item)
+        took_seconds = self._settle(documents, names, kept)
         for patience in _PATIENCE:
             if self._is_whole(expected):
                 return
@@ -301,21 +306,24 @@ class Uploads:
                 break
             for file in self._files:
                 (self._staging or self._target).put(file)
-            took_seconds = self._settle(item, names, kept)
+            took_seconds = self._settle(documents, names, kept)
         if kept or not self._is_whole(expected):
             uri = self._target.uri(item.key)
             raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
 
-    def _settle(self, item: FileToPut, names: AbstractSet[str], kept: Mapping[str, StoredFile]) -> float:
-        """Put all that waits in its place, and the item after it; return how long that took.
+    def _settle(self, documents: Sequence[FileToPut], names: AbstractSet[str], kept: Mapping[str, StoredFile]) -> float:
+        """Put all that waits in its place, and after it the documents, of which the item is the last.
 
-        ``kept`` are files that the item tells of and that stand there already.
+        Returns how long that took, in seconds. ``kept`` are files that the item tells of and that stand there already.
         """
         began = time.monotonic()
         if kept:
             self._check_kept(kept)
         if self._staging is not None:
             self._staging.settle()
+        *ahead, item = documents
+        for document in ahead:
+            self._target.put(document)
         if kept:
             self._target.replace(item, self._standing.content)
         else:
