@@ -422,6 +422,15 @@ def _disk_cases() -> Iterator[Case]:
     how = "no file of the process may grow beyond some bytes (RLIMIT_FSIZE)"
     yield Case("disk full while fetching", Stage.DISK, how, OutputError, _limit_files(1000, "ftp"), archive_name())
     yield Case("disk full while writing COGs", Stage.DISK, how, OutputError, _limit_files(100, "file"), "")
+    yield Case(
+        "disk full while COGs are fetched, to be described again",
+        Stage.DISK,
+        f"{how}, in mode metadata-only",
+        OutputError,
+        _limit_files(100, "ftp"),
+        "can't write N25W165_20_sl_HH_F02DAR.tif",
+        mode="metadata-only",
+    )
 
 
 _S3_FAULTS: Final = (

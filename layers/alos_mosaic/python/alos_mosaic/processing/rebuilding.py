@@ -111,7 +111,7 @@ def _told(standing: Standing, expected: Expected) -> _Told:
         return _Told(
             _cells(properties.get(f"{PREFIX}:cells", ())),
             _cells(properties.get(f"{PREFIX}:cells_defective", ())),
-            properties.get(f"{PREFIX}:values_under_nodata"),
+            _count(properties.get(f"{PREFIX}:values_under_nodata")),
             Carried.of(properties),
             {name: file for name, file in files.items() if name in _BY_MEASUREMENT},
         )
@@ -122,6 +122,13 @@ def _told(standing: Standing, expected: Expected) -> _Told:
 
 def _cells(names: Collection[str]) -> tuple[Cell, ...]:
     return tuple(Cell.from_name(name) for name in names)
+
+
+def _count(found: object) -> int | None:
+    """Return a number of pixels; TypeError for anything else but None."""
+    if found is None or (isinstance(found, int) and not isinstance(found, bool)):
+        return found
+    raise TypeError(f"{found!r:.100} is no number of pixels")
 
 
 def _cogs(request: TileRequest, product: Product, place: Workplace, standing: Standing, told: _Told) -> Iterator[Cog]:
