@@ -187,6 +187,7 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
     assert isinstance(told, dict)
     assert told["valid"]
     assert {check["subject"] for check in told["checks"]} == {
+        "odc_yaml",
         "item", "hh", "hv", "linci", "date", "mask", "thumbnail",
     }  # fmt: skip
     assert invoke("show", uri, "--to", str(tmp_path / "q.webp")).exit_code == 0

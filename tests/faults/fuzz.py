@@ -35,7 +35,7 @@ from alos_mosaic.naming import MemberName, parse_cell_archive, parse_member, par
 from alos_mosaic.processing.archive import Member, Unpacking, Wanted
 from alos_mosaic.processing.decoding import decode
 from alos_mosaic.processing.metadata.sidecar import read_sidecar
-from alos_mosaic.processing.standing import Expected, _promised
+from alos_mosaic.processing.standing import Expected, promised_by
 from alos_mosaic.redrive import RedriveRequest
 from alos_mosaic.results import TileFailure, TileResult
 from local.archives import Container, make_cell, members, write_files
@@ -289,13 +289,16 @@ _RESULT: Final = {
     "seconds": {"check": 1}, "archive": {"url": "ftp://host", "layouts": ["a"], "size": 1},
     "defective_cells": [], "schema_version": 1,
 }  # fmt: skip
-_EXPECTED: Final = Expected("an-id", (150, 150), {"hh": "N25W165_20_sl_HH"}, frozenset({"hh"}))
+_EXPECTED: Final = Expected("an-id", (150, 150), {"hh": "N25W165_20_sl_HH"}, frozenset({"hh"}), "N25W165_20.yaml")
 _ITEM: Final = {
     "id": "an-id",
     "properties": {"proj:shape": [150, 150], "alos_mosaic:cells_defective": []},
     "assets": {
         "hh": {"href": "./N25W165_20_sl_HH_F02DAR.tif", "file:size": 10, "file:checksum": "1220" + "ab" * 32},
     },
+    "links": [
+        {"rel": "odc_yaml", "href": "./N25W165_20.yaml", "file:size": 10, "file:checksum": "1220" + "cd" * 32},
+    ],
 }
 _NAMES: Final = (
     *("N23W161_20_sl_HH_F02DAR.tif", "N23W161_2009_linci", "S01E010_96_mask.hdr", "N23W161_20_F02DAR.xml"),
@@ -355,7 +358,7 @@ def targets(scratch: Path) -> list[Target]:
         Target("dead letter", [_LETTER], swap(_read_letter), _MAKES_NO_SENSE),
         Target("dead letter's text", [json.dumps(_LETTER)], _read_letter, _MAKES_NO_SENSE),
         Target("result", [_RESULT], _read_result, _MAKES_NO_SENSE),
-        Target("item", [_ITEM], lambda item: _promised(item, _EXPECTED), _MAKES_NO_SENSE),
+        Target("item", [_ITEM], lambda item: promised_by(item, _EXPECTED), _MAKES_NO_SENSE),
     ]  # fmt: skip
 
 

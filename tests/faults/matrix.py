@@ -435,6 +435,15 @@ def _disk_cases() -> Iterator[Case]:
     how = "no file of the process may grow beyond some bytes (RLIMIT_FSIZE)"
     yield Case("disk full while fetching", Stage.DISK, how, OutputError, _limit_files(1000, "ftp"), archive_name())
     yield Case("disk full while writing COGs", Stage.DISK, how, OutputError, _limit_files(100, "file"), "")
+    yield Case(
+        "disk full while COGs are fetched, to be described again",
+        Stage.DISK,
+        f"{how}, in mode metadata-only",
+        OutputError,
+        _limit_files(100, "ftp"),
+        "can't write N25W165_20_sl_HH_F02DAR.tif",
+        mode="metadata-only",
+    )
 
 
 _S3_FAULTS: Final = (
@@ -470,6 +479,7 @@ def _s3_cases() -> Iterator[Case]:
                 "s3://out/",
             )
     for where, refusal in (
+        ("the EO3 document", Refusal("PutObject", "AccessDenied", 403, ".odc-metadata.yaml")),
         ("the copy of the last COG", Refusal("CopyObject", "AccessDenied", 403, ".tif", let_through=4)),
         ("the item", Refusal("PutObject", "AccessDenied", 403, ".stac-item.json")),
     ):
@@ -482,6 +492,30 @@ def _s3_cases() -> Iterator[Case]:
             "s3://out/",
             mode="overwrite",
         )
+    for fault, code, status in _S3_FAULTS:
+        for where, refusal in (
+            ("a COG that is read", Refusal("GetObject", code, status, ".tif", let_through=2)),
+            ("the copy of the quicklook", Refusal("CopyObject", code, status, ".webp")),
+            ("the item", Refusal("PutObject", code, status, ".stac-item.json")),
+        ):
+            yield Case(
+                f"S3 {fault}, on {where} of a tile that is described again",
+                Stage.PUBLISH,
+                f"the answer to {refusal.operation}, in mode metadata-only",
+                PublishError,
+                _refused(refusal),
+                "s3://out/",
+                mode="metadata-only",
+            )
+    yield Case(
+        "S3's conditional write of the item lost, of a tile that is described again",
+        Stage.PUBLISH,
+        "412 PreconditionFailed to PutObject, in mode metadata-only",
+        PublishError,
+        _refused(Refusal("PutObject", "PreconditionFailed", 412, ".stac-item.json")),
+        "did another worker publish the tile just now?",
+        mode="metadata-only",
+    )
     yield Case(
         "S3 AccessDenied, on the look at what is published",
         Stage.PUBLISH,

@@ -56,6 +56,10 @@ def _pairs() -> Iterator[Pair]:
     yield Pair(("overwrite", "overwrite"), is_published=True, same_archive=False, seed=4)
     yield Pair(("overwrite", "refresh"), is_published=True, same_archive=False, seed=5)
     yield Pair(("overwrite", "skip"), is_published=False, same_archive=False, seed=6)
+    yield Pair(("overwrite", "metadata-only"), is_published=True, same_archive=False, seed=7)
+    yield Pair(("metadata-only", "overwrite"), is_published=True, same_archive=False, seed=8)
+    yield Pair(("refresh", "metadata-only"), is_published=True, same_archive=False, seed=9)
+    yield Pair(("metadata-only", "metadata-only"), is_published=True, same_archive=True, seed=10)
 
 
 PAIRS: Final = tuple(_pairs())

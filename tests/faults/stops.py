@@ -186,6 +186,7 @@ def _kills() -> Iterator[Stop]:
     yield Stop("while the quicklook is drawn", write, AtCall(Call("documents.draw")), nothing)
     yield Stop("at the first COG's upload", publish, put(".tif"), nothing)
     yield Stop("after the last COG's upload", publish, done(".tif", number=5), nothing)
+    yield Stop("after the EO3 document's upload", publish, done(".odc-metadata.yaml"), nothing)
     yield Stop("at the collection's upload", publish, put("collection.json"), nothing)
     yield Stop("at the item's upload", publish, put(_ITEM), nothing)
     yield Stop("after the item's upload", publish, done(_ITEM), new)
@@ -200,9 +201,10 @@ def _kills_over_a_tile() -> Iterator[Stop]:
         ("at half of a transfer", Stage.TRANSFER, AtByte(0.5), old),
         ("while COGs are written", Stage.WRITE, AtCall(Call("pipeline.write_cog", 3)), old),
         ("while files are staged", publish, put(**_STAGED, number=4), old),
-        ("once files are staged", publish, done(**_STAGED, number=7), old),
+        ("once files are staged", publish, done(**_STAGED, number=6), old),
         ("while files are copied", publish, AtRequest("CopyObject", number=3, is_done=True), between),
-        ("once files are copied", publish, AtRequest("CopyObject", number=7, is_done=True), between),
+        ("once files are copied", publish, AtRequest("CopyObject", number=6, is_done=True), between),
+        ("after the EO3 document's upload", publish, done(".odc-metadata.yaml"), between),
         ("at the item's upload", publish, put(_ITEM), between),
         ("after the item's upload", publish, done(_ITEM), new),
         ("at the removal of an old file", publish, AtRequest("DeleteObject", OLD_FILE), new),

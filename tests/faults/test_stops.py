@@ -22,7 +22,7 @@ from tests.faults.world import event
 _PART_BYTES: Final = 3000
 _SEED: Final = 20261124
 _RANDOM_KILLS: Final = 20
-_REQUESTS: Final = 36
+_REQUESTS: Final = 35
 """Of an overwrite to S3, up to the last file that is deleted from staging; a test counts them."""
 
 

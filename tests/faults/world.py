@@ -173,10 +173,11 @@ class World:
         return self.s3.get_object(Bucket="out", Key=ITEM)["Body"].read() if listed["KeyCount"] else None
 
     def broken_promises(self) -> list[str]:
-        """Return the assets that are not what the published item says of them; what is missing raises."""
+        """Return the files that are not what the published item says of them; what is missing raises."""
         item = json.loads(self.item() or b"")
         found = []
-        for name, asset in item["assets"].items():
+        (eo3,) = (link for link in item["links"] if link["rel"] == "odc_yaml")
+        for name, asset in {**item["assets"], "odc_yaml": eo3}.items():
             content = self.s3.get_object(Bucket="out", Key=PREFIX + asset["href"].removeprefix("./"))["Body"].read()
             (self.folder / "asset").write_bytes(content)
             promised = asset["file:size"], from_multihash(asset["file:checksum"])
@@ -185,7 +186,7 @@ class World:
         return found
 
     def assert_whole(self) -> None:
-        """Check that item and assets are there and agree."""
+        """Check that item, assets and EO3 document are there and agree."""
         assert not self.broken_promises()
         assets = json.loads(self.item() or b"")["assets"]
         assert len(assets) == _FILES + 1  # the bands, and a thumbnail

@@ -37,7 +37,7 @@ from alos_mosaic.processing.metadata.provenance import code_version
 from alos_mosaic.processing.metadata.yaml_text import to_yaml
 from alos_mosaic.processing.statistics import TileStatistics
 from tests.processing.described_tiles import CELL_PIXELS, CELLS, GOLDEN, forest_map, mosaic
-from tests.processing.written_documents import GOLDEN_FOLDER, PRODUCTS_FOLDER, golden_eo3, golden_item
+from tests.processing.written_documents import GOLDEN_FOLDER, PRODUCTS_FOLDER, eo3_file, golden_eo3, golden_item
 
 HREF = "s3://bucket/alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json"
 Properties = dict[str, Any]
@@ -82,7 +82,8 @@ def validate(samples: Path) -> Callable[[dict[str, Any]], None]:
 def test_items_validate_with_all_their_extensions(
     name: str, tmp_path: Path, validate: Callable[[dict[str, Any]], None]
 ) -> None:
-    validate(describe(GOLDEN[name](tmp_path), HREF, "x.odc-metadata.yaml"))
+    product = GOLDEN[name](tmp_path)
+    validate(describe(product, HREF, eo3_file(product)))
 
 
 @pytest.mark.parametrize("name", PRODUCT_NAMES)

@@ -217,8 +217,11 @@ def place_year(mirror: Path, year: int, grid: Grid) -> None:
 
 
 def without_updated(item: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what tells of the time, which the EO3 document does, too, so its checksum."""
     times = ("updated", "alos_mosaic:pixels_made")
-    return {**item, "properties": {name: value for name, value in item["properties"].items() if name not in times}}
+    properties = {name: value for name, value in item["properties"].items() if name not in times}
+    links = [{name: value for name, value in link.items() if name != "file:checksum"} for link in item["links"]]
+    return {**item, "properties": properties, "links": links}
 
 
 @pytest.mark.parametrize("year", [1996, 2009, 2020])
@@ -298,7 +301,15 @@ def validate(item: dict[str, Any], samples: Path) -> None:
     assert set(item["stac_extensions"]) <= set(validate_dict(item, validator=validator))
 
 
-@pytest.mark.parametrize("changes", [{"alos_mosaic:cells": ["nowhere"]}, {"alos_mosaic:cells": 5}, {"proj:shape": [1]}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alos_mosaic:cells": ["nowhere"]},
+        {"alos_mosaic:cells": 5},
+        {"proj:shape": [1]},
+        *({"alos_mosaic:values_under_nodata": value} for value in ("many", [5], {"HH": 5}, 0.5, True)),
+    ],
+)
 def test_an_item_that_is_not_as_ours_are_tells_nothing(
     process: Process, output: Output, archive: Path, changes: dict[str, Any]
 ) -> None:
@@ -328,7 +339,7 @@ def test_a_cog_that_can_not_be_described_is_named(
     for key, content in damages:
         output.write(key, content)
         with pytest.raises(OutputError, match=key.rpartition("/")[2]):
-            process(Mode.METADATA_ONLY)
+            process(Mode.METADATA_ONLY, attempt=2)
         output.write(key, whole[key])
     output.remove(linci)
     with pytest.raises(OutputError, match="has no COG of linci"):

@@ -321,7 +321,8 @@ def test_the_same_archive_gives_the_same_bytes(
             for content in (one, other):
                 for name in ("created", "updated"):
                     del content["properties"][name]
-                content["links"] = [link for link in content["links"] if link["rel"] != "self"]
+                links = [link for link in content["links"] if link["rel"] != "self"]
+                content["links"] = [{**link, "file:checksum": ""} for link in links]  # the EO3 document tells a time
             assert one == other
 
 

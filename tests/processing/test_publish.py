@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-EXPECTED = Expected("the-id", (10, 10), {"hh": "T_20_sl_HH", "vh": "T_20_sl_VH"}, frozenset({"hh"}))
+EXPECTED = Expected("the-id", (10, 10), {"hh": "T_20_sl_HH", "vh": "T_20_sl_VH"}, frozenset({"hh"}), "T_20.yaml")
 
 
 @pytest.fixture

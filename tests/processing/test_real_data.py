@@ -108,4 +108,6 @@ def test_described_again_it_has_the_same_item(published: Path, tmp_path: Path) -
     for item in (before, after):
         del item["properties"]["updated"]
         item["properties"].pop("alos_mosaic:pixels_made", None)
+        for link in item["links"]:
+            link.pop("file:checksum", None)  # of the EO3 document, which tells the time, too
     assert after == before

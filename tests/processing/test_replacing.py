@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from alos_mosaic.errors import PublishError
+from alos_mosaic.errors import OutputError, PublishError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import Mode, TileRequest, TileYear
-from alos_mosaic.processing import publish, s3_target
+from alos_mosaic.processing import pipeline, publish, rebuilding, s3_target
+from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
-from alos_mosaic.processing.publish import FileTarget, FileToPut, Target
+from alos_mosaic.processing.publish import FileTarget, FileToPut, Target, Uploads
+from alos_mosaic.processing.reconciling import Condition, Reconciliation, reconcile
 from alos_mosaic.processing.s3_target import S3Target
+from alos_mosaic.processing.standing import StoredFile
 from alos_mosaic.results import State
 from local.archives import place_archive
 from tests.processing.outputs import STAGING, Output
@@ -48,9 +51,9 @@ def mirrors(tmp_path: Path, grid: Grid) -> list[str]:
     return found
 
 
-def run(place: Workplace, source: str, target: Target, mode: Mode = Mode.OVERWRITE) -> State:
+def run(place: Workplace, source: str, target: Target, mode: Mode = Mode.OVERWRITE, attempt: int = 1) -> State:
     here = replace(place, source_url=source, target=target)
-    return process_tile(TileRequest(TileYear(2020, TILE), mode, run="a-run"), here).state
+    return process_tile(TileRequest(TileYear(2020, TILE), mode, run="a-run", attempt=attempt), here).state
 
 
 def tiffs(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -224,7 +227,7 @@ def test_staged_objects_that_can_not_be_deleted_are_no_failure(
         assert run(place(), mirrors[1], output.target) is State.PUBLISHED
     assert "Staged object stays" in caplog.text
     prefix = STAGING[1] if output.staging else ".staging/"
-    assert len(output.staged()) == 7
+    assert len(output.staged()) == 6
     assert all(key.startswith(prefix) for key in output.staged())
 
 
@@ -237,6 +240,60 @@ def test_a_copied_object_keeps_type_and_checksum(place: MakePlace, mirrors: list
         heads.append(output.s3.head_object(Bucket="out", Key=f"some/folder/{STEM}_sl_HH_F02DAR.tif"))
     for name in ("ContentType", "Metadata", "ContentLength"):
         assert heads[0][name] == heads[1][name]
+
+
+# The EO3 document
+
+
+def test_an_eo3_document_that_is_not_the_items_makes_a_tile_that_is_not_whole(
+    place: MakePlace, mirrors: list[str], output: Output
+) -> None:
+    key = f"{STEM}.odc-metadata.yaml"
+    run(place(), mirrors[0], output.target)
+    whole = output.files()[key]
+    for damage in (lambda: output.remove(key), lambda: output.write(key, whole[:-1])):
+        damage()
+        (finding,) = found(output).findings
+        assert finding.condition is Condition.DAMAGED
+        assert PurePosixPath(key).name in finding.problems[0]
+        assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.PUBLISHED
+        assert found(output).is_whole
+        assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_item_that_tells_no_checksum_of_its_eo3_document_may_be_whole(
+    place: MakePlace, mirrors: list[str], output: Output, is_there: bool
+) -> None:
+    """As those of earlier releases."""
+    run(place(), mirrors[0], output.target)
+    item = output.item()
+    item["links"] = [
+        {name: value for name, value in link.items() if not name.startswith("file:")} for link in item["links"]
+    ]
+    output.write(ITEM, json.dumps(item).encode())
+    if not is_there:
+        output.remove(f"{STEM}.odc-metadata.yaml")
+    assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
+    assert found(output).is_whole
+
+
+@pytest.mark.parametrize("name", ["../N25W165_20.odc-metadata.yaml", "./N25W165_20.webp", "x", 5])
+def test_a_link_to_another_document_is_not_ours(
+    place: MakePlace, mirrors: list[str], output: Output, name: object
+) -> None:
+    run(place(), mirrors[0], output.target)
+    item = output.item()
+    for link in item["links"]:
+        if link["rel"] == "odc_yaml":
+            link["href"] = name
+    output.write(ITEM, json.dumps(item).encode())
+    assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.PUBLISHED
+
+
+def found(output: Output) -> Reconciliation:
+    """Reconcile what is published with the tile."""
+    return reconcile([TileRequest(TileYear(2020, TILE), Mode.SKIP)], output.target, Grid(30))
 
 
 # Two workers at once
@@ -352,3 +409,149 @@ def test_a_worker_whose_files_are_replaced_again_and_again_says_so(
         run(place(), mirrors[1], output.target)
     assert len(items) == 4
     assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.PUBLISHED
+
+
+# A worker that only describes, and another one
+
+
+@contextmanager
+def right_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, follow: Callable[[], object]) -> Iterator[None]:
+    """Let something happen once, right after the first call of a function."""
+    original, waiting = getattr(owner, name), [follow]
+
+    def followed(*given: Any, **named: Any) -> Any:
+        answer = original(*given, **named)
+        if waiting:
+            waiting.pop()()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, followed)
+        yield
+
+
+READ: tuple[Any, str] = (rebuilding, "drawn_quicklook")
+LOOKED: tuple[Any, str] = (Uploads, "_check_kept")
+
+
+@pytest.mark.parametrize("has_item", [True, False])
+def test_describing_puts_nothing_over_a_tile_that_was_replaced_meanwhile(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch, has_item: bool
+) -> None:
+    run(place(), mirrors[0], output.target)
+    left: dict[str, bytes] = {}
+    if not has_item:
+        output.remove(ITEM)
+
+    def replace_tile() -> None:
+        assert run(place(), mirrors[1], output.target) is State.PUBLISHED
+        left.update(output.files())
+
+    with (
+        right_after(monkeypatch, *READ, replace_tile),
+        pytest.raises(PublishError, match="another worker"),
+    ):
+        run(place(), mirrors[0], output.target, Mode.METADATA_ONLY)
+    assert tiffs(output.files()).items() - tiffs(left).items() <= {
+        (key, content) for key, content in output.files().items() if not has_item and key.endswith(".webp")
+    }
+    assert output.files()[ITEM] == left[ITEM]
+    assert not output.staged()
+    assert run(place(), mirrors[0], output.target, Mode.METADATA_ONLY) is State.PUBLISHED
+    assert run(place(), mirrors[1], output.target, Mode.REFRESH) is State.SKIPPED
+
+
+def test_describing_never_puts_its_item_over_another_workers(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which came behind its last look at the files; the next attempt describes what that one left."""
+    run(place(), mirrors[0], output.target)
+    items: list[bytes] = []
+
+    def replace_tile() -> None:
+        assert run(place(), mirrors[1], output.target) is State.PUBLISHED
+        items.append(output.files()[ITEM])
+
+    with (
+        right_after(monkeypatch, *LOOKED, replace_tile),
+        pytest.raises(PublishError, match="another worker"),
+    ):
+        run(place(), mirrors[0], output.target, Mode.METADATA_ONLY)
+    assert [output.files()[ITEM]] == items
+    assert run(place(), mirrors[0], output.target, Mode.METADATA_ONLY) is State.PUBLISHED
+    assert run(place(), mirrors[1], output.target, Mode.REFRESH) is State.SKIPPED
+
+
+def test_an_item_is_replaced_only_where_it_is_the_one_that_was_read(output: Output, tmp_path: Path) -> None:
+    def file(text: str) -> FileToPut:
+        path = tmp_path / f"{text}.json"
+        path.write_text(text)
+        return FileToPut(path, ITEM, "application/json", sha256_of(path))
+
+    with pytest.raises(PublishError, match="another worker"):
+        output.target.replace(file("first"), b"none")
+    output.target.replace(file("first"), None)
+    for content in (None, b"another"):
+        with pytest.raises(PublishError, match="another worker"):
+            output.target.replace(file("second"), content)
+    assert output.target.read(ITEM) == b"first"
+    output.target.replace(file("second"), b"first")
+    assert output.target.read(ITEM) == b"second"
+    assert output.target.stat(ITEM) == StoredFile(6, file("second").sha256)
+
+
+def test_a_conditional_write_that_loses_says_so(output: Output, tmp_path: Path) -> None:
+    if output.uri.startswith("file:"):
+        pytest.skip("a folder has no conditional writes")
+    path, target = tmp_path / "item.json", output.target
+    path.write_text("ours")
+    output.write(ITEM, b"read")
+    events = output.s3.meta.events
+
+    def write_theirs(**_: object) -> None:
+        events.unregister("before-call.s3.PutObject", write_theirs)
+        output.write(ITEM, b"theirs")
+
+    events.register("before-call.s3.PutObject", write_theirs)
+    with pytest.raises(PublishError, match="has changed: did another worker publish the tile just now"):
+        target.replace(FileToPut(path, ITEM, "application/json", sha256_of(path)), b"read")
+    assert target.read(ITEM) == b"theirs"
+
+
+def test_describing_leaves_its_item_once_where_files_come_behind_it(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a worker that has yet to put its item; should it die, a second attempt can't tell whose the files are."""
+    run(place(), mirrors[1], output.target)
+    theirs = tiffs(output.files())
+    run(place(), mirrors[0], output.target)
+    put: list[None] = []
+
+    def write_theirs() -> None:
+        put.append(None)
+        for key, content in theirs.items():
+            output.write(key, content)
+
+    with (
+        right_after(monkeypatch, Uploads, "_settle", write_theirs),
+        pytest.raises(PublishError, match="another worker"),
+    ):
+        run(place(), mirrors[0], output.target, Mode.METADATA_ONLY)
+    assert len(put) == 1
+    assert output.files().items() >= theirs.items()
+    for attempt, error in ((1, PublishError), (2, OutputError)):
+        with pytest.raises(error, match="is not the file that its item tells of"):
+            run(place(), mirrors[0], output.target, Mode.METADATA_ONLY, attempt)
+    assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.PUBLISHED
+
+
+def test_files_that_are_another_items_by_now_are_tried_again_at_any_attempt(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(place(), mirrors[0], output.target)
+    replaced = lambda: run(place(), mirrors[1], output.target)  # noqa: E731 - what follows reads better
+    with (
+        right_after(monkeypatch, pipeline, "look", replaced),
+        pytest.raises(PublishError, match="is not the file that its item tells of"),
+    ):
+        run(place(), mirrors[0], output.target, Mode.METADATA_ONLY, attempt=5)

@@ -34,6 +34,8 @@ RUN_LOCK_KEY: Final = "runs/.running"
 
 ITEM_ENDING: Final = ".stac-item.json"
 """What the file name of every STAC item ends with."""
+EO3_RELATION: Final = "odc_yaml"
+"""Under which eodatasets3 links the document that Open Data Cube indexes, and so does an item."""
 THUMBNAIL: Final = "thumbnail"
 """Key of the quicklook's asset."""
 
@@ -124,6 +126,15 @@ def band_file_stem(tile: Tile, year: int, band: Band) -> str:
 def quicklook_file_name(tile: Tile, year: int) -> str:
     """Return the quicklook's file name."""
     return f"{tile.name}_{year % 100:02d}.webp"
+
+
+def eo3_file_name(tile: Tile, year: int) -> str:
+    """Return the file name of the EO3 document, the Open Data Cube's own.
+
+    >>> eo3_file_name(Tile.from_name("N10E010"), 2020)
+    'N10E010_20.odc-metadata.yaml'
+    """
+    return f"{tile.name}_{year % 100:02d}.odc-metadata.yaml"
 
 
 def item_file_name(tile: Tile, year: int) -> str:

@@ -15,7 +15,7 @@ from alos_mosaic.errors import OutputError
 from alos_mosaic.inventory import ArchiveKind, listing_of
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.missions import mission_of
-from alos_mosaic.naming import item_file_name, quicklook_file_name, tile_prefix
+from alos_mosaic.naming import eo3_file_name, item_file_name, quicklook_file_name, tile_prefix
 from alos_mosaic.processing.blocks import BLOCK_PIXELS, PREDICTOR
 from alos_mosaic.processing.cog import Cog
 from alos_mosaic.processing.metadata import (
@@ -27,7 +27,6 @@ from alos_mosaic.processing.metadata import (
     collection_key,
     collection_of,
     describe,
-    eo3_file_name,
     eo3_text,
 )
 from alos_mosaic.processing.metadata.extensions import PREFIX
@@ -114,14 +113,13 @@ def publish_documents(done: TileProduct, expected: Expected, place: Workplace, u
     year, tile, product = done.tile_year.year, done.tile_year.tile, done.described
     prefix = tile_prefix(PRODUCTS[product.name], year, tile)
     item_name, eo3_name = item_file_name(tile, year), eo3_file_name(tile, year)
-    beside = [] if done.quicklook is None else [done.quicklook]
-    beside.append(_written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE))
-    for file in beside:
-        uploads.start(_to_put(file, prefix))
+    if done.quicklook is not None:
+        uploads.start(_to_put(done.quicklook, prefix))
+    eo3 = _written(place.work / eo3_name, eo3_text(done, item_name), EO3_MEDIA_TYPE)
     _publish_collection(product.name, place)
-    item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3_name=eo3_name)
+    item = describe(done, place.target.uri(f"{prefix}/{item_name}"), eo3)
     last = _written(place.work / item_name, json.dumps(item, indent=2), ITEM_MEDIA_TYPE)
-    uploads.finish(_to_put(last, prefix), item, expected)
+    uploads.finish(_to_put(last, prefix), item, expected, ahead=[_to_put(eo3, prefix)])
 
 
 def _publish_collection(product_name: str, place: Workplace) -> None:

@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from alos_mosaic.errors import InvalidRequestError, PublishError
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.scratch import scratch_folder
-from alos_mosaic.processing.standing import Expected, Standing, StoredFile, asset_names, look
+from alos_mosaic.processing.standing import Expected, Standing, StoredFile, asset_names, look, promised_by
 from alos_mosaic.processing.uris import shown_uri, split_uri
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ class Target(Protocol):
     def put(self, file: FileToPut) -> None:
         """Store a file under its key: whole or not at all."""
 
+    def replace(self, file: FileToPut, content: bytes | None) -> None:
+        """Store a file as :meth:`put` does, but only over these bytes; None: only where there is nothing.
+
+        Raises :class:`PublishError`, and changes nothing, where something else stands.
+        """
+
     def staging(self) -> AbstractContextManager[Staging]:
         """Open a place where files wait; what is in it goes away with the context."""
 
@@ -110,6 +116,12 @@ class FileTarget:
         with self.staging() as staging:
             staging.put(file)
             staging.settle()
+
+    def replace(self, file: FileToPut, content: bytes | None) -> None:
+        """Store a file under its key, only over these bytes; what comes between the look and the rename is lost."""
+        if self.read(file.key) != content:
+            raise changed_meanwhile(self.uri(file.key))
+        self.put(file)
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:
@@ -260,18 +272,29 @@ class Uploads:
         self._files.append(file)
         self._begun.append(self._pool.submit((self._staging or self._target).put, file))
 
-    def finish(self, item: FileToPut, content: Mapping[str, Any], expected: Expected) -> None:
+    def finish(
+        self, item: FileToPut, content: Mapping[str, Any], expected: Expected, ahead: Sequence[FileToPut] = ()
+    ) -> None:
         """Wait for all files, put them in their places, the item after them, and remove what only the old item named.
+
+        ``ahead`` are small files that take their places right ahead of the item, when all others have.
 
         If in the end something else stands there, another worker is at the same tile. Of two, whichever looks last sees
         what both have left: either one's tile, whole, is well; else it puts its own there once more, after a pause.
+
+        An item of files that stand there already tells of what was read of them: it only takes the place of the item
+        that was read with them, nothing is put where they are others by now, and nothing put there again.
 
         Raises :class:`PublishError` for the first file that could not be put, and if the tile does not get whole.
         """
         for upload in self._begun:
             upload.result()
-        names = {PurePosixPath(file.key).name for file in (*self._files, item)} | asset_names(content)
-        took_seconds = self._settle(item, names)
+        expected = replace(expected, accept_partial=True)
+        own = {PurePosixPath(file.key).name for file in (*self._files, *ahead, item)}
+        names = own | asset_names(content)
+        kept = {name: stored for name, stored in promised_by(content, expected).values() if name not in own}
+        documents = (*ahead, item)
+        took_seconds = self._settle(documents, names, kept)
         for patience in _PATIENCE:
             if self._is_whole(expected):
                 return
@@ -279,26 +302,48 @@ class Uploads:
             time.sleep(random.uniform(0, patience * took_seconds))  # noqa: S311 - anybody may guess it
             if self._is_whole(expected):
                 return
+            if kept:
+                break
             for file in self._files:
                 (self._staging or self._target).put(file)
-            took_seconds = self._settle(item, names)
-        if not self._is_whole(expected):
+            took_seconds = self._settle(documents, names, kept)
+        if kept or not self._is_whole(expected):
             uri = self._target.uri(item.key)
             raise PublishError(f"{uri} does not fit what lies beside it: did another worker publish the tile just now?")
 
-    def _settle(self, item: FileToPut, names: AbstractSet[str]) -> float:
-        """Put all that waits in its place, and the item after it; return how long that took."""
+    def _settle(self, documents: Sequence[FileToPut], names: AbstractSet[str], kept: Mapping[str, StoredFile]) -> float:
+        """Put all that waits in its place, and after it the documents, of which the item is the last.
+
+        Returns how long that took, in seconds. ``kept`` are files that the item tells of and that stand there already.
+        """
         began = time.monotonic()
+        if kept:
+            self._check_kept(kept)
         if self._staging is not None:
             self._staging.settle()
-        self._target.put(item)
+        *ahead, item = documents
+        for document in ahead:
+            self._target.put(document)
+        if kept:
+            self._target.replace(item, self._standing.content)
+        else:
+            self._target.put(item)
         self._remove_superseded(names)
         return time.monotonic() - began
+
+    def _check_kept(self, kept: Mapping[str, StoredFile]) -> None:
+        """Raise PublishError where other files stand by now than those that the item tells of, or another item."""
+        key, folder = self._standing.item_key, self._standing.folder
+        if self._target.read(key) != self._standing.content:
+            raise changed_meanwhile(self._target.uri(key))
+        for name, stored in kept.items():
+            if self._target.stat(f"{folder}/{name}") != stored:
+                raise changed_meanwhile(self._target.uri(f"{folder}/{name}"))
 
     def _is_whole(self, expected: Expected) -> bool:
         """Look whether what stands there is a whole tile; whose item it is, it tells what may have to be removed."""
         self._standing = look(self._target, self._standing.item_key)
-        return self._standing.is_whole(self._target, replace(expected, accept_partial=True))
+        return self._standing.is_whole(self._target, expected)
 
     def _remove_superseded(self, names: AbstractSet[str]) -> None:
         """Remove files of the old item's that are not among these; what can't be removed stays, and does no harm."""
@@ -310,6 +355,11 @@ class Uploads:
                 self._target.remove(key)
             except PublishError as error:
                 logger.warning("File of the old item stays", extra={"key": key, "cause": str(error)})
+
+
+def changed_meanwhile(uri: str) -> PublishError:
+    """Return the error for what is not what it was a moment ago."""
+    return PublishError(f"{uri} has changed: did another worker publish the tile just now?")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from rasterio.session import DummySession
 from rasterio.windows import Window
 
 from alos_mosaic.bands import BANDS, FOREST_CLASSES, NODATA, Band, bands_of, bands_with, possible_codes
-from alos_mosaic.errors import InvalidRequestError, MosaicError, OutputError
+from alos_mosaic.errors import InvalidRequestError, MosaicError, OutputError, PublishError
 from alos_mosaic.grid import EPSG, Cell
 from alos_mosaic.inventory import ArchiveKind, listing_of
 from alos_mosaic.messages import TileRequest
@@ -65,11 +65,12 @@ def rebuilt_tile(
 
     ``expected`` is what its item says if it is whole; it may be of a partial tile. Raises
     :class:`InvalidRequestError` if nothing is published of the tile, and :class:`OutputError`, which names the file,
-    for a COG that is missing, damaged, off the grid, or not the one that the item tells of.
+    for a COG that is missing, damaged, off the grid, or not the one that the item tells of; where another worker may
+    just be replacing that one, :class:`PublishError`, which is tried again.
     """
     told = _told(standing, replace(expected, accept_partial=True))
     cogs = tuple(_cogs(request, product, place, standing, told))
-    _check_promise(cogs, told)
+    _check_promise(cogs, told, request, place, standing)
     classes = _classes(told, product, request)
     with rasterio.Env(session=DummySession(), **_GDAL_OPTIONS):
         cells = told.cells or _cells_with_data(cogs, request, place)
@@ -110,7 +111,7 @@ def _told(standing: Standing, expected: Expected) -> _Told:
         return _Told(
             _cells(properties.get(f"{PREFIX}:cells", ())),
             _cells(properties.get(f"{PREFIX}:cells_defective", ())),
-            properties.get(f"{PREFIX}:values_under_nodata"),
+            _count(properties.get(f"{PREFIX}:values_under_nodata")),
             Carried.of(properties),
             {name: file for name, file in files.items() if name in _BY_MEASUREMENT},
         )
@@ -121,6 +122,13 @@ def _told(standing: Standing, expected: Expected) -> _Told:
 
 def _cells(names: Collection[str]) -> tuple[Cell, ...]:
     return tuple(Cell.from_name(name) for name in names)
+
+
+def _count(found: object) -> int | None:
+    """Return a number of pixels; TypeError for anything else but None."""
+    if found is None or (isinstance(found, int) and not isinstance(found, bool)):
+        return found
+    raise TypeError(f"{found!r:.100} is no number of pixels")
 
 
 def _cogs(request: TileRequest, product: Product, place: Workplace, standing: Standing, told: _Told) -> Iterator[Cog]:
@@ -158,12 +166,21 @@ def _names_found(request: TileRequest, product: Product, standing: Standing) -> 
     return found
 
 
-def _check_promise(cogs: tuple[Cog, ...], told: _Told) -> None:
-    """Raise OutputError for a COG that the old item does not tell of: its provenance would be another's."""
+def _check_promise(
+    cogs: tuple[Cog, ...], told: _Told, request: TileRequest, place: Workplace, standing: Standing
+) -> None:
+    """Raise an error for a COG that the old item does not tell of: its provenance would be another's.
+
+    So it is for some seconds, too, while another worker replaces the tile: a second attempt finds that over.
+    """
     for cog in cogs:
         promised = told.files.get(cog.band.measurement)
-        if promised is not None and promised[1] != StoredFile(cog.size_bytes, cog.sha256):
-            raise OutputError(f"{cog.path.name} is not the file that its item tells of; overwrite makes the tile anew")
+        if promised is None or promised[1] == StoredFile(cog.size_bytes, cog.sha256):
+            continue
+        wrong = f"{cog.path.name} is not the file that its item tells of"
+        if request.attempt == 1 or place.target.read(standing.item_key) != standing.content:
+            raise PublishError(f"{wrong}: did another worker publish the tile just now? If not, overwrite it")
+        raise OutputError(f"{wrong}; overwrite makes the tile anew")
 
 
 def _classes(told: _Told, product: Product, request: TileRequest) -> Mapping[int, str] | None:

@@ -12,8 +12,7 @@ from typing import Any, Final
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.messages import TileRequest, TileYear
-from alos_mosaic.naming import catalogue_keys, item_file_name, item_key, tile_prefix
-from alos_mosaic.processing.metadata import eo3_file_name
+from alos_mosaic.naming import catalogue_keys, eo3_file_name, item_file_name, item_key, tile_prefix
 from alos_mosaic.processing.publish import Target
 from alos_mosaic.processing.standing import Expected, Standing, asset_names, expected_of, look
 from alos_mosaic.products import Product, product_of

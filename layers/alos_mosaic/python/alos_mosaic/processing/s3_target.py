@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import uuid
 from collections.abc import Iterator
@@ -15,13 +16,14 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from alos_mosaic.errors import PublishError
+from alos_mosaic.errors import OutputError, PublishError
 from alos_mosaic.messages import format_time
-from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error
+from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error, changed_meanwhile
 from alos_mosaic.processing.sources.s3 import MODIFIED_METADATA
 from alos_mosaic.processing.standing import StoredFile
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ _SHA256_METADATA: Final = "sha256"
 _STAGING_FOLDER: Final = ".staging/"
 _COPIES_AT_ONCE: Final = 8
 """All of a tile's files, so that old and new lie side by side for as short as can be."""
+_CHANGED: Final = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+"""What S3 answers a conditional write whose object is another by now, is being written, or is gone."""
 
 
 class S3Target:
@@ -49,6 +53,29 @@ class S3Target:
     def put(self, file: FileToPut) -> None:
         """Store a file under its key; S3 shows an object only when it is whole."""
         self.upload(file, self._bucket, self._prefix + file.key)
+
+    def replace(self, file: FileToPut, content: bytes | None) -> None:
+        """Store a small file under its key, only over these bytes: by a conditional write, which two can't both win."""
+        full_key, condition = self._prefix + file.key, {"IfNoneMatch": "*"}
+        with self._as_publish_error(file.key):
+            try:
+                if content is not None:
+                    found = self._client.get_object(Bucket=self._bucket, Key=full_key)
+                    if found["Body"].read() != content:
+                        raise changed_meanwhile(self.uri(file.key))
+                    condition = {"IfMatch": found["ETag"]}
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=full_key,
+                    Body=file.path.read_bytes(),
+                    ContentType=file.media_type,
+                    Metadata={_SHA256_METADATA: file.sha256},
+                    **condition,  # type: ignore[arg-type]
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _CHANGED:
+                    raise changed_meanwhile(self.uri(file.key)) from error
+                raise
 
     @contextmanager
     def staging(self) -> Iterator[Staging]:
@@ -119,10 +146,10 @@ class S3Target:
         return StoredFile(head["ContentLength"], head["Metadata"].get(_SHA256_METADATA))
 
     def fetch(self, key: str, folder: Path) -> Path:
-        """Download an object into a folder and return where it lies."""
+        """Download an object into a folder and return where it lies; OutputError if that folder's disk is full."""
         path = folder / key.rpartition("/")[2]
-        with self._as_publish_error(key):
-            self._client.download_file(self._bucket, self._prefix + key, str(path), Config=_TRANSFER)
+        with self._as_publish_error(key), _LocalFile(path) as file:
+            self._client.download_fileobj(self._bucket, self._prefix + key, file, Config=_TRANSFER)
         return path
 
     def remove(self, key: str) -> None:
@@ -136,6 +163,30 @@ class S3Target:
 
     def _as_publish_error(self, key: str) -> AbstractContextManager[None]:
         return as_publish_error(self.uri(key), ClientError, BotoCoreError, Boto3Error, HTTPError)
+
+
+class _LocalFile(io.FileIO):
+    """A file to write; what this machine refuses is OutputError, so that it is not taken for the network's."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._as_output_error():
+            super().__init__(path, "w")
+
+    def write(self, content: ReadableBuffer) -> int:
+        """Write all of these bytes: the system may take a part of them where the disk is nearly full."""
+        whole = left = memoryview(content)
+        with self._as_output_error():
+            while left:
+                left = left[super().write(left) or 0 :]
+        return len(whole)
+
+    @contextmanager
+    def _as_output_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"can't write {self._path.name}: {error}") from error
 
 
 class _Waiting:

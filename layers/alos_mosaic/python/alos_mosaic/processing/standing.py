@@ -14,7 +14,7 @@ from alos_mosaic.bands import BANDS, bands_of, possible_codes
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileYear, parse_time
 from alos_mosaic.missions import mission_of
-from alos_mosaic.naming import THUMBNAIL, band_file_stem, item_id, quicklook_file_name
+from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, band_file_stem, eo3_file_name, item_id, quicklook_file_name
 from alos_mosaic.processing.checksums import from_multihash
 from alos_mosaic.products import Product
 
@@ -43,6 +43,8 @@ class Expected:
     """By asset: what its file is called up to the archive's suffix."""
     required: frozenset[str]
     """Assets that every tile has."""
+    eo3_name: str
+    """What its EO3 document is called."""
     accept_partial: bool = False
     """Whether it may lack cells that JAXA has and that could not be read."""
 
@@ -54,9 +56,15 @@ class Standing:
     item_key: str
     names: frozenset[str]
     """Of all files in the tile's folder."""
-    has_item: bool
+    content: bytes | None
+    """Of the item as it lies there, None where there is none."""
     item: Mapping[str, Any]
-    """Its content; empty where there is no item, or none that is a JSON object."""
+    """What it says; empty where there is no item, or none that is a JSON object."""
+
+    @property
+    def has_item(self) -> bool:
+        """Whether there is an item, whatever it is worth."""
+        return self.content is not None
 
     @property
     def folder(self) -> str:
@@ -72,20 +80,20 @@ class Standing:
             return None
 
     def promised(self, expected: Expected) -> dict[str, tuple[str, StoredFile]] | None:
-        """Return the name, size and checksum of each asset's file that the item names; None if it is not as expected.
+        """Return what :func:`promised_by` does; None if there is no item, or another than the expected one.
 
         What is there may still be something else: see :meth:`is_whole`.
         """
         if not self.has_item:
             return None
         try:
-            return _promised(self.item, expected)
+            return promised_by(self.item, expected)
         except (ValueError, KeyError, TypeError, AttributeError):
             logger.warning("Item is not as asked, which counts as unpublished", extra={"key": self.item_key})
             return None
 
     def is_whole(self, target: Target, expected: Expected) -> bool:
-        """Tell whether the item is as expected and every asset is there, with the size and checksum it says."""
+        """Tell whether the item is as expected and every file is there, with the size and checksum it says."""
         promised = self.promised(expected)
         if promised is None or not self.names.issuperset(name for name, _ in promised.values()):
             return False
@@ -102,6 +110,7 @@ def expected_of(tile_year: TileYear, product: Product, grid: Grid, *, accept_par
         file_stems={band.measurement: band_file_stem(tile, year, band) for band in bands}
         | {THUMBNAIL: quicklook_file_name(tile, year)},
         required=frozenset(band.measurement for band in bands_of(mission_of(year), product)),
+        eo3_name=eo3_file_name(tile, year),
         accept_partial=accept_partial,
     )
 
@@ -114,7 +123,7 @@ def look(target: Target, item_key: str) -> Standing:
     path = PurePosixPath(item_key)
     names = target.names(str(path.parent))
     content = target.read(item_key) if path.name in names else None
-    return Standing(item_key, frozenset(names), content is not None, _json_object(content))
+    return Standing(item_key, frozenset(names), content, _json_object(content))
 
 
 def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
@@ -126,16 +135,11 @@ def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name in names if "/" not in name)
 
 
-def _json_object(content: bytes | None) -> dict[str, Any]:
-    try:
-        read = None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
+def promised_by(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[str, StoredFile]]:
+    """Return the name, size and checksum of each file that an item names, by asset, and of its EO3 document.
 
-
-def _promised(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[str, StoredFile]]:
-    """Return what an item names, by asset; ValueError and its like if it is not the expected one."""
+    Raises ValueError, KeyError, TypeError or AttributeError if it is not the expected one.
+    """
     assets = item["assets"]
     if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
         raise ValueError("another item")
@@ -148,5 +152,32 @@ def _promised(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[st
         name = asset["href"].removeprefix("./")
         if not name.startswith(expected.file_stems[measurement]) or "/" in name:
             raise ValueError("another file")
-        files[measurement] = (name, StoredFile(asset["file:size"], from_multihash(asset["file:checksum"])))
+        files[measurement] = (name, _stored(asset))
+    for link in eo3_links(item):
+        if link["href"] != f"./{expected.eo3_name}":
+            raise ValueError("another document")
+        files[EO3_RELATION] = (expected.eo3_name, _stored(link))
     return files
+
+
+def eo3_links(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return an item's links to its EO3 document, whatever it is worth otherwise.
+
+    Those that say nothing of size and checksum are left out, as items of earlier releases have them.
+    """
+    links = item.get("links")
+    known = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+    return [link for link in known if link.get("rel") == EO3_RELATION and "file:checksum" in link]
+
+
+def _stored(fields: Mapping[str, Any]) -> StoredFile:
+    """Return what the fields of the file extension say."""
+    return StoredFile(fields["file:size"], from_multihash(fields["file:checksum"]))
+
+
+def _json_object(content: bytes | None) -> dict[str, Any]:
+    try:
+        read = None if content is None else json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}

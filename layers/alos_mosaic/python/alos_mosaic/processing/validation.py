@@ -20,11 +20,11 @@ from alos_mosaic.bands import NODATA
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import EPSG, Grid, Tile
 from alos_mosaic.messages import TileYear
-from alos_mosaic.naming import THUMBNAIL, item_key
+from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, item_key
 from alos_mosaic.processing.checks import Check, Verdict
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
 from alos_mosaic.processing.publish import Target
-from alos_mosaic.processing.standing import Standing, look
+from alos_mosaic.processing.standing import Standing, eo3_links, look
 from alos_mosaic.products import PRODUCTS, Product
 
 _PLACE: Final = re.compile(
@@ -80,6 +80,8 @@ def validate_tile(place: PublishedPlace, target: Target, work: Path) -> tuple[Ch
         return (*checks, Check("item", "assets", Verdict.FAILED, "it names none"))
     for name, asset in assets.items():
         checks += _asset(name, asset, place, standing, target, work)
+    for link in eo3_links(standing.item):
+        checks += _asset(EO3_RELATION, link, place, standing, target, work)
     return tuple(checks)
 
 
@@ -122,7 +124,7 @@ def _asset(
         is_same = found == (size, sha256)
         detail = f"{size:,} bytes" if is_same else f"{found[0]:,} bytes, the item says {size:,}; or another checksum"
         yield Check(name, "bytes are the item's", Verdict.OK if is_same else Verdict.FAILED, detail)
-        if name != THUMBNAIL:
+        if name not in (THUMBNAIL, EO3_RELATION):
             yield from _raster(name, path, place, tuple(standing.item["properties"].get("proj:shape", ())))
     finally:
         if path.is_relative_to(work):

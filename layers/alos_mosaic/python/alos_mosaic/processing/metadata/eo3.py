@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from alos_mosaic.grid import EPSG, Tile
+from alos_mosaic.grid import EPSG
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import THUMBNAIL, item_id
 from alos_mosaic.processing.metadata.assets import GSD_METERS
@@ -14,15 +14,6 @@ from alos_mosaic.processing.metadata.yaml_text import to_yaml
 
 EO3_MEDIA_TYPE: Final = "text/yaml"
 _SCHEMA: Final = "https://schemas.opendatacube.org/dataset"
-
-
-def eo3_file_name(tile: Tile, year: int) -> str:
-    """Return the document's file name.
-
-    >>> eo3_file_name(Tile.from_name("N10E010"), 2020)
-    'N10E010_20.odc-metadata.yaml'
-    """
-    return f"{tile.name}_{year % 100:02d}.odc-metadata.yaml"
 
 
 def eo3_text(product: TileProduct, item_name: str) -> str:

@@ -10,7 +10,8 @@ import pystac
 from alos_mosaic.bands import bands_of
 from alos_mosaic.grid import EPSG
 from alos_mosaic.messages import format_time
-from alos_mosaic.naming import THUMBNAIL, item_id
+from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, item_id
+from alos_mosaic.processing.checksums import to_multihash
 from alos_mosaic.processing.metadata import extensions, terms
 from alos_mosaic.processing.metadata.acquisitions import (
     Sidecars,
@@ -31,16 +32,16 @@ from alos_mosaic.processing.metadata.observations import (
     pixel_warnings,
 )
 from alos_mosaic.processing.metadata.provenance import provenance_properties
-from alos_mosaic.processing.metadata.tile_product import TileProduct
+from alos_mosaic.processing.metadata.tile_product import TileProduct, WrittenFile
 
 ITEM_MEDIA_TYPE: Final = "application/geo+json"
 
 
-def describe(product: TileProduct, self_href: str, eo3_name: str | None = None) -> dict[str, Any]:
+def describe(product: TileProduct, self_href: str, eo3: WrittenFile | None = None) -> dict[str, Any]:
     """Return the STAC 1.1 item of a tile as a JSON object; its assets lie beside it.
 
-    The interval is the nominal year, as Digital Earth Africa's: a data cube groups by it. ``eo3_name`` is the file name
-    of the EO3 document beside the item, if there is one. The collection that it links to lies two folders above it.
+    The interval is the nominal year, as Digital Earth Africa's: a data cube groups by it. ``eo3`` is the EO3 document
+    beside the item, if there is one. The collection that it links to lies two folders above it.
     """
     year, tile = product.tile_year.year, product.tile_year.tile
     item = pystac.Item(
@@ -58,7 +59,7 @@ def describe(product: TileProduct, self_href: str, eo3_name: str | None = None) 
         item.add_asset(THUMBNAIL, quicklook_asset(product.quicklook))
     item.stac_extensions = _extensions(item)
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
-    document["links"] = _links(self_href, eo3_name)
+    document["links"] = _links(self_href, eo3)
     document["collection"] = product.described.name
     return document
 
@@ -161,14 +162,21 @@ def _extensions(item: pystac.Item) -> list[str]:
     return [extensions.RASTER, *(uri for prefix, uri in by_prefix.items() if prefix in prefixes)]
 
 
-def _links(self_href: str, eo3_name: str | None) -> list[dict[str, str]]:
-    links = [
+def _links(self_href: str, eo3: WrittenFile | None) -> list[dict[str, Any]]:
+    links: list[dict[str, Any]] = [
         {"rel": "self", "href": self_href, "type": ITEM_MEDIA_TYPE},
         {"rel": "collection", "href": f"../../{COLLECTION_FILE_NAME}", "type": COLLECTION_MEDIA_TYPE},
     ]
-    if eo3_name is not None:
-        # The relation under which eodatasets3 links the document that Open Data Cube indexes.
+    if eo3 is not None:
+        # No asset, which readers might take for a band; the file extension allows its fields in links, too.
         links.append(
-            {"rel": "odc_yaml", "href": f"./{eo3_name}", "type": "text/yaml", "title": "Open Data Cube dataset"}
+            {
+                "rel": EO3_RELATION,
+                "href": f"./{eo3.path.name}",
+                "type": eo3.media_type,
+                "title": "Open Data Cube dataset",
+                "file:size": eo3.size_bytes,
+                "file:checksum": to_multihash(eo3.sha256),
+            }
         )
     return links + [dict(link) for link in terms.LINKS]
