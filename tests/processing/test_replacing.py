@@ -525,10 +525,8 @@ def test_describing_leaves_its_item_once_where_files_come_behind_it(
     run(place(), mirrors[1], output.target)
     theirs = tiffs(output.files())
     run(place(), mirrors[0], output.target)
-    put: list[None] = []
 
     def write_theirs() -> None:
-        put.append(None)
         for key, content in theirs.items():
             output.write(key, content)
 
@@ -537,12 +535,27 @@ def test_describing_leaves_its_item_once_where_files_come_behind_it(
         pytest.raises(PublishError, match="another worker"),
     ):
         run(place(), mirrors[0], output.target, Mode.METADATA_ONLY)
-    assert len(put) == 1
     assert output.files().items() >= theirs.items()
     for attempt, error in ((1, PublishError), (2, OutputError)):
         with pytest.raises(error, match="is not the file that its item tells of"):
             run(place(), mirrors[0], output.target, Mode.METADATA_ONLY, attempt)
     assert run(place(), mirrors[1], output.target, Mode.SKIP) is State.PUBLISHED
+
+
+def test_describing_puts_nothing_a_second_time(
+    place: MakePlace, mirrors: list[str], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quicklook of another worker's tells that one is at work, which may have put its item there, too."""
+    run(place(), mirrors[0], output.target)
+    quicklook = f"{STEM}.webp"
+    with (
+        right_after(monkeypatch, Uploads, "_settle", lambda: output.write(quicklook, b"theirs")),
+        pytest.raises(PublishError, match="another worker"),
+    ):
+        run(place(), mirrors[0], output.target, Mode.METADATA_ONLY)
+    assert output.files()[quicklook] == b"theirs"
+    assert run(place(), mirrors[0], output.target, Mode.METADATA_ONLY) is State.PUBLISHED
+    assert run(place(), mirrors[0], output.target, Mode.SKIP) is State.SKIPPED
 
 
 def test_files_that_are_another_items_by_now_are_tried_again_at_any_attempt(
