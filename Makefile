@@ -32,6 +32,10 @@ setup: $(VENV)/.done ## Make .venv with everything pinned in it
 demo: setup ## Run the whole system on this machine (SAMPLES=folder adds a real archive)
 	$(BIN)/python -m local.demo $(if $(SAMPLES),--samples "$(SAMPLES)")
 
+.PHONY: desk
+desk: setup ## The same, and keep it up until Ctrl-C: what `alos-mosaic` in another terminal talks to
+	$(BIN)/python -m local.demo --stay $(if $(SAMPLES),--samples "$(SAMPLES)")
+
 .PHONY: demo-failure
 demo-failure: setup ## Show a tile that fails, the report that says why, and its redrive once the archive is mended
 	$(BIN)/python -m local.demo_failure

@@ -12,9 +12,11 @@ import itertools
 import json
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument(
         "--samples", type=Path, help=f"a folder with the real archive {REAL_ARCHIVE}, processed as well"
     )
+    parser.add_argument("--stay", action="store_true", help="keep it all up until Ctrl-C, for `alos-mosaic`")
     arguments = parser.parse_args()
     clear(arguments.folder)
     console = Console(soft_wrap=True, highlight=False)
@@ -102,6 +105,8 @@ def main() -> None:
         outputs = deploy(cloud, arguments.folder, server.url)
         ended_well = play(cloud, outputs, scene, console)
         show_where(cloud, outputs, scene.run, arguments.folder / "report.html", console)
+        if arguments.stay:
+            stay(cloud, console)
     console.print(f"{time.monotonic() - start:.0f} seconds")
     sys.exit(0 if ended_well else 1)
 
@@ -249,6 +254,15 @@ def show_where(cloud: Cloud, outputs: dict[str, str], run: str, report: Path, co
     if pictures:
         console.print(f"Quicklooks: {_shown(quicklooks)}: {', '.join(pictures)}")
     console.print(f"Report:     {_shown(report)}: open it in a browser")
+
+
+def stay(cloud: Cloud, console: Console) -> None:
+    """Keep all of it up until Ctrl-C, and say how another terminal gets at it."""
+    console.print("It stays up until Ctrl-C. In another terminal, as against any deployment:")
+    console.print(f"  export {' '.join(f'{name}={value}' for name, value in cloud.environment.items())}")
+    console.print(f"  .venv/bin/alos-mosaic status {RUN}")
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _shown(path: Path) -> Path:

@@ -43,6 +43,11 @@ class Cloud:
         )
         self._clients: dict[str, Any] = {}
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What has AWS' tools, and `alos-mosaic`, talk to it: variables to export."""
+        return {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_REGION": self.region, **CREDENTIALS}
+
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator, the same one each time: ``cloud.client("s3")``."""
         if service not in self._clients:

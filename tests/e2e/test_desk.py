@@ -261,13 +261,7 @@ def test_whatever_a_command_answers_comes_as_json_too(first: Desk, tmp_path: Pat
 
 def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:
     assert COMMAND is not None
-    environment = {
-        "AWS_ENDPOINT_URL": first.cloud.endpoint_url,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "PATH": "/usr/bin:/bin",
-    }
+    environment = {**first.cloud.environment, "PATH": "/usr/bin:/bin"}
     arguments = ("run", "--years", "2009", "--tiles", "N10E010", "--name", "slow", "--yes", "--wait")
     process = subprocess.Popen(
         [COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -70,6 +73,28 @@ def test_a_demo_that_is_to_fail_may_not_succeed() -> None:
     console = Console(file=io.StringIO())
     assert demo._judge("FAILED", failing, results, console)
     assert not demo._judge("SUCCEEDED", failing, results, console)
+
+
+def test_the_demo_stays_up_until_it_is_interrupted(tmp_path: Path) -> None:
+    """Both in a process of its own, as a terminal has it; what it prints is what the command needs."""
+    code = (
+        "from pathlib import Path; from rich.console import Console; from local import demo\n"
+        "from local.emulator import Cloud\n"
+        "demo.stay(Cloud('http://127.0.0.1:9', Path()), Console(soft_wrap=True)); print('over')"
+    )
+    command = [sys.executable, "-u", "-c", code]
+    with subprocess.Popen(command, cwd=demo.REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().strip() for _ in range(3)]
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "over\n"
+    assert told[1] == (
+        "export AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test "
+        "AWS_SECRET_ACCESS_KEY=test"
+    )
+    assert told[2] == ".venv/bin/alos-mosaic status demo"
 
 
 def test_quicklooks_are_copied_and_made_small(tmp_path: Path) -> None:
