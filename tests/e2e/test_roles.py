@@ -330,7 +330,7 @@ def test_who_has_no_role_may_do_nothing(system: Guarded, monkeypatch: pytest.Mon
     """Without it no test here could fail for want of a grant."""
     act_as(system, "nobody", monkeypatch)
     with pytest.raises(ClientError, match="AccessDenied"):
-        boto3.client("s3").list_objects_v2(Bucket=system.outputs["OutputBucketName"])
+        boto3.Session().client("s3").list_objects_v2(Bucket=system.outputs["OutputBucketName"])
 
 
 def act_as(system: Guarded, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
