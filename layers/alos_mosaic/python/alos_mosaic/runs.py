@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 RUNNING: Final = "RUNNING"
+SUCCEEDED: Final = "SUCCEEDED"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Run:
     def is_running(self) -> bool:
         """Whether it is still going on."""
         return self.status == RUNNING
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it ended other than well."""
+        return self.status not in (RUNNING, SUCCEEDED)
 
     @property
     def seconds(self) -> float:

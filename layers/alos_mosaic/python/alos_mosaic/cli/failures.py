@@ -19,7 +19,7 @@ from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunArgument
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import TileYear
-from alos_mosaic.runs import find_run
+from alos_mosaic.runs import Run, find_run
 
 _SHOWN_TILES: Final = 8
 _MOST_LINES: Final = 10_000
@@ -41,7 +41,7 @@ def failures(
 ) -> None:
     """Say what failed in a run, gathered by cause: with an example, its log, and what to do.
 
-    Exits with 1 if anything failed.
+    A run that failed as a whole, without a tile that did, is told with its own error. Exits with 1 if anything failed.
 
     Example: alos-mosaic failures africa-2020 --group-by error
     """
@@ -49,10 +49,12 @@ def failures(
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
-        print_json([_told(cluster, found.name) for cluster in gathered])
+        print_json([_told(cluster, found.name) for cluster in gathered] or _told_of_all(found))
+    elif found.is_broken and not gathered:
+        _print_broken(found, out())
     else:
         _print(gathered, found.name, progress.seeded, out())
-    raise typer.Exit(1 if gathered else 0)
+    raise typer.Exit(1 if gathered or found.is_broken else 0)
 
 
 def _command(cluster: Cluster, run: str) -> str:
@@ -68,6 +70,21 @@ def _told(cluster: Cluster, run: str) -> dict[str, Any]:
         "advice": advice_on(cluster.error),
         "redrive": _command(cluster, run),
     }
+
+
+def _told_of_all(run: Run) -> list[dict[str, Any]]:
+    """Return what failed of a run of which no tile did: the run itself, or nothing."""
+    if not run.is_broken:
+        return []
+    error = run.error or run.status
+    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": advice_on(error)}]
+
+
+def _print_broken(run: Run, console: Console) -> None:
+    """Print how a run ended of which no tile failed."""
+    console.print(f"No tile is known to have failed in {run.name}, but the run did not end well:")
+    error = run.error or run.status
+    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", advice_on(error))))
 
 
 def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Console) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from alos_mosaic.advice import advice_on
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.costs import Worker
@@ -44,7 +45,7 @@ def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[b
         print_json(told(found, progress, deployment.worker))
     else:
         out().print(view(found, progress, deployment.worker))
-    raise typer.Exit(0 if found.status in ("RUNNING", "SUCCEEDED") else 1)
+    raise typer.Exit(1 if found.is_broken else 0)
 
 
 @on_deployment
@@ -104,6 +105,8 @@ def view(run: Run, progress: Progress, worker: Worker) -> Group:
         lines.append(_failures(failures[-_SHOWN_FAILURES:]))
         if not run.is_running:
             lines.append(Text(f"\nMore: alos-mosaic failures {run.name}", style="dim"))
+    elif run.error:
+        lines.append(Text(f"To do: {advice_on(run.error)}"))
     return Group(*lines)
 
 

@@ -1,0 +1,124 @@
+"""What commands say of a run, by a state machine's executions, without a cloud: how it ended, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alos_mosaic import errors
+from alos_mosaic.advice import ADVICE, advice_on
+from alos_mosaic.cli import deployment
+from alos_mosaic.cli.main import app
+from alos_mosaic.results import State, TileResult
+from alos_mosaic.run_records import Progress
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:Mosaics"
+STACK = {
+    "StackName": "Mosaics",
+    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment._OUTPUTS - {"StateMachineArn"}]
+    + [{"OutputKey": "StateMachineArn", "OutputValue": MACHINE}],
+}
+STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+class Executions:
+    """A state machine's executions, the newest first, as Step Functions' client tells them."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
+
+    def __init__(self) -> None:
+        self.all: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, status: str, **facts: Any) -> None:
+        entry = {"name": name, "executionArn": f"{MACHINE}:{name}", "status": status, "startDate": STARTED}
+        self.all = {name: {**entry, "stopDate": STARTED, **facts}, **self.all}
+
+    def get_paginator(self, _name: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [{"executions": list(self.all.values())}])
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803 - Step Functions' name
+        return self.all[executionArn.rpartition(":")[2]]
+
+
+class Desk:
+    """A session of AWS with one deployment, of which commands see what is put here."""
+
+    region_name = "us-east-1"
+
+    def __init__(self) -> None:
+        self.executions = Executions()
+        self.progress: dict[str, Progress] = {}
+        self.log: list[dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
+
+    def client(self, service: str, **_: Any) -> Any:
+        if service == "stepfunctions":
+            return self.executions
+        if service == "lambda":
+            return SimpleNamespace(get_function_configuration=lambda **_: {"MemorySize": 2048})
+        pages = {"cloudformation": {"Stacks": [STACK]}, "logs": {"events": self.log}, "s3": {}}[service]
+        return SimpleNamespace(
+            get_paginator=lambda _: SimpleNamespace(paginate=lambda **given: self._asked(given, pages))
+        )
+
+    def _asked(self, given: dict[str, Any], page: dict[str, Any]) -> list[dict[str, Any]]:
+        self.asked.append(given)
+        return [page]
+
+    def records(self, *_: Any) -> Any:
+        return SimpleNamespace(progress=lambda run: self.progress.get(run, Progress(0, ())), summary=lambda _run: None)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk()
+    monkeypatch.setattr(deployment, "_session", lambda *_: made)
+    monkeypatch.setattr(deployment, "RunRecords", made.records)
+    return made
+
+
+def invoke(*arguments: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def failed(tile: str, error: str = "CorruptArchiveError", **facts: Any) -> TileResult:
+    return TileResult(State.FAILED, 2020, tile, "a", error=error, cause="it broke", **facts)
+
+
+def test_there_is_advice_on_every_error() -> None:
+    ours = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.MosaicError)}
+    assert ours - {errors.MosaicError.__name__} <= ADVICE.keys()
+
+
+@pytest.mark.parametrize("error", ["RunTooExpensiveError", "RunTooLargeError", "Odd.Error"])
+def test_a_run_that_failed_as_a_whole_is_told_with_its_error_and_advice(desk: Desk, error: str) -> None:
+    desk.executions.add("a", "FAILED", error=error, cause="1110.06 USD, the cap is 1000")
+    shown = invoke("failures", "a", code=1).stdout
+    assert "Nothing failed" not in shown
+    for said in (error, "1110.06 USD, the cap is 1000", advice_on(error)):
+        assert said in shown
+        assert said in " ".join(invoke("status", "a", code=1).stdout.split())
+    (told,) = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert (told["error"], told["tiles"], told["advice"]) == (error, [], advice_on(error))
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk) -> None:
+    desk.executions.add("a", "ABORTED")
+    shown = invoke("failures", "a", code=1).stdout
+    assert "ABORTED" in shown
+    assert "alos-mosaic resume" in shown
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING"])
+def test_nothing_failed_of_a_run_that_did_not(desk: Desk, status: str) -> None:
+    desk.executions.add("a", status)
+    assert invoke("failures", "a").stdout == "Nothing failed in a.\n"
+    assert json.loads(invoke("failures", "a", "--json").stdout) == []
