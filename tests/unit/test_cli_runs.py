@@ -122,3 +122,41 @@ def test_nothing_failed_of_a_run_that_did_not(desk: Desk, status: str) -> None:
     desk.executions.add("a", status)
     assert invoke("failures", "a").stdout == "Nothing failed in a.\n"
     assert json.loads(invoke("failures", "a", "--json").stdout) == []
+
+
+def line(desk: Desk, message: str | dict[str, Any]) -> None:
+    text = message if isinstance(message, str) else json.dumps(message)
+    desk.log.append({"timestamp": 1_767_323_045_000, "message": text})
+
+
+def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED")
+    own = {"tile": "N10E010", "year": 2020, "run": "a", "requestId": "r1", "level": "INFO"}
+    line(desk, {**own, "message": "Fetched", "stage": "gather", "url": "ftp://host/x.tar.gz"})
+    line(desk, {**own, "message": "Tile failed", "level": "ERROR", "error": "OutputError", "errorMessage": "disk full"})
+    line(desk, {**own, "_aws": {"CloudWatchMetrics": []}, "Failed": 1})
+    line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "it left", "requestId": "r1"})
+    line(desk, {"type": "platform.report", "record": {"requestId": "r1", "status": "timeout"}})
+    raised = json.dumps({"tile": "N10E010", "year": 2020, "run": "a", "cause": "no memory"})
+    line(desk, {"level": "ERROR", "errorType": "OutputError", "errorMessage": raised, "requestId": "r9"})
+    others = [{"tile": "N10E015"}, {"year": 2019}, {"run": "b"}]
+    for other in others:
+        line(desk, {**own, **other, "requestId": "r2", "message": "of another"})
+    line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "of another", "requestId": "r2"})
+    line(desk, "some words of another")
+    assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
+        "03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
+        "03:04:05 ERROR Tile failed error=OutputError cause=disk full",
+        "03:04:05 ERROR error=Runtime.Odd cause=it left",
+        "03:04:05 Lambda: platform.report timeout",
+        "03:04:05 ERROR error=OutputError cause=no memory",
+    ]
+    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 6
+    (pattern,) = {given["filterPattern"] for given in desk.asked if "filterPattern" in given}
+    assert pattern.startswith('{ ($.tile = "N10E010" && $.year = 2020 && $.run = "a") || ($.tile NOT EXISTS')
+
+
+def test_a_log_without_a_line_of_the_tile_says_so(desk: Desk) -> None:
+    desk.executions.add("a", "RUNNING")
+    line(desk, {"tile": "N10E015", "year": 2020, "run": "a", "message": "of another"})
+    assert "has no line of 2020/N10E010 in a" in invoke("logs", "2020/N10E010", code=1).stderr

@@ -1,10 +1,8 @@
-"""``alos-mosaic failures`` and ``logs``: what failed in a run, why, and what to do about it."""
+"""``alos-mosaic failures``: what failed in a run, why, and what to do about it."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -17,12 +15,9 @@ from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunArgument
-from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.messages import TileYear
 from alos_mosaic.runs import Run, find_run
 
 _SHOWN_TILES: Final = 8
-_MOST_LINES: Final = 10_000
 
 
 class Grouping(StrEnum):
@@ -109,54 +104,3 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
             ("redrive", _command(cluster, run)),
         )
         print_facts(console, facts, indent=2)
-
-
-@on_deployment
-def logs(
-    deployment: Deployment,
-    tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
-    run: Annotated[str | None, typer.Option("--run", help="The run; the newest by default.")] = None,
-    as_json: Annotated[bool, JsonOption] = False,
-) -> None:
-    """Print what the worker of a tile logged in a run.
-
-    Example: alos-mosaic logs 2020/N25W165 --run africa-2020
-    """
-    place = TileYear.from_text(tile)
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    group = f"/aws/lambda/{deployment.outputs['ProcessTileFunctionName']}"
-    group = deployment.tile_function.get("LoggingConfig", {}).get("LogGroup", group)
-    pattern = f'{{ $.tile = "{place.tile}" && $.year = {place.year} && $.run = "{found.name}" }}'
-    pages = (
-        deployment.client("logs")
-        .get_paginator("filter_log_events")
-        .paginate(
-            logGroupName=group,
-            filterPattern=pattern,
-            startTime=round(found.started.timestamp() * 1000),
-            PaginationConfig={"MaxItems": _MOST_LINES},
-        )
-    )
-    lines = [event for page in pages for event in page["events"]]
-    if not lines:
-        raise InvalidRequestError(f"the log {group} has no line of {tile} in {found.name}; has the tile been started?")
-    if as_json:
-        print_json([_said(event) for event in lines])
-        return
-    for event in lines:
-        typer.echo(_line(event))
-
-
-def _said(event: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line says: the object that it is or, of any other line, its text."""
-    try:
-        said = json.loads(event["message"])
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {"message": event["message"].rstrip()}
-
-
-def _line(event: dict[str, Any]) -> str:
-    """Return a line as a person reads it."""
-    time, said = datetime.fromtimestamp(event["timestamp"] / 1000, UTC), _said(event)
-    return " ".join(filter(None, (f"{time:%H:%M:%S}", said.get("level"), str(said.get("message", event["message"])))))
