@@ -160,3 +160,31 @@ def test_a_log_without_a_line_of_the_tile_says_so(desk: Desk) -> None:
     desk.executions.add("a", "RUNNING")
     line(desk, {"tile": "N10E015", "year": 2020, "run": "a", "message": "of another"})
     assert "has no line of 2020/N10E010 in a" in invoke("logs", "2020/N10E010", code=1).stderr
+
+
+EMPTY = json.dumps({"seed": {"count": 0}})
+
+
+def test_the_newest_run_with_tiles_is_looked_at_where_none_is_named(desk: Desk) -> None:
+    desk.executions.add("real", "FAILED", error="IncompleteRunError")
+    desk.executions.add("dry", "SUCCEEDED", output=EMPTY)
+    desk.progress["real"] = Progress(1, (failed("N10E010"),))
+    line(desk, {"tile": "N10E010", "year": 2020, "run": "real", "message": "Fetched"})
+    assert "failed in real" in invoke("failures", code=1).stdout
+    assert "Fetched" in invoke("logs", "2020/N10E010").stdout
+    assert "real has no summary" in invoke("report", code=1).stderr
+    assert invoke("status").stdout.startswith("dry"), "what went on last"
+
+
+def test_a_run_without_tiles_says_so(desk: Desk) -> None:
+    desk.executions.add("dry", "SUCCEEDED", output=EMPTY)
+    for name in ([], ["dry"]):
+        assert invoke("failures", *name).stdout == "Nothing failed in dry: it had no tile to work on.\n"
+        assert "dry has no report: it had no tile to work on" in invoke("report", *name, code=1).stderr
+
+
+def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
+    desk.executions.add("old", "SUCCEEDED", output=json.dumps({"seed": {}, "summary": {}}))
+    desk.executions.add("new", "RUNNING")
+    assert invoke("failures").stdout == "Nothing failed in new.\n"
+    assert "it is going on or was broken off" in invoke("report", code=1).stderr

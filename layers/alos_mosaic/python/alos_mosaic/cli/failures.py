@@ -14,8 +14,8 @@ from alos_mosaic.advice import advice_on
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
-from alos_mosaic.cli.status import RunArgument
-from alos_mosaic.runs import Run, find_run
+from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
 
@@ -30,7 +30,7 @@ class Grouping(StrEnum):
 @on_deployment
 def failures(
     deployment: Deployment,
-    run: RunArgument = None,
+    run: RunWithTilesArgument = None,
     group_by: Annotated[Grouping, typer.Option("--group-by", help="What failures are gathered by.")] = Grouping.CAUSE,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
@@ -40,13 +40,15 @@ def failures(
 
     Example: alos-mosaic failures africa-2020 --group-by error
     """
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    found = find_run_with_tiles(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
         print_json([_told(cluster, found.name) for cluster in gathered] or _told_of_all(found))
     elif found.is_broken and not gathered:
         _print_broken(found, out())
+    elif found.had_no_tile:
+        typer.echo(f"Nothing failed in {found.name}: it had no tile to work on.")
     else:
         _print(gathered, found.name, progress.seeded, out())
     raise typer.Exit(1 if gathered or found.is_broken else 0)

@@ -13,7 +13,7 @@ from alos_mosaic.cli.console import JsonOption, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import TileYear
-from alos_mosaic.runs import find_run
+from alos_mosaic.runs import find_run_with_tiles
 
 _MOST_LINES: Final = 10_000
 _METRICS: Final = "_aws"
@@ -30,7 +30,9 @@ _WITHOUT_TILE: Final = (
 def logs(
     deployment: Deployment,
     tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
-    run: Annotated[str | None, typer.Option("--run", help="The run; the newest by default.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run; by default the newest that had tiles to work on.")
+    ] = None,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Print what the worker of a tile logged in a run.
@@ -40,7 +42,7 @@ def logs(
     Example: alos-mosaic logs 2020/N25W165 --run africa-2020
     """
     place = TileYear.from_text(tile)
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    found = find_run_with_tiles(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     group = f"/aws/lambda/{deployment.outputs['ProcessTileFunctionName']}"
     group = deployment.tile_function.get("LoggingConfig", {}).get("LogGroup", group)
     own = f'($.tile = "{place.tile}" && $.year = {place.year} && $.run = "{found.name}")'

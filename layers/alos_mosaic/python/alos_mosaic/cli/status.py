@@ -20,6 +20,9 @@ from alos_mosaic.run_records import Progress
 from alos_mosaic.runs import Run, find_run, list_runs
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name; the newest by default.")]
+RunWithTilesArgument = Annotated[
+    str | None, typer.Argument(help="The run's name; by default the newest that had tiles to work on.")
+]
 STYLES: Final = {
     State.PUBLISHED: "green",
     State.SKIPPED: "cyan",
