@@ -188,3 +188,16 @@ def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
     desk.executions.add("new", "RUNNING")
     assert invoke("failures").stdout == "Nothing failed in new.\n"
     assert "it is going on or was broken off" in invoke("report", code=1).stderr
+
+
+def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) -> None:
+    desk.executions.add("a b", "FAILED", error="IncompleteRunError")
+    broken, busy = failed("N10E010", product="forest"), failed("N10E015", "SourceUnavailableError", log="/group stream")
+    desk.progress["a b"] = Progress(2, (broken, busy))
+    shown = [" ".join(each.split()) for each in invoke("failures", "a b", code=1).stdout.splitlines()]
+    assert "log alos-mosaic logs 2020/N10E015 --run 'a b'" in shown
+    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --accept-partial"
+    assert [each for each in shown if "--accept-partial" in each and "or accept" in each][-1] == f"or accept {partial}"
+    told = json.loads(invoke("failures", "a b", "--json", code=1).stdout)
+    assert [each["accept_partial"] for each in told] == [partial, None]
+    assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]

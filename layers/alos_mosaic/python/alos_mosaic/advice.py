@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from alos_mosaic import errors
-from alos_mosaic.results import UNKNOWN
+from alos_mosaic.results import UNKNOWN, TileResult
 
 _DIED: Final = "it timed out or ran out of memory: see its log; redrive, and raise memory_mib if it happens again"
 
@@ -18,7 +18,7 @@ ADVICE: Final = {
     ),
     errors.CorruptArchiveError.__name__: (
         "the archive lies broken on the server: look into it (alos-mosaic doctor --archive), redrive when JAXA has "
-        "replaced it, or accept a partial tile"
+        "replaced it, or accept a partial tile (alos-mosaic run --accept-partial)"
     ),
     errors.OutputError.__name__: "see the log; is ephemeral_storage_mib enough?",
     errors.PublishError.__name__: "see that the worker may write to the output bucket and its key, then redrive",
@@ -35,6 +35,14 @@ ADVICE: Final = {
     **dict.fromkeys(errors.LAMBDA_TRANSIENT, "Lambda had a bad minute: redrive"),
 }
 """By the error's name."""
+
+
+def partial_command(failure: TileResult) -> str | None:
+    """Return the command that publishes a tile without what is broken of it, if that is a way out of its error."""
+    if failure.error != errors.CorruptArchiveError.__name__:
+        return None
+    product = f" --product {failure.product}" if failure.product else ""
+    return f"alos-mosaic run --years {failure.year} --tiles {failure.tile}{product} --accept-partial"
 
 
 def advice_on(error: str) -> str:

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from alos_mosaic.advice import advice_on
+from alos_mosaic.advice import advice_on, partial_command
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.results import TileResult
 from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
@@ -58,6 +59,10 @@ def _command(cluster: Cluster, run: str) -> str:
     return f"alos-mosaic redrive --error {shlex.quote(cluster.error)} --run {shlex.quote(run)}"
 
 
+def _log_command(example: TileResult, run: str) -> str:
+    return f"alos-mosaic logs {example.year}/{example.tile} --run {shlex.quote(run)}"
+
+
 def _told(cluster: Cluster, run: str) -> dict[str, Any]:
     return {
         "error": cluster.error,
@@ -65,7 +70,9 @@ def _told(cluster: Cluster, run: str) -> dict[str, Any]:
         "tiles": [f"{failure.year}/{failure.tile}" for failure in cluster.failures],
         "example": cluster.example.to_dict(),
         "advice": advice_on(cluster.error),
+        "logs": _log_command(cluster.example, run),
         "redrive": _command(cluster, run),
+        "accept_partial": partial_command(cluster.example),
     }
 
 
@@ -101,8 +108,10 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
         facts = (
             ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
-            ("log", example.log or "unknown"),
+            ("log", _log_command(example, run)),
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run)),
         )
+        partial = partial_command(example)
+        facts += (("or accept", partial),) if partial else ()
         print_facts(console, facts, indent=2)
