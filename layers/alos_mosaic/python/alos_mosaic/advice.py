@@ -37,6 +37,19 @@ ADVICE: Final = {
 """By the error's name."""
 
 
+ADVICE_HERE: Final = {
+    errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then try again",
+    errors.ArchiveUnavailableError.__name__: "is JAXA re-issuing the tile? Try again later",
+    errors.CorruptArchiveError.__name__: (
+        "look into the archive (alos-mosaic doctor --archive) and try again when it is replaced, or accept a partial "
+        "tile (--accept-partial)"
+    ),
+    errors.OutputError.__name__: "see that there is room for scratch files, or name another folder (--work)",
+    errors.PublishError.__name__: "see that --to may be written to, then try again",
+}
+"""By the error's name, where a tile is processed on this machine: there is no queue to redrive."""
+
+
 def partial_command(failure: TileResult) -> str | None:
     """Return the command that publishes a tile without what is broken of it, if that is a way out of its error."""
     if failure.error != errors.CorruptArchiveError.__name__:
