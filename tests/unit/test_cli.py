@@ -127,8 +127,6 @@ def test_process_publishes_then_skips_and_leaves_nothing_else(mirror: Path, tmp_
     [
         ("1996/N10E010", 3, "absent"),
         ("1997/N25W165", 1, "SourceUnavailableError"),
-        ("1996/N12E010", 1, "InvalidRequestError"),
-        ("N25W165", 1, "YEAR/TILE"),
     ],
 )
 def test_process_exits_by_outcome(mirror: Path, tmp_path: Path, tile: str, code: int, word: str) -> None:
@@ -139,3 +137,12 @@ def test_process_exits_by_outcome(mirror: Path, tmp_path: Path, tile: str, code:
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
     assert json.loads(run(*arguments, "--json").stdout)["state"] in ("absent", "failed")
+
+
+@pytest.mark.parametrize(("tile", "said"), [("1996/N12E010", "off the grid"), ("N25W165", "YEAR/TILE")])
+def test_a_name_of_no_tile_is_a_sentence_and_has_no_result(tile: str, said: str) -> None:
+    for options in ((), ("--json",)):
+        done = run("process", tile, "--to", "file:///x", *options)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1

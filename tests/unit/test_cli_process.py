@@ -163,3 +163,15 @@ def test_a_source_with_credentials_in_it_is_refused_and_not_shown(mirror: Path) 
     assert done.exit_code == 1
     assert "credentials don't belong into a URI" in done.output
     assert "s3cr3t" not in done.output + repr(done.exception)
+
+
+def test_a_failure_comes_with_what_to_do_and_names_no_queue(mirror: Path) -> None:
+    (archive,) = mirror.rglob("*.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:-500])
+    arguments = ["2009/N25W165", "--source", mirror.as_uri(), "--to", out(mirror).as_uri()]
+    done = CliRunner().invoke(main.app, ["process", *arguments])
+    assert done.exit_code == 1
+    failure, advice = done.stderr.strip().splitlines()
+    assert failure.startswith("alos-mosaic: 2009/N25W165 failed, CorruptArchiveError: ")
+    assert advice.startswith("To do: look into the archive (alos-mosaic doctor --archive)")
+    assert "redrive" not in advice

@@ -131,6 +131,8 @@ def test_what_it_took_stands_beside_what_was_planned() -> None:
     assert re.search(r"Cost( \$0\.\d+){4} ", text)
     assert "gather 80.0 % 40.0 s 40.0 s 40.0 s 2020/N10E010" in text
     assert "transfer (within gather) 60.0 %" in text
+    assert "It took 1 h 30 min, with 0.0 tiles at once on average." in text
+    assert "Elapsed" not in text
 
 
 def test_without_a_price_there_is_time_only() -> None:

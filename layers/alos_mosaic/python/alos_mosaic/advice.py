@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from alos_mosaic import errors
-from alos_mosaic.results import UNKNOWN
+from alos_mosaic.results import UNKNOWN, TileResult
 
 _DIED: Final = "it timed out or ran out of memory: see its log; redrive, and raise memory_mib if it happens again"
 
@@ -18,7 +18,7 @@ ADVICE: Final = {
     ),
     errors.CorruptArchiveError.__name__: (
         "the archive lies broken on the server: look into it (alos-mosaic doctor --archive), redrive when JAXA has "
-        "replaced it, or accept a partial tile"
+        "replaced it, or accept a partial tile (alos-mosaic run --accept-partial)"
     ),
     errors.OutputError.__name__: "see the log; is ephemeral_storage_mib enough?",
     errors.PublishError.__name__: "see that the worker may write to the output bucket and its key, then redrive",
@@ -26,12 +26,36 @@ ADVICE: Final = {
     errors.ServiceError.__name__: "AWS had a bad minute: start the run again",
     errors.IncompleteRunError.__name__: "see what failed (alos-mosaic failures), mend it, redrive",
     errors.RunTooLargeError.__name__: "select less, or raise max_tiles",
+    errors.RunTooExpensiveError.__name__: "select less, or raise max_usd; alos-mosaic plan says what a selection costs",
+    "ABORTED": "somebody stopped it; alos-mosaic resume goes on with what is not published",
+    "TIMED_OUT": "it took longer than a run may; alos-mosaic resume goes on with what is not published",
     UNKNOWN: "the worker left no word: see its log, then redrive",
     **dict.fromkeys(errors.LAMBDA_DIED, _DIED),
     **dict.fromkeys(errors.LAMBDA_THROTTLED, "lower max_concurrency or raise the account's limit, then redrive"),
     **dict.fromkeys(errors.LAMBDA_TRANSIENT, "Lambda had a bad minute: redrive"),
 }
 """By the error's name."""
+
+
+ADVICE_HERE: Final = {
+    errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then try again",
+    errors.ArchiveUnavailableError.__name__: "is JAXA re-issuing the tile? Try again later",
+    errors.CorruptArchiveError.__name__: (
+        "look into the archive (alos-mosaic doctor --archive) and try again when it is replaced, or accept a partial "
+        "tile (--accept-partial)"
+    ),
+    errors.OutputError.__name__: "see that there is room for scratch files, or name another folder (--work)",
+    errors.PublishError.__name__: "see that --to may be written to, then try again",
+}
+"""By the error's name, where a tile is processed on this machine: there is no queue to redrive."""
+
+
+def partial_command(failure: TileResult) -> str | None:
+    """Return the command that publishes a tile without what is broken of it, if that is a way out of its error."""
+    if failure.error != errors.CorruptArchiveError.__name__:
+        return None
+    product = f" --product {failure.product}" if failure.product else ""
+    return f"alos-mosaic run --years {failure.year} --tiles {failure.tile}{product} --accept-partial"
 
 
 def advice_on(error: str) -> str:

@@ -11,7 +11,7 @@ from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, nearest_listing
-from alos_mosaic.pages import Content, Markup, table, tag
+from alos_mosaic.pages import Content, Markup, joined, table, tag
 from alos_mosaic.quantities import NOTHING, dollars, duration, percent, size
 from alos_mosaic.results import State, TileResult
 
@@ -96,12 +96,16 @@ def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, work
         engine, all_cells = worker.engine, sum(cells)
         rows.append(("Archives", size(fetched), *(size(engine.archive_bytes * all_cells) for _ in planned)))
         rows.append(("COGs", size(written), *(size(engine.output_bytes * all_cells) for _ in planned)))
-    if elapsed:
-        rows.append(("Elapsed", duration(elapsed), *unplanned))
-        rows.append(("Tiles at once, on average", f"{seconds / elapsed:.1f}", *unplanned))
     rates = [f"Planned at {rate / 1e6:g} MB/s" for rate in source_rates]
     count = f"{len(timed):,} tile{'' if len(timed) == 1 else 's'}"
-    return table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows)
+    return joined(
+        table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows),
+        tag("p", _pace(elapsed, seconds), class_="muted") if elapsed else None,
+    )
+
+
+def _pace(elapsed: float, seconds: float) -> str:
+    return f"It took {duration(elapsed)}, with {seconds / elapsed:.1f} tiles at once on average."
 
 
 def _at(worker: Worker, rate: float) -> Worker:

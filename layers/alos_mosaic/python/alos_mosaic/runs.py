@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 RUNNING: Final = "RUNNING"
+SUCCEEDED: Final = "SUCCEEDED"
+_LOOKED_AT: Final = 20
+"""Runs of which the newest is sought that had a tile to work on; each takes a call."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class Run:
     def is_running(self) -> bool:
         """Whether it is still going on."""
         return self.status == RUNNING
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it ended other than well."""
+        return self.status not in (RUNNING, SUCCEEDED)
+
+    @property
+    def had_no_tile(self) -> bool:
+        """Whether it is known to have had no tile to work on: all was published, or it was a redrive's dry run."""
+        return self.status == SUCCEEDED and "seed" in self.output and "summary" not in self.output
 
     @property
     def seconds(self) -> float:
@@ -72,10 +86,33 @@ def list_runs(states: SFNClient, state_machine: str) -> Iterator[Run]:
 def find_run(states: SFNClient, state_machine: str, name: str | None) -> Run:
     """Return the run of that name, or the newest; :class:`InvalidRequestError` if there is none."""
     if name is None:
-        newest = next(list_runs(states, state_machine), None)
-        if newest is None:
-            raise InvalidRequestError("there has been no run yet; start one: alos-mosaic run --years 2020")
-        name = newest.name
+        return _described(states, state_machine, _newest(states, state_machine)[0].name)
+    return _described(states, state_machine, name)
+
+
+def find_run_with_tiles(states: SFNClient, state_machine: str, name: str | None) -> Run:
+    """Return the run of that name or, without one, the newest that had a tile to work on.
+
+    Among the newest 20 that is; if none of them had, it is the newest of all.
+    :class:`InvalidRequestError` if there is none.
+    """
+    if name is not None:
+        return _described(states, state_machine, name)
+    newest = _newest(states, state_machine)
+    looked_at = (_described(states, state_machine, run.name) for run in newest)
+    return next((run for run in looked_at if not run.had_no_tile), None) or _described(
+        states, state_machine, newest[0].name
+    )
+
+
+def _newest(states: SFNClient, state_machine: str) -> list[Run]:
+    found = list(itertools.islice(list_runs(states, state_machine), _LOOKED_AT))
+    if not found:
+        raise InvalidRequestError("there has been no run yet; start one: alos-mosaic run --years 2020")
+    return found
+
+
+def _described(states: SFNClient, state_machine: str, name: str) -> Run:
     arn = f"{state_machine.replace(':stateMachine:', ':execution:')}:{name}"
     try:
         found = states.describe_execution(executionArn=arn)

@@ -1,10 +1,8 @@
-"""``alos-mosaic failures`` and ``logs``: what failed in a run, why, and what to do about it."""
+"""``alos-mosaic failures``: what failed in a run, why, and what to do about it."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -12,17 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from alos_mosaic.advice import advice_on
+from alos_mosaic.advice import advice_on, partial_command
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
-from alos_mosaic.cli.status import RunArgument
-from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.messages import TileYear
-from alos_mosaic.runs import find_run
+from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.results import TileResult
+from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
-_MOST_LINES: Final = 10_000
 
 
 class Grouping(StrEnum):
@@ -35,28 +31,36 @@ class Grouping(StrEnum):
 @on_deployment
 def failures(
     deployment: Deployment,
-    run: RunArgument = None,
+    run: RunWithTilesArgument = None,
     group_by: Annotated[Grouping, typer.Option("--group-by", help="What failures are gathered by.")] = Grouping.CAUSE,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Say what failed in a run, gathered by cause: with an example, its log, and what to do.
 
-    Exits with 1 if anything failed.
+    A run that failed as a whole, without a tile that did, is told with its own error. Exits with 1 if anything failed.
 
     Example: alos-mosaic failures africa-2020 --group-by error
     """
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    found = find_run_with_tiles(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
-        print_json([_told(cluster, found.name) for cluster in gathered])
+        print_json([_told(cluster, found.name) for cluster in gathered] or _told_of_all(found))
+    elif found.is_broken and not gathered:
+        _print_broken(found, out())
+    elif found.had_no_tile:
+        typer.echo(f"Nothing failed in {found.name}: it had no tile to work on.")
     else:
         _print(gathered, found.name, progress.seeded, out())
-    raise typer.Exit(1 if gathered else 0)
+    raise typer.Exit(1 if gathered or found.is_broken else 0)
 
 
 def _command(cluster: Cluster, run: str) -> str:
     return f"alos-mosaic redrive --error {shlex.quote(cluster.error)} --run {shlex.quote(run)}"
+
+
+def _log_command(example: TileResult, run: str) -> str:
+    return f"alos-mosaic logs {example.year}/{example.tile} --run {shlex.quote(run)}"
 
 
 def _told(cluster: Cluster, run: str) -> dict[str, Any]:
@@ -66,8 +70,25 @@ def _told(cluster: Cluster, run: str) -> dict[str, Any]:
         "tiles": [f"{failure.year}/{failure.tile}" for failure in cluster.failures],
         "example": cluster.example.to_dict(),
         "advice": advice_on(cluster.error),
+        "logs": _log_command(cluster.example, run),
         "redrive": _command(cluster, run),
+        "accept_partial": partial_command(cluster.example),
     }
+
+
+def _told_of_all(run: Run) -> list[dict[str, Any]]:
+    """Return what failed of a run of which no tile did: the run itself, or nothing."""
+    if not run.is_broken:
+        return []
+    error = run.error or run.status
+    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": advice_on(error)}]
+
+
+def _print_broken(run: Run, console: Console) -> None:
+    """Print how a run ended of which no tile failed."""
+    console.print(f"No tile is known to have failed in {run.name}, but the run did not end well:")
+    error = run.error or run.status
+    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", advice_on(error))))
 
 
 def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Console) -> None:
@@ -87,59 +108,10 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
         facts = (
             ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
-            ("log", example.log or "unknown"),
+            ("log", _log_command(example, run)),
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run)),
         )
+        partial = partial_command(example)
+        facts += (("or accept", partial),) if partial else ()
         print_facts(console, facts, indent=2)
-
-
-@on_deployment
-def logs(
-    deployment: Deployment,
-    tile: Annotated[str, typer.Argument(help="Year and tile, like 2020/N25W165.")],
-    run: Annotated[str | None, typer.Option("--run", help="The run; the newest by default.")] = None,
-    as_json: Annotated[bool, JsonOption] = False,
-) -> None:
-    """Print what the worker of a tile logged in a run.
-
-    Example: alos-mosaic logs 2020/N25W165 --run africa-2020
-    """
-    place = TileYear.from_text(tile)
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    group = f"/aws/lambda/{deployment.outputs['ProcessTileFunctionName']}"
-    group = deployment.tile_function.get("LoggingConfig", {}).get("LogGroup", group)
-    pattern = f'{{ $.tile = "{place.tile}" && $.year = {place.year} && $.run = "{found.name}" }}'
-    pages = (
-        deployment.client("logs")
-        .get_paginator("filter_log_events")
-        .paginate(
-            logGroupName=group,
-            filterPattern=pattern,
-            startTime=round(found.started.timestamp() * 1000),
-            PaginationConfig={"MaxItems": _MOST_LINES},
-        )
-    )
-    lines = [event for page in pages for event in page["events"]]
-    if not lines:
-        raise InvalidRequestError(f"the log {group} has no line of {tile} in {found.name}; has the tile been started?")
-    if as_json:
-        print_json([_said(event) for event in lines])
-        return
-    for event in lines:
-        typer.echo(_line(event))
-
-
-def _said(event: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line says: the object that it is or, of any other line, its text."""
-    try:
-        said = json.loads(event["message"])
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {"message": event["message"].rstrip()}
-
-
-def _line(event: dict[str, Any]) -> str:
-    """Return a line as a person reads it."""
-    time, said = datetime.fromtimestamp(event["timestamp"] / 1000, UTC), _said(event)
-    return " ".join(filter(None, (f"{time:%H:%M:%S}", said.get("level"), str(said.get("message", event["message"])))))

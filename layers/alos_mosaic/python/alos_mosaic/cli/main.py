@@ -13,7 +13,8 @@ from alos_mosaic.cli import inventory
 from alos_mosaic.cli.console import Commands, JsonOption, numbers_of, print_json, register
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
-from alos_mosaic.cli.failures import failures, logs
+from alos_mosaic.cli.failures import failures
+from alos_mosaic.cli.logs import logs
 from alos_mosaic.cli.plan import plan
 from alos_mosaic.cli.process import process
 from alos_mosaic.cli.published import catalogue, show, validate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import traceback
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from alos_mosaic.advice import ADVICE_HERE
 from alos_mosaic.bands import BACKSCATTER_OVERVIEWS, backscatter_resampling
 from alos_mosaic.cli.console import JsonOption, errors, out, print_json, table
 from alos_mosaic.cli.selection import ModeOption
@@ -67,8 +67,9 @@ def process(
     from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder  # noqa: PLC0415
     from alos_mosaic.processing.publish import open_target  # noqa: PLC0415
 
+    tile_year = TileYear.from_text(tile)
     try:
-        request = TileRequest(TileYear.from_text(tile), mode, product=product, accept_partial=accept_partial)
+        request = TileRequest(tile_year, mode, product=product, accept_partial=accept_partial)
         target = open_target(to, s3_client(to))
         with work_folder(work or Path(tempfile.gettempdir())) as folder:
             access = source_access(source, allow_plain_login, requester_pays)
@@ -86,15 +87,14 @@ def process(
     except Exception as error:  # noqa: BLE001 - whatever ends it, there is a result
         if context.find_root().params.get("debug"):
             traceback.print_exception(error)
-        result = _failure(tile, error)
+        result = _failure(tile_year, error)
     _print_result(result, as_json)
     raise typer.Exit(EXIT_CODES[result.state])
 
 
-def _failure(tile: str, error: Exception) -> TileResult:
-    year, _, name = tile.partition("/")
-    number = int(year) if re.fullmatch("[0-9]{4}", year) else 0
-    return TileResult(State.FAILED, number, name, error=type(error).__name__, cause=str(error))
+def _failure(tile_year: TileYear, error: Exception) -> TileResult:
+    name = type(error).__name__
+    return TileResult(State.FAILED, tile_year.year, tile_year.tile.name, error=name, cause=str(error))
 
 
 def _print_result(result: TileResult, as_json: bool) -> None:
@@ -104,6 +104,8 @@ def _print_result(result: TileResult, as_json: bool) -> None:
     name = f"{result.year}/{result.tile}"
     if result.state is State.FAILED:
         errors.print(f"alos-mosaic: {name} failed, {result.error}: {result.cause}", style="red", markup=False)
+        if result.error in ADVICE_HERE:
+            errors.print(f"To do: {ADVICE_HERE[result.error]}", markup=False)
         return
     if result.state is State.ABSENT:
         typer.echo(f"{name} is absent: {result.cause}")

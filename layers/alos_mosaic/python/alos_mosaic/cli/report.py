@@ -9,16 +9,16 @@ import typer
 
 from alos_mosaic.cli.console import JsonOption, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
-from alos_mosaic.cli.status import RunArgument
+from alos_mosaic.cli.status import RunWithTilesArgument
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.report import report_page
-from alos_mosaic.runs import find_run
+from alos_mosaic.runs import find_run_with_tiles
 
 
 @on_deployment
 def report(
     deployment: Deployment,
-    run: RunArgument = None,
+    run: RunWithTilesArgument = None,
     html: Annotated[Path | None, typer.Option("--html", help="The file to write; by default <run>.html here.")] = None,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
@@ -28,9 +28,11 @@ def report(
 
     Example: alos-mosaic report africa-2020 --html africa-2020.html
     """
-    found = find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    found = find_run_with_tiles(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     summary = deployment.records.summary(found.name)
     if summary is None:
+        if found.had_no_tile:
+            raise InvalidRequestError(f"{found.name} has no report: it had no tile to work on")
         raise InvalidRequestError(
             f"{found.name} has no summary: it is going on or was broken off; alos-mosaic status {found.name} shows "
             "what is known"

@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from alos_mosaic.advice import advice_on
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.costs import Worker
@@ -19,6 +20,9 @@ from alos_mosaic.run_records import Progress
 from alos_mosaic.runs import Run, find_run, list_runs
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name; the newest by default.")]
+RunWithTilesArgument = Annotated[
+    str | None, typer.Argument(help="The run's name; by default the newest that had tiles to work on.")
+]
 STYLES: Final = {
     State.PUBLISHED: "green",
     State.SKIPPED: "cyan",
@@ -44,7 +48,7 @@ def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[b
         print_json(told(found, progress, deployment.worker))
     else:
         out().print(view(found, progress, deployment.worker))
-    raise typer.Exit(0 if found.status in ("RUNNING", "SUCCEEDED") else 1)
+    raise typer.Exit(1 if found.is_broken else 0)
 
 
 @on_deployment
@@ -104,6 +108,8 @@ def view(run: Run, progress: Progress, worker: Worker) -> Group:
         lines.append(_failures(failures[-_SHOWN_FAILURES:]))
         if not run.is_running:
             lines.append(Text(f"\nMore: alos-mosaic failures {run.name}", style="dim"))
+    elif run.error:
+        lines.append(Text(f"To do: {advice_on(run.error)}"))
     return Group(*lines)
 
 

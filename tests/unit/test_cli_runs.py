@@ -1,0 +1,203 @@
+"""What commands say of a run, by a state machine's executions, without a cloud: how it ended, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alos_mosaic import errors
+from alos_mosaic.advice import ADVICE, advice_on
+from alos_mosaic.cli import deployment
+from alos_mosaic.cli.main import app
+from alos_mosaic.results import State, TileResult
+from alos_mosaic.run_records import Progress
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:Mosaics"
+STACK = {
+    "StackName": "Mosaics",
+    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment._OUTPUTS - {"StateMachineArn"}]
+    + [{"OutputKey": "StateMachineArn", "OutputValue": MACHINE}],
+}
+STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+class Executions:
+    """A state machine's executions, the newest first, as Step Functions' client tells them."""
+
+    exceptions = SimpleNamespace(ExecutionDoesNotExist=KeyError)
+
+    def __init__(self) -> None:
+        self.all: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, status: str, **facts: Any) -> None:
+        entry = {"name": name, "executionArn": f"{MACHINE}:{name}", "status": status, "startDate": STARTED}
+        self.all = {name: {**entry, "stopDate": STARTED, **facts}, **self.all}
+
+    def get_paginator(self, _name: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [{"executions": list(self.all.values())}])
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803 - Step Functions' name
+        return self.all[executionArn.rpartition(":")[2]]
+
+
+class Desk:
+    """A session of AWS with one deployment, of which commands see what is put here."""
+
+    region_name = "us-east-1"
+
+    def __init__(self) -> None:
+        self.executions = Executions()
+        self.progress: dict[str, Progress] = {}
+        self.log: list[dict[str, Any]] = []
+        self.asked: list[dict[str, Any]] = []
+
+    def client(self, service: str, **_: Any) -> Any:
+        if service == "stepfunctions":
+            return self.executions
+        if service == "lambda":
+            return SimpleNamespace(get_function_configuration=lambda **_: {"MemorySize": 2048})
+        pages = {"cloudformation": {"Stacks": [STACK]}, "logs": {"events": self.log}, "s3": {}}[service]
+        return SimpleNamespace(
+            get_paginator=lambda _: SimpleNamespace(paginate=lambda **given: self._asked(given, pages))
+        )
+
+    def _asked(self, given: dict[str, Any], page: dict[str, Any]) -> list[dict[str, Any]]:
+        self.asked.append(given)
+        return [page]
+
+    def records(self, *_: Any) -> Any:
+        return SimpleNamespace(progress=lambda run: self.progress.get(run, Progress(0, ())), summary=lambda _run: None)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk()
+    monkeypatch.setattr(deployment, "_session", lambda *_: made)
+    monkeypatch.setattr(deployment, "RunRecords", made.records)
+    return made
+
+
+def invoke(*arguments: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.output
+    return done
+
+
+def failed(tile: str, error: str = "CorruptArchiveError", **facts: Any) -> TileResult:
+    return TileResult(State.FAILED, 2020, tile, "a", error=error, cause="it broke", **facts)
+
+
+def test_there_is_advice_on_every_error() -> None:
+    ours = {name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.MosaicError)}
+    assert ours - {errors.MosaicError.__name__} <= ADVICE.keys()
+
+
+@pytest.mark.parametrize("error", ["RunTooExpensiveError", "RunTooLargeError", "Odd.Error"])
+def test_a_run_that_failed_as_a_whole_is_told_with_its_error_and_advice(desk: Desk, error: str) -> None:
+    desk.executions.add("a", "FAILED", error=error, cause="1110.06 USD, the cap is 1000")
+    shown = invoke("failures", "a", code=1).stdout
+    assert "Nothing failed" not in shown
+    for said in (error, "1110.06 USD, the cap is 1000", advice_on(error)):
+        assert said in shown
+        assert said in " ".join(invoke("status", "a", code=1).stdout.split())
+    (told,) = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert (told["error"], told["tiles"], told["advice"]) == (error, [], advice_on(error))
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk) -> None:
+    desk.executions.add("a", "ABORTED")
+    shown = invoke("failures", "a", code=1).stdout
+    assert "ABORTED" in shown
+    assert "alos-mosaic resume" in shown
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING"])
+def test_nothing_failed_of_a_run_that_did_not(desk: Desk, status: str) -> None:
+    desk.executions.add("a", status)
+    assert invoke("failures", "a").stdout == "Nothing failed in a.\n"
+    assert json.loads(invoke("failures", "a", "--json").stdout) == []
+
+
+def line(desk: Desk, message: str | dict[str, Any]) -> None:
+    text = message if isinstance(message, str) else json.dumps(message)
+    desk.log.append({"timestamp": 1_767_323_045_000, "message": text})
+
+
+def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED")
+    own = {"tile": "N10E010", "year": 2020, "run": "a", "requestId": "r1", "level": "INFO"}
+    line(desk, {**own, "message": "Fetched", "stage": "gather", "url": "ftp://host/x.tar.gz"})
+    line(desk, {**own, "message": "Tile failed", "level": "ERROR", "error": "OutputError", "errorMessage": "disk full"})
+    line(desk, {**own, "_aws": {"CloudWatchMetrics": []}, "Failed": 1})
+    line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "it left", "requestId": "r1"})
+    line(desk, {"type": "platform.report", "record": {"requestId": "r1", "status": "timeout"}})
+    raised = json.dumps({"tile": "N10E010", "year": 2020, "run": "a", "cause": "no memory"})
+    line(desk, {"level": "ERROR", "errorType": "OutputError", "errorMessage": raised, "requestId": "r9"})
+    others = [{"tile": "N10E015"}, {"year": 2019}, {"run": "b"}]
+    for other in others:
+        line(desk, {**own, **other, "requestId": "r2", "message": "of another"})
+    line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "of another", "requestId": "r2"})
+    line(desk, "some words of another")
+    assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
+        "03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
+        "03:04:05 ERROR Tile failed error=OutputError cause=disk full",
+        "03:04:05 ERROR error=Runtime.Odd cause=it left",
+        "03:04:05 Lambda: platform.report timeout",
+        "03:04:05 ERROR error=OutputError cause=no memory",
+    ]
+    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 6
+    (pattern,) = {given["filterPattern"] for given in desk.asked if "filterPattern" in given}
+    assert pattern.startswith('{ ($.tile = "N10E010" && $.year = 2020 && $.run = "a") || ($.tile NOT EXISTS')
+
+
+def test_a_log_without_a_line_of_the_tile_says_so(desk: Desk) -> None:
+    desk.executions.add("a", "RUNNING")
+    line(desk, {"tile": "N10E015", "year": 2020, "run": "a", "message": "of another"})
+    assert "has no line of 2020/N10E010 in a" in invoke("logs", "2020/N10E010", code=1).stderr
+
+
+EMPTY = json.dumps({"seed": {"count": 0}})
+
+
+def test_the_newest_run_with_tiles_is_looked_at_where_none_is_named(desk: Desk) -> None:
+    desk.executions.add("real", "FAILED", error="IncompleteRunError")
+    desk.executions.add("dry", "SUCCEEDED", output=EMPTY)
+    desk.progress["real"] = Progress(1, (failed("N10E010"),))
+    line(desk, {"tile": "N10E010", "year": 2020, "run": "real", "message": "Fetched"})
+    assert "failed in real" in invoke("failures", code=1).stdout
+    assert "Fetched" in invoke("logs", "2020/N10E010").stdout
+    assert "real has no summary" in invoke("report", code=1).stderr
+    assert invoke("status").stdout.startswith("dry"), "what went on last"
+
+
+def test_a_run_without_tiles_says_so(desk: Desk) -> None:
+    desk.executions.add("dry", "SUCCEEDED", output=EMPTY)
+    for name in ([], ["dry"]):
+        assert invoke("failures", *name).stdout == "Nothing failed in dry: it had no tile to work on.\n"
+        assert "dry has no report: it had no tile to work on" in invoke("report", *name, code=1).stderr
+
+
+def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
+    desk.executions.add("old", "SUCCEEDED", output=json.dumps({"seed": {}, "summary": {}}))
+    desk.executions.add("new", "RUNNING")
+    assert invoke("failures").stdout == "Nothing failed in new.\n"
+    assert "it is going on or was broken off" in invoke("report", code=1).stderr
+
+
+def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) -> None:
+    desk.executions.add("a b", "FAILED", error="IncompleteRunError")
+    broken, busy = failed("N10E010", product="forest"), failed("N10E015", "SourceUnavailableError", log="/group stream")
+    desk.progress["a b"] = Progress(2, (broken, busy))
+    shown = [" ".join(each.split()) for each in invoke("failures", "a b", code=1).stdout.splitlines()]
+    assert "log alos-mosaic logs 2020/N10E015 --run 'a b'" in shown
+    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --accept-partial"
+    assert [each for each in shown if "--accept-partial" in each and "or accept" in each][-1] == f"or accept {partial}"
+    told = json.loads(invoke("failures", "a b", "--json", code=1).stdout)
+    assert [each["accept_partial"] for each in told] == [partial, None]
+    assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
