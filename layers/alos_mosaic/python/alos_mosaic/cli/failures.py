@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -49,28 +48,28 @@ def failures(
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
-        print_json([_told(cluster, found.name) for cluster in gathered])
+        print_json([_told(cluster, found.name, deployment) for cluster in gathered])
     else:
-        _print(gathered, found.name, progress.seeded, out())
+        _print(gathered, found.name, progress.seeded, deployment, out())
     raise typer.Exit(1 if gathered else 0)
 
 
-def _command(cluster: Cluster, run: str) -> str:
-    return f"alos-mosaic redrive --error {shlex.quote(cluster.error)} --run {shlex.quote(run)}"
+def _command(cluster: Cluster, run: str, deployment: Deployment) -> str:
+    return deployment.command("redrive", "--error", cluster.error, "--run", run)
 
 
-def _told(cluster: Cluster, run: str) -> dict[str, Any]:
+def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
         "pattern": cluster.pattern,
         "tiles": [f"{failure.year}/{failure.tile}" for failure in cluster.failures],
         "example": cluster.example.to_dict(),
         "advice": advice_on(cluster.error),
-        "redrive": _command(cluster, run),
+        "redrive": _command(cluster, run, deployment),
     }
 
 
-def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Console) -> None:
+def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Deployment, console: Console) -> None:
     failed = sum(len(cluster.failures) for cluster in gathered)
     if not gathered:
         console.print(f"Nothing failed in {run}.")
@@ -89,7 +88,7 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
             ("log", example.log or "unknown"),
             ("to do", advice_on(cluster.error)),
-            ("redrive", _command(cluster, run)),
+            ("redrive", _command(cluster, run, deployment)),
         )
         print_facts(console, facts, indent=2)
 

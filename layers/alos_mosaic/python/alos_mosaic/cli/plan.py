@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_facts, print_json, table
-from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find
-from alos_mosaic.cli.selection import run_command, selecting
+from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find, options_said
+from alos_mosaic.cli.selection import of_bearable_length, run_command, selecting
 from alos_mosaic.costs import cheapest
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import RunRequest
@@ -28,9 +28,6 @@ from alos_mosaic.planning import (
 from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
-
-_LONGEST_COMMAND: Final = 300
-"""Characters of a command that is printed; one with a long list of tiles is not."""
 
 RateOption = Annotated[
     float | None,
@@ -66,7 +63,8 @@ def plan(
     """
     deployment = None if no_stack else find(stack, profile, aws_region)
     made = make_plan(selected, deployment, max_concurrency, source_rate)
-    command = run_command(selected, max_concurrency=max_concurrency, stack=stack, profile=profile)
+    options = options_said(stack, profile, aws_region)
+    command = run_command(selected, max_concurrency=max_concurrency, **options)
     if geojson_out is not None:
         geojson_out.write_text(json.dumps(made.to_geojson()), encoding="utf-8")
     if html is not None:
@@ -76,8 +74,7 @@ def plan(
     else:
         print_plan(made, out())
         if made.to_do:
-            said = command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
-            out().print(f"\nStart it: {said}", markup=False, soft_wrap=True)
+            out().print(f"\nStart it: {of_bearable_length(command)}", markup=False, soft_wrap=True)
     raise typer.Exit(0 if made.to_do else NOTHING_TO_DO)
 
 

@@ -132,7 +132,7 @@ def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bo
     elif as_json:
         print_json({"run": name, "input": given})
     else:
-        typer.echo(f"Watch it: alos-mosaic status {name}")
+        typer.echo(f"Watch it: {deployment.command('status', name)}")
 
 
 def _await(deployment: Deployment, name: str, as_json: bool) -> None:
@@ -152,7 +152,8 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
                     typer.echo(f"{said[0]} of {said[1]} tiles ended, {progress.counts['failed']} failed")
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        errors.print(f"{name} goes on without you; alos-mosaic status {name} shows how far it is", style="yellow")
+        look = deployment.command("status", name)
+        errors.print(f"{name} goes on without you; {look} shows how far it is", style="yellow", markup=False)
         raise typer.Exit(130) from None
     progress = records.progress(name)
     if as_json:

@@ -36,6 +36,8 @@ ProductOption = Annotated[
     str | None, typer.Option("--product", help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
 ]
 ModeOption = Annotated[Mode, typer.Option("--mode", help=_MODES)]
+_LONGEST_COMMAND: Final = 300
+"""Characters of a command that is printed; one with a long list of tiles is not."""
 _OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
     "years": (YearsOption, inspect.Parameter.empty),
     "region": (RegionOption, None),
@@ -93,6 +95,11 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
             spelt = ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in listed)
             words += [f"--{name.replace('_', '-')}", spelt]
     return shlex.join(words)
+
+
+def of_bearable_length(command: str) -> str:
+    """Return a command that runs or, of one with a long list of tiles, how to come by it."""
+    return command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
 
 
 def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
