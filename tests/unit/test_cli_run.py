@@ -12,7 +12,9 @@ from moto import mock_aws
 
 from alos_mosaic.cli import run as commands
 from alos_mosaic.cli.deployment import Deployment
+from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.settings import SeedSettings
 
 DEFINITION = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
 
@@ -54,6 +56,20 @@ def test_what_makes_no_sense_is_not_started(
     with pytest.raises(InvalidRequestError, match=said):
         command(name)(deployment, **given, yes=True)
     assert started(deployment) == []
+
+
+def test_a_run_above_its_caps_is_not_started(deployment: Deployment) -> None:
+    vars(deployment)["seed_settings"] = SeedSettings(runs_bucket="runs", output_uri="s3://out")
+    vars(deployment)["worker"] = Worker(5e6, 2048, Architecture.X86_64, 10_240)
+    deployment.client("s3").create_bucket(Bucket="out")
+    selected = {"years": ["2020"], "tiles": ["N10E010", "N25W165"]}
+    run = command("run").__wrapped__  # type: ignore[attr-defined]
+    for given, said in (({"max_tiles": 1}, "its limit is 1"), ({"max_usd": 0.01}, "the run's cap is 0.01")):
+        with pytest.raises(InvalidRequestError, match=f"the run would be refused: .*{said}"):
+            run(selected, deployment=deployment, yes=True, **given)
+    assert started(deployment) == []
+    run(selected, deployment=deployment, yes=True, name="small", max_tiles=2, max_usd=5.0)
+    assert started(deployment) == ["small"]
 
 
 def test_a_redrive_asks_by_name_what_it_sends_again(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

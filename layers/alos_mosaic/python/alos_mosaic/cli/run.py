@@ -37,6 +37,9 @@ def run(
     selected: dict[str, Any],
     max_concurrency: ConcurrencyOption = None,
     max_tiles: Annotated[int | None, typer.Option(min=1, help="Refuse to run over more tiles than this.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0.01, help="Refuse to run if it is estimated at more US dollars than this.")
+    ] = None,
     accept_partial: Annotated[
         bool, typer.Option("--accept-partial", help="Publish tiles without cells that are defective at the source.")
     ] = False,
@@ -56,18 +59,20 @@ def run(
     Example: alos-mosaic run --years 2020 --region africa --wait
     """
     name = _checked_name(name, "run")
-    made = make_plan(selected, deployment, max_concurrency, source_rate)
+    choices = {"max_concurrency": max_concurrency, "max_tiles": max_tiles, "max_usd": max_usd}
+    switches = {"accept_partial": accept_partial, "allow_parallel": allow_parallel}
+    given = selected | {key: value for key, value in (choices | switches).items() if value}
+    made = make_plan(given, deployment, max_concurrency, source_rate)
     if not as_json:
-        print_plan(made, out())
+        print_plan(made, out(), max_concurrency)
         typer.echo()
     if not made.to_do:
         if as_json:
             print_json({"run": None, "to_do": 0})
         raise typer.Exit(NOTHING_TO_DO)
+    if made.refusal:
+        raise InvalidRequestError(f"the run would be refused: {made.refusal}")
     ask(yes, f"Start this run on {deployment.stack}?")
-    choices = {"max_concurrency": max_concurrency, "max_tiles": max_tiles}
-    switches = {"accept_partial": accept_partial, "allow_parallel": allow_parallel}
-    given = selected | {key: value for key, value in (choices | switches).items() if value}
     _start(deployment, given, name, wait=wait, as_json=as_json)
 
 
