@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from alos_mosaic.cli.plan import print_plan
 from alos_mosaic.cli.selection import execution_input, run_command, tiles_of_area
 from alos_mosaic.costs import TAR, ZIP, Architecture
 from alos_mosaic.errors import InvalidRequestError
@@ -54,7 +57,14 @@ def test_each_tile_stands_somewhere() -> None:
 def test_a_named_tile_is_tried_though_it_is_not_listed_and_costs_nothing_in_the_estimate() -> None:
     made = plan({"years": [2020], "tiles": [NOT_IN_2020, TILE]})
     assert standings(made) == {f"2020/{NOT_IN_2020}": "not listed upstream", f"2020/{TILE}": "to do"}
-    assert len(made.to_do) == 2
+    assert len(made.to_do) == made.counts["to do"] == made.counts_by_year[2020]["to do"] == made.to_dict()["to_do"] == 2
+    assert made.counts["not listed upstream"] == 1, "of the two"
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_plan(made, console)
+    assert [line.split() for line in console.export_text().splitlines()[:2]] == [
+        ["year", "to", "do", "of", "them", "not", "listed", "upstream"],
+        ["2020", "2", "1"],
+    ]
     assert made.estimate == plan({"years": [2020], "tiles": [TILE]}).estimate
 
 

@@ -166,16 +166,16 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Tiles by standing."""
-        found = Counter(tile.standing for tile in self.tiles)
-        return {standing.value: found[standing] for standing in Standing}
+        """Tiles by standing; those to do are all that are seeded, also those that are not listed upstream."""
+        return _counts(self.tiles)
 
     @property
     def counts_by_year(self) -> dict[int, dict[str, int]]:
-        """Tiles by year and standing."""
-        found = Counter((tile.year, tile.standing) for tile in self.tiles)
-        years = dict.fromkeys(tile.year for tile in self.tiles)
-        return {year: {standing.value: found[year, standing] for standing in Standing} for year in years}
+        """As :attr:`counts`, by year."""
+        by_year: dict[int, list[PlannedTile]] = {}
+        for tile in self.tiles:
+            by_year.setdefault(tile.year, []).append(tile)
+        return {year: _counts(tiles) for year, tiles in by_year.items()}
 
     @property
     def to_do(self) -> tuple[PlannedTile, ...]:
@@ -198,6 +198,12 @@ class Plan:
     def to_geojson(self) -> dict[str, Any]:
         """Return the tiles as a GeoJSON FeatureCollection, a square each."""
         return {"type": "FeatureCollection", "features": [_feature(tile) for tile in self.tiles]}
+
+
+def _counts(tiles: Iterable[PlannedTile]) -> dict[str, int]:
+    found = Counter(tile.standing for tile in tiles)
+    counts = {standing.value: found[standing] for standing in Standing}
+    return counts | {Standing.TO_DO.value: sum(found[standing] for standing in _DONE_BY_RUN)}
 
 
 def _feature(planned: PlannedTile) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -28,6 +28,9 @@ from alos_mosaic.planning import (
 from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
+
+_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}"}
+"""Standings whose tiles are counted as to do, too."""
 
 RateOption = Annotated[
     float | None,
@@ -108,7 +111,8 @@ def make_plan(
 def print_plan(made: Plan, console: Console, asked_concurrency: int | None = None) -> None:
     """Print a plan for a person, who asked for so many tiles at once."""
     standings = [standing for standing in Standing if made.counts[standing]]
-    shown = table("year", *(standing.value for standing in standings), right=tuple(standings))
+    names = tuple(_PARTS.get(standing, standing.value) for standing in standings)
+    shown = table("year", *names, right=names)
     for year, counts in made.counts_by_year.items():
         shown.add_row(str(year), *(f"{counts[standing]:,}" for standing in standings))
     if len(made.counts_by_year) > 1:
