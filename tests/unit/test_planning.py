@@ -193,6 +193,25 @@ def test_an_area_cut_at_the_antimeridian_has_tiles_on_both_sides(tmp_path: Path)
     assert {tile.name for tile in tiles_of_area(given)} == {"S15E175", "S15W180"}
 
 
+@pytest.mark.parametrize(
+    ("geometry", "is_warned_of"),
+    [
+        ({"type": "Polygon", "coordinates": box(-178, -19, 178, -16)}, True),
+        ({"type": "MultiPolygon", "coordinates": [box(10, 0, 12, 2), box(-178, -19, 178, -16)]}, True),
+        ({"type": "MultiPolygon", "coordinates": [box(178, -19, 180, -16), box(-180, -19, -178, -16)]}, False),
+        ({"type": "Polygon", "coordinates": box(-180, -60, 180, 85)}, False),
+        ({"type": "Polygon", "coordinates": box(0, 0, 180, 10)}, False),
+    ],
+)
+def test_an_area_that_was_not_cut_at_the_antimeridian_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], geometry: object, is_warned_of: bool
+) -> None:
+    assert tiles_of_area(area(tmp_path, geometry))
+    warned = capsys.readouterr().err
+    assert ("wider than 180 degrees; if it is to cross the antimeridian, cut it there" in warned) == is_warned_of
+    assert bool(warned) == is_warned_of
+
+
 def test_a_tile_whose_edge_an_area_shares_is_not_in_it(tmp_path: Path) -> None:
     given = area(tmp_path, {"type": "Polygon", "coordinates": box(10, 5, 15, 10)})
     assert [tile.name for tile in tiles_of_area(given)] == [TILE]
