@@ -139,6 +139,13 @@ def test_a_box_across_the_antimeridian_has_tiles_on_both_sides() -> None:
     ("given", "said"),
     [
         ({"years": [2012], "tiles": [TILE]}, "there is no mosaic of 2012"),
+        (
+            {"years": ["2020-2022"], "tiles": [TILE]},
+            "'2020-2022' is not a year; years are listed one by one, like 2017,",
+        ),
+        ({"years": ["twenty"], "tiles": [TILE]}, "'twenty' is not a year; one looks like 2020"),
+        ({"years": [2020], "tiles": ["n10e010"]}, "'n10e010' is not a tile name; did you mean N10E010"),
+        ({"years": [2020], "tiles": ["x"]}, "'x' is not a tile name; one looks like N10E010"),
         ({"years": [], "tiles": [TILE]}, "years"),
         ({"years": [2020], "tiles": []}, "tiles"),
         ({"years": [2020], "bbox": [-40, 30, -35, 35]}, "publishes none of the 1 selected tiles"),
