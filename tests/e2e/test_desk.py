@@ -101,14 +101,14 @@ def test_before_the_first_run_there_is_nothing_but_a_plan(desk: Desk) -> None:
     assert "there has been no run yet" in invoke("status", code=1).stderr
     planned = lines(invoke("plan", *SELECTED, "--source-rate", "5").stdout)
     assert planned[:5] == [
-        "year  to do  not listed upstream",
+        "year  to do  of them not listed upstream",
         "1996  2  0",
-        "2010  1  1",
+        "2010  2  1",
         "2020  2  0",
-        "all  5  1",
+        "all  6  1",
     ]
     assert planned[5] == "to do  6 tiles, mode skip"
-    assert [line.split()[0] for line in planned[6:-1]] == ["download", "output", "time", "cost", "source"]
+    assert [line.split()[0] for line in planned[6:-1]] == ["download", "output", "time", "cost", "source", "caps"]
     assert planned[-1] == "Start it: alos-mosaic run --years 1996,2010,2020 --tiles N10E010,N25W165"
     assert not desk.cloud.client("stepfunctions").list_executions(stateMachineArn=desk.outputs["StateMachineArn"])[
         "executions"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from rich.console import Console
 
 from alos_mosaic.cli.deployment import Deployment
-from alos_mosaic.cli.plan import make_plan
+from alos_mosaic.cli.plan import make_plan, print_plan
 from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.digest import Digest
 from alos_mosaic.manifests import seeded
 from alos_mosaic.messages import RunRequest, TileRequest
+from alos_mosaic.plan_page import plan_page
+from alos_mosaic.planning import Machine, nothing_published, plan_run
 from alos_mosaic.quantities import dollars
 from alos_mosaic.report import report_page
 from alos_mosaic.results import State, TileResult
@@ -27,7 +33,8 @@ PRICE = {
     "memory_mib": 3072, "architecture": "arm64", "ephemeral_storage_mib": 5120, "assumed_megabytes_per_second": 2.5,
 }  # fmt: skip
 LIMITS = SeedSettings(runs_bucket="runs", output_uri="s3://out", **PRICE)  # type: ignore[arg-type]
-SELECTED = {"years": [2020], "region": "africa"}
+MACHINE = Machine(3072, Architecture.ARM64, 5120, concurrency=2)
+SELECTED: dict[str, Any] = {"years": [2020], "region": "africa"}
 ASKED = RunRequest.from_input(SELECTED, "global")
 REQUESTS = tuple(TileRequest(place) for place in tiles_to_seed(ASKED))
 ESTIMATED = float(seeded("africa", "runs", REQUESTS, LIMITS, ASKED)["estimated_usd"])
@@ -51,6 +58,44 @@ def test_the_plan_ends_where_the_guard_does() -> None:
     assert plan.estimate.high.dollars == pytest.approx(ESTIMATED, abs=1e-4)
     assert (plan.estimate.high.megabytes_per_second, plan.estimate.low.megabytes_per_second) == (2.5, 20)
     assert measured.estimate.high.megabytes_per_second == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "limits", "said"),
+    [
+        ({}, {}, ""),
+        ({"max_tiles": 178}, {}, ""),
+        ({"max_tiles": 10}, {}, "it lists 178 tiles, its limit is 10; ask for fewer tiles, or raise max_tiles, up to"),
+        ({}, {"max_tiles_ceiling": 100}, "its limit is 100; ask for fewer tiles, or deploy with a higher ceiling"),
+        ({"max_usd": 0.5}, {}, "the run's cap is 0.50; ask for fewer tiles, or raise max_usd, up to 1000.00"),
+        ({}, {"max_usd_ceiling": 0.5}, "the run's cap is 0.50; ask for fewer tiles, or deploy with a higher"),
+    ],
+)
+def test_a_plan_says_what_the_guard_will(given: dict[str, Any], limits: dict[str, Any], said: str) -> None:
+    asked = RunRequest.from_input(SELECTED | given, "global")
+    plan = plan_run(asked, MACHINE, nothing_published, replace(LIMITS, **limits))
+    assert plan.guard is not None
+    assert (plan.guard.count, plan.guard.usd) == (178, ESTIMATED)
+    assert said in plan.refusal
+    assert bool(said) == bool(plan.refusal)
+    assert plan.to_dict()["guard"]["refusal"] == plan.refusal
+    page = plan_page(plan, datetime(2026, 11, 24, tzinfo=UTC), "alos-mosaic run --years 2020")
+    assert ("alos-mosaic run --years 2020" in page) != ("The deployment would refuse" in page)
+    assert ("The deployment would refuse" in page) == bool(said)
+
+
+def test_what_is_all_published_is_not_refused() -> None:
+    asked = RunRequest.from_input(SELECTED | {"max_tiles": 1}, "global")
+    assert plan_run(asked, MACHINE, lambda _product, _year: frozenset(asked.tiles), LIMITS).refusal == ""
+
+
+def test_a_plan_names_its_caps_and_the_ceiling_that_it_was_cut_to() -> None:
+    plan = plan_run(ASKED, MACHINE, nothing_published, LIMITS)
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_plan(plan, console, 50)
+    shown = console.export_text()
+    assert f"178 of 25,000 tiles, {dollars(ESTIMATED)} of $1,000.00, as if nothing were published" in shown
+    assert "2 at once, the deployment's ceiling, not 50" in shown
 
 
 def test_the_digest_tells_what_bounded_the_run() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from alos_mosaic.cli.plan import print_plan
 from alos_mosaic.cli.selection import execution_input, run_command, tiles_of_area
 from alos_mosaic.costs import TAR, ZIP, Architecture
 from alos_mosaic.errors import InvalidRequestError
@@ -54,7 +57,14 @@ def test_each_tile_stands_somewhere() -> None:
 def test_a_named_tile_is_tried_though_it_is_not_listed_and_costs_nothing_in_the_estimate() -> None:
     made = plan({"years": [2020], "tiles": [NOT_IN_2020, TILE]})
     assert standings(made) == {f"2020/{NOT_IN_2020}": "not listed upstream", f"2020/{TILE}": "to do"}
-    assert len(made.to_do) == 2
+    assert len(made.to_do) == made.counts["to do"] == made.counts_by_year[2020]["to do"] == made.to_dict()["to_do"] == 2
+    assert made.counts["not listed upstream"] == 1, "of the two"
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_plan(made, console)
+    assert [line.split() for line in console.export_text().splitlines()[:2]] == [
+        ["year", "to", "do", "of", "them", "not", "listed", "upstream"],
+        ["2020", "2", "1"],
+    ]
     assert made.estimate == plan({"years": [2020], "tiles": [TILE]}).estimate
 
 
@@ -129,6 +139,13 @@ def test_a_box_across_the_antimeridian_has_tiles_on_both_sides() -> None:
     ("given", "said"),
     [
         ({"years": [2012], "tiles": [TILE]}, "there is no mosaic of 2012"),
+        (
+            {"years": ["2020-2022"], "tiles": [TILE]},
+            "'2020-2022' is not a year; years are listed one by one, like 2017,",
+        ),
+        ({"years": ["twenty"], "tiles": [TILE]}, "'twenty' is not a year; one looks like 2020"),
+        ({"years": [2020], "tiles": ["n10e010"]}, "'n10e010' is not a tile name; did you mean N10E010"),
+        ({"years": [2020], "tiles": ["x"]}, "'x' is not a tile name; one looks like N10E010"),
         ({"years": [], "tiles": [TILE]}, "years"),
         ({"years": [2020], "tiles": []}, "tiles"),
         ({"years": [2020], "bbox": [-40, 30, -35, 35]}, "publishes none of the 1 selected tiles"),
@@ -181,6 +198,25 @@ def test_an_area_cut_at_the_antimeridian_has_tiles_on_both_sides(tmp_path: Path)
     parts = [box(179, -17, 180, -16), box(-180, -17, -179, -16)]
     given = area(tmp_path, {"type": "MultiPolygon", "coordinates": parts})
     assert {tile.name for tile in tiles_of_area(given)} == {"S15E175", "S15W180"}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "is_warned_of"),
+    [
+        ({"type": "Polygon", "coordinates": box(-178, -19, 178, -16)}, True),
+        ({"type": "MultiPolygon", "coordinates": [box(10, 0, 12, 2), box(-178, -19, 178, -16)]}, True),
+        ({"type": "MultiPolygon", "coordinates": [box(178, -19, 180, -16), box(-180, -19, -178, -16)]}, False),
+        ({"type": "Polygon", "coordinates": box(-180, -60, 180, 85)}, False),
+        ({"type": "Polygon", "coordinates": box(0, 0, 180, 10)}, False),
+    ],
+)
+def test_an_area_that_was_not_cut_at_the_antimeridian_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], geometry: object, is_warned_of: bool
+) -> None:
+    assert tiles_of_area(area(tmp_path, geometry))
+    warned = capsys.readouterr().err
+    assert ("wider than 180 degrees; if it is to cross the antimeridian, cut it there" in warned) == is_warned_of
+    assert bool(warned) == is_warned_of
 
 
 def test_a_tile_whose_edge_an_area_shares_is_not_in_it(tmp_path: Path) -> None:

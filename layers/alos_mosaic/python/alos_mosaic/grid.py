@@ -53,7 +53,9 @@ class _Square:
         """Return the square of that name; :class:`InvalidRequestError` if the name is not on the grid."""
         match = _NAME.fullmatch(name) if isinstance(name, str) else None
         if match is None:
-            raise InvalidRequestError(f"{shown(name)} is not a {cls.kind} name; one looks like N10E010 or S05W060")
+            is_spelt_small = isinstance(name, str) and _NAME.fullmatch(name.upper())
+            hint = f"did you mean {name.upper()}?" if is_spelt_small else "one looks like N10E010 or S05W060"
+            raise InvalidRequestError(f"{shown(name)} is not a {cls.kind} name; {hint}")
         vertical, degrees_north, horizontal, degrees_east = match.groups()
         north = int(degrees_north) * (1 if vertical == "N" else -1)
         west = int(degrees_east) * (1 if horizontal == "E" else -1)

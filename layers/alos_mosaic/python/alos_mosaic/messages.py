@@ -28,6 +28,7 @@ _MOST_USD: Final = 1_000_000
 _EXECUTION_NAME: Final = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,80}")
 """What Step Functions takes for one (API reference, StartExecution)."""
 _YEAR: Final = re.compile(r"[0-9]{4}")
+_SPAN: Final = re.compile(r"[0-9]{4}\s*(-|\.\.|:)\s*[0-9]{4}")
 
 
 class Mode(StrEnum):
@@ -293,7 +294,9 @@ def parse_year(value: object, current_year: int | None = None) -> int:
     if isinstance(value, str) and _YEAR.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequestError(f"{shown(value)} is not a year; one looks like 2020")
+        is_span = isinstance(value, str) and _SPAN.fullmatch(value)
+        hint = "years are listed one by one, like 2017,2020" if is_span else "one looks like 2020"
+        raise InvalidRequestError(f"{shown(value)} is not a year; {hint}")
     this_year = current_year or datetime.now(UTC).year
     mission_of(value, this_year)
     return value

@@ -38,7 +38,7 @@ def plan_page(plan: Plan, made: datetime, start: str) -> str:
         mark = maps.Mark(planned.tile, _STATES[planned.standing], number)
         groups.setdefault(str(planned.year), []).append(mark)
     map_section = maps.section(groups, list(_MEANINGS), "where it stands")
-    main = joined(map_section, _figures(plan), _start(start) if plan.to_do else None)
+    main = joined(map_section, _figures(plan), _start(start) if plan.to_do and not plan.refusal else None)
     footer = tag(
         "footer",
         tag("p", f"Made by alos-mosaic {__version__}. What JAXA has is as its listings tell; nothing was started."),
@@ -70,6 +70,8 @@ def _header(plan: Plan, drawn: Iterable[PlannedTile], made: datetime) -> Markup:
 
 def _notes(plan: Plan) -> Iterable[str]:
     """Yield what the counts leave unsaid."""
+    if plan.refusal:
+        yield f"The deployment would refuse to run all of it: {plan.refusal}."
     if plan.unlisted_years:
         has = "has" if len(plan.unlisted_years) == 1 else "have"
         yield (

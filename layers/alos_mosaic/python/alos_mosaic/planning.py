@@ -15,9 +15,11 @@ from typing import Any, Final
 from alos_mosaic.costs import TAR, ZIP, Architecture, Engine, Worker
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing, tiles_of_any_year
+from alos_mosaic.manifests import seeded
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.seeding import tiles_to_seed
+from alos_mosaic.settings import RunLimits
 
 SOURCE_RATES: Final = (20e6, 1e6)
 """Bytes a second of one connection, the fast and the slow end of what is planned with until ``doctor`` measured it."""
@@ -117,6 +119,32 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a deployment will say of the run before it begins: as if nothing were published yet."""
+
+    count: int
+    """Tiles that it lists."""
+    max_tiles: int
+    usd: float
+    """US dollars that it is estimated at."""
+    max_usd: float
+    refusal: str
+    """Why it would be refused; empty if it would not."""
+
+    @classmethod
+    def of(cls, request: RunRequest, limits: RunLimits) -> Guard:
+        """Return what a deployment with these limits will say."""
+        seed = seeded("plan", "", request.requests(tiles_to_seed(request)), limits, request)
+        count, max_tiles = seed["count"], seed["max_tiles"]
+        refusal = seed["cost_refusal"]
+        if count > max_tiles:
+            ceiling = limits.max_tiles_ceiling
+            more = f"raise max_tiles, up to {ceiling}" if max_tiles < ceiling else "deploy with a higher ceiling"
+            refusal = f"it lists {count} tiles, its limit is {max_tiles}; ask for fewer tiles, or {more}"
+        return cls(count, max_tiles, seed["estimated_usd"], seed["max_usd"], refusal)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run over a selection would find and do."""
 
@@ -128,19 +156,26 @@ class Plan:
     estimate: Estimate
     max_concurrency: int
     """Tiles at once, which is what the estimate's time is by."""
+    guard: Guard | None = None
+    """What the deployment will say of it; None where it is planned without one."""
+
+    @property
+    def refusal(self) -> str:
+        """Why the run would be refused; empty if it would not, or if there is nothing to do."""
+        return self.guard.refusal if self.guard and self.to_do else ""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Tiles by standing."""
-        found = Counter(tile.standing for tile in self.tiles)
-        return {standing.value: found[standing] for standing in Standing}
+        """Tiles by standing; those to do are all that are seeded, also those that are not listed upstream."""
+        return _counts(self.tiles)
 
     @property
     def counts_by_year(self) -> dict[int, dict[str, int]]:
-        """Tiles by year and standing."""
-        found = Counter((tile.year, tile.standing) for tile in self.tiles)
-        years = dict.fromkeys(tile.year for tile in self.tiles)
-        return {year: {standing.value: found[year, standing] for standing in Standing} for year in years}
+        """As :attr:`counts`, by year."""
+        by_year: dict[int, list[PlannedTile]] = {}
+        for tile in self.tiles:
+            by_year.setdefault(tile.year, []).append(tile)
+        return {year: _counts(tiles) for year, tiles in by_year.items()}
 
     @property
     def to_do(self) -> tuple[PlannedTile, ...]:
@@ -156,12 +191,19 @@ class Plan:
             "years": {str(year): counts for year, counts in self.counts_by_year.items()},
             "unlisted_years": list(self.unlisted_years),
             "estimate": self.estimate.to_dict(),
+            "guard": None if self.guard is None else asdict(self.guard),
             "tiles": [tile.to_dict() for tile in self.tiles],
         }
 
     def to_geojson(self) -> dict[str, Any]:
         """Return the tiles as a GeoJSON FeatureCollection, a square each."""
         return {"type": "FeatureCollection", "features": [_feature(tile) for tile in self.tiles]}
+
+
+def _counts(tiles: Iterable[PlannedTile]) -> dict[str, int]:
+    found = Counter(tile.standing for tile in tiles)
+    counts = {standing.value: found[standing] for standing in Standing}
+    return counts | {Standing.TO_DO.value: sum(found[standing] for standing in _DONE_BY_RUN)}
 
 
 def _feature(planned: PlannedTile) -> dict[str, Any]:
@@ -184,9 +226,10 @@ def nothing_published(_product: Product, _year: int) -> frozenset[Tile]:
     return frozenset()
 
 
-def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -> Plan:
+def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, limits: RunLimits | None = None) -> Plan:
     """Return what a run would do; :class:`~alos_mosaic.errors.InvalidRequestError` if it would be refused.
 
+    ``limits`` are the deployment's; what a run is refused for that they bound, the plan itself says.
     With the mode ``refresh`` all published tiles count as to do: only the source knows which of them JAXA re-issued.
     """
     kind = ArchiveKind.of_product(request.product)
@@ -214,4 +257,5 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles) -
             planned.append(PlannedTile(year, tile, standing, cells))
     estimate = machine.estimate(tile.cells for tile in planned if tile.standing is Standing.TO_DO)
     unlisted = tuple(year for year in request.years if listing_of(year, kind) is None)
-    return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency)
+    guard = None if limits is None else Guard.of(request, limits)
+    return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency, guard)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,7 +58,13 @@ class Deployment:
     stack: str
     outputs: Mapping[str, str]
     session: boto3.Session
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What found it, as :func:`options_said` has it."""
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def command(self, *words: str) -> str:
+        """Return a command of ours to copy, which finds this deployment as it was found here."""
+        return shlex.join(("alos-mosaic", *words, *words_of(self.options)))
 
     def client(self, service: str) -> Any:
         """Return a client of one AWS service, the same one each time, with room for many requests at once."""
@@ -126,6 +134,7 @@ def find(stack: str | None, profile: str | None, aws_region: str | None) -> Depl
     :class:`InvalidRequestError` if there is none, or no telling which.
     """
     session = _session(profile, aws_region)
+    options = options_said(stack, profile, aws_region)
     pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
     all_outputs = {
         each["StackName"]: {output["OutputKey"]: output["OutputValue"] for output in each.get("Outputs", ())}
@@ -138,7 +147,7 @@ def find(stack: str | None, profile: str | None, aws_region: str | None) -> Depl
         if stack not in found:
             others = f"; there is {', '.join(sorted(found))}" if found else ""
             raise InvalidRequestError(f"no stack of alos-mosaic is called {stack} in {where}{others}")
-        return Deployment(stack, found[stack], session)
+        return Deployment(stack, found[stack], session, options)
     if not found:
         raise InvalidRequestError(
             f"no stack of alos-mosaic is deployed in {where}; name another region (--aws-region) or deploy one "
@@ -149,7 +158,30 @@ def find(stack: str | None, profile: str | None, aws_region: str | None) -> Depl
             f"several stacks are deployed in {where}, say which: --stack {' or '.join(sorted(found))}"
         )
     ((name, outputs),) = found.items()
-    return Deployment(name, outputs, session)
+    return Deployment(name, outputs, session, options)
+
+
+def options_said(stack: str | None, profile: str | None, aws_region: str | None) -> dict[str, str]:
+    """Return the options that the next command needs, too, to find the same deployment: not those of the environment.
+
+    >>> options_said("Trial", None, None)
+    {'stack': 'Trial'}
+    """
+    given = {"stack": stack, "profile": profile, "aws_region": aws_region}
+    told = {"stack": ["ALOS_MOSAIC_STACK"], "aws_region": ["AWS_REGION", "AWS_DEFAULT_REGION"]}
+    in_environment = {
+        name: next((os.environ[each] for each in names if os.environ.get(each)), None) for name, names in told.items()
+    }
+    return {name: value for name, value in given.items() if value is not None and value != in_environment.get(name)}
+
+
+def words_of(options: Mapping[str, str]) -> tuple[str, ...]:
+    """Return options as the words of a command line.
+
+    >>> words_of({"aws_region": "us-east-1"})
+    ('--aws-region', 'us-east-1')
+    """
+    return tuple(word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value))
 
 
 def _session(profile: str | None, aws_region: str | None) -> boto3.Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -45,33 +44,33 @@ def failures(
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
-        print_json([_told(cluster, found.name) for cluster in gathered] or _told_of_all(found))
+        print_json([_told(cluster, found.name, deployment) for cluster in gathered] or _told_of_all(found))
     elif found.is_broken and not gathered:
         _print_broken(found, out())
     elif found.had_no_tile:
         typer.echo(f"Nothing failed in {found.name}: it had no tile to work on.")
     else:
-        _print(gathered, found.name, progress.seeded, out())
+        _print(gathered, found.name, progress.seeded, deployment, out())
     raise typer.Exit(1 if gathered or found.is_broken else 0)
 
 
-def _command(cluster: Cluster, run: str) -> str:
-    return f"alos-mosaic redrive --error {shlex.quote(cluster.error)} --run {shlex.quote(run)}"
+def _command(cluster: Cluster, run: str, deployment: Deployment) -> str:
+    return deployment.command("redrive", "--error", cluster.error, "--run", run)
 
 
-def _log_command(example: TileResult, run: str) -> str:
-    return f"alos-mosaic logs {example.year}/{example.tile} --run {shlex.quote(run)}"
+def _log_command(example: TileResult, run: str, deployment: Deployment) -> str:
+    return deployment.command("logs", f"{example.year}/{example.tile}", "--run", run)
 
 
-def _told(cluster: Cluster, run: str) -> dict[str, Any]:
+def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
         "pattern": cluster.pattern,
         "tiles": [f"{failure.year}/{failure.tile}" for failure in cluster.failures],
         "example": cluster.example.to_dict(),
         "advice": advice_on(cluster.error),
-        "logs": _log_command(cluster.example, run),
-        "redrive": _command(cluster, run),
+        "logs": _log_command(cluster.example, run, deployment),
+        "redrive": _command(cluster, run, deployment),
         "accept_partial": partial_command(cluster.example),
     }
 
@@ -91,7 +90,7 @@ def _print_broken(run: Run, console: Console) -> None:
     print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", advice_on(error))))
 
 
-def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Console) -> None:
+def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Deployment, console: Console) -> None:
     failed = sum(len(cluster.failures) for cluster in gathered)
     if not gathered:
         console.print(f"Nothing failed in {run}.")
@@ -105,13 +104,13 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
         more = f" and {len(names) - _SHOWN_TILES:,} more" if len(names) > _SHOWN_TILES else ""
         console.print()
         console.print(Text.assemble((f"{len(names):,} x {cluster.error}", "bold red")))
-        facts = (
+        facts = [
             ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
-            ("log", _log_command(example, run)),
+            ("log", _log_command(example, run, deployment)),
             ("to do", advice_on(cluster.error)),
-            ("redrive", _command(cluster, run)),
-        )
+            ("redrive", _command(cluster, run, deployment)),
+        ]
         partial = partial_command(example)
-        facts += (("or accept", partial),) if partial else ()
+        facts += [("or accept", partial)] if partial else []
         print_facts(console, facts, indent=2)

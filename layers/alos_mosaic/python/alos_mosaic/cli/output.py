@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -28,16 +28,21 @@ class Output:
     grid: Grid
     default_region: str
     """What a selection covers that names no place."""
+    to: str | None = None
+    """Its URI, where that was given and no deployment looked for."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What found its deployment, as :func:`~alos_mosaic.cli.deployment.options_said` has it."""
 
 
 def open_output(to: str | None, stack: str | None, profile: str | None, aws_region: str | None) -> Output:
     """Return the output at a URI or, without one, the deployment's."""
     if to is not None:
-        return Output(open_target(to, s3_client(to)), Grid(), DEFAULT_REGION)
+        return Output(open_target(to, s3_client(to)), Grid(), DEFAULT_REGION, to)
     deployment = find(stack, profile, aws_region)
     settings = deployment.seed_settings
     target = open_target(settings.output_uri, deployment.client("s3"))
-    return Output(target, Grid(deployment.tile_settings.cell_pixels), settings.default_region)
+    grid = Grid(deployment.tile_settings.cell_pixels)
+    return Output(target, grid, settings.default_region, options=deployment.options)
 
 
 def on_output(command: Callable[..., None]) -> Callable[..., None]:

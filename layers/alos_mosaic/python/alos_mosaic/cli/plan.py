@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, out, print_facts, print_json, table
-from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find
-from alos_mosaic.cli.selection import run_command, selecting
+from alos_mosaic.cli.deployment import AwsRegionOption, Deployment, ProfileOption, StackOption, find, options_said
+from alos_mosaic.cli.selection import of_bearable_length, run_command, selecting
 from alos_mosaic.costs import cheapest
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import RunRequest
@@ -29,8 +29,8 @@ from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
-_LONGEST_COMMAND: Final = 300
-"""Characters of a command that is printed; one with a long list of tiles is not."""
+_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}"}
+"""Standings whose tiles are counted as to do, too."""
 
 RateOption = Annotated[
     float | None,
@@ -60,13 +60,14 @@ def plan(
 ) -> None:
     """Say what a run over a selection would find and do, what it takes and costs. Nothing is started.
 
-    Exits with 0 if there is something to do, 3 if there is not.
+    Exits with 0 if there is something to do, 3 if there is not, 1 if the deployment would refuse the run.
 
     Example: alos-mosaic plan --years 2017,2020 --region africa
     """
     deployment = None if no_stack else find(stack, profile, aws_region)
     made = make_plan(selected, deployment, max_concurrency, source_rate)
-    command = run_command(selected, max_concurrency=max_concurrency, stack=stack, profile=profile)
+    options = options_said(stack, profile, aws_region)
+    command = run_command(selected, max_concurrency=max_concurrency, **options)
     if geojson_out is not None:
         geojson_out.write_text(json.dumps(made.to_geojson()), encoding="utf-8")
     if html is not None:
@@ -74,10 +75,13 @@ def plan(
     if as_json:
         print_json(made.to_dict())
     else:
-        print_plan(made, out())
-        if made.to_do:
-            said = command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
-            out().print(f"\nStart it: {said}", markup=False, soft_wrap=True)
+        print_plan(made, out(), max_concurrency)
+        if made.refusal:
+            out().print(f"\nIt would be refused: {made.refusal}", style="red", markup=False, soft_wrap=True)
+        elif made.to_do:
+            out().print(f"\nStart it: {of_bearable_length(command)}", markup=False, soft_wrap=True)
+    if made.refusal:
+        raise typer.Exit(1)
     raise typer.Exit(0 if made.to_do else NOTHING_TO_DO)
 
 
@@ -96,18 +100,19 @@ def make_plan(
     request = RunRequest.from_input(selected, limits.default_region)
     concurrency = min(max_concurrency or limits.default_max_concurrency, limits.max_concurrency_ceiling)
     if source_rate is None:
-        # The slow end is what the deployment's guard prices a run with.
+        # The slow end is at the rate that the deployment's guard prices a run with.
         slow = limits.assumed_megabytes_per_second * 1e6
         rates = (max(rates[0], slow), slow)
     worker = deployment.worker
     machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
-    return plan_run(request, machine, Publications(deployment.client("s3"), limits.output_uri).tiles)
+    return plan_run(request, machine, Publications(deployment.client("s3"), limits.output_uri).tiles, limits)
 
 
-def print_plan(made: Plan, console: Console) -> None:
-    """Print a plan for a person."""
+def print_plan(made: Plan, console: Console, asked_concurrency: int | None = None) -> None:
+    """Print a plan for a person, who asked for so many tiles at once."""
     standings = [standing for standing in Standing if made.counts[standing]]
-    shown = table("year", *(standing.value for standing in standings), right=tuple(standings))
+    names = tuple(_PARTS.get(standing, standing.value) for standing in standings)
+    shown = table("year", *names, right=names)
     for year, counts in made.counts_by_year.items():
         shown.add_row(str(year), *(f"{counts[standing]:,}" for standing in standings))
     if len(made.counts_by_year) > 1:
@@ -121,14 +126,20 @@ def print_plan(made: Plan, console: Console) -> None:
         return
     estimate = made.estimate
     low, high = estimate.low, estimate.high
-    facts = (
+    at_once = f"{made.max_concurrency} at once"
+    if asked_concurrency is not None and asked_concurrency > made.max_concurrency:
+        at_once += f", the deployment's ceiling, not {asked_concurrency}"
+    facts = [
         ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
         ("download", f"{size(high.download_bytes)} at most"),
         ("output", f"{size(high.output_bytes)} at most"),
-        ("time", f"{duration(low.minutes * 60)} to {duration(high.minutes * 60)}, {made.max_concurrency} at once"),
+        ("time", f"{duration(low.minutes * 60)} to {duration(high.minutes * 60)}, {at_once}"),
         ("cost", f"{dollars(low.dollars)} to {dollars(high.dollars)}"),
         ("source", _rates(low.megabytes_per_second, high.megabytes_per_second)),
-    )
+    ]
+    if (guard := made.guard) is not None:
+        priced = f"{dollars(guard.usd)} of {dollars(guard.max_usd)}"
+        facts.append(("caps", f"{guard.count:,} of {guard.max_tiles:,} tiles, {priced}, as if nothing were published"))
     print_facts(console, facts)
 
 

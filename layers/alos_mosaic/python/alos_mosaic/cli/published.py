@@ -82,8 +82,8 @@ def show(
 def catalogue(output: Output, as_json: Annotated[bool, JsonOption] = False) -> None:
     """Write static STAC catalogs and tables (stac-geoparquet) over all that is published.
 
-    Years that have not changed are left alone, so it may follow every run. Needs the extra: pip install
-    'alos-mosaic[catalogue]'.
+    Years that have not changed are left alone, so it may follow every run. Needs an extra, out of the repository: pip
+    install './layers/alos_mosaic[catalogue]'.
 
     Example: alos-mosaic catalogue --to s3://bucket
     """
@@ -107,7 +107,9 @@ def _write_table(items: list[dict[str, Any]], path: Path) -> None:
     try:
         import rustac  # noqa: PLC0415 - an extra, and large
     except ModuleNotFoundError as error:
-        raise InvalidRequestError("tables need another package: pip install 'alos-mosaic[catalogue]'") from error
+        raise InvalidRequestError(
+            "tables need another package; in the repository: pip install './layers/alos_mosaic[catalogue]'"
+        ) from error
     rustac.write_sync(str(path), items)
 
 

@@ -15,7 +15,9 @@ from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print_plan
 from alos_mosaic.cli.selection import selecting
 from alos_mosaic.cli.status import told, view
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.messages import parse_run
+from alos_mosaic.redrive import RedriveRequest
 from alos_mosaic.runs import find_run
 
 POLL_SECONDS: Final = 2.0
@@ -35,6 +37,9 @@ def run(
     selected: dict[str, Any],
     max_concurrency: ConcurrencyOption = None,
     max_tiles: Annotated[int | None, typer.Option(min=1, help="Refuse to run over more tiles than this.")] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0.01, help="Refuse to run if it is estimated at more US dollars than this.")
+    ] = None,
     accept_partial: Annotated[
         bool, typer.Option("--accept-partial", help="Publish tiles without cells that are defective at the source.")
     ] = False,
@@ -53,19 +58,22 @@ def run(
 
     Example: alos-mosaic run --years 2020 --region africa --wait
     """
-    made = make_plan(selected, deployment, max_concurrency, source_rate)
+    name = _checked_name(name, "run")
+    choices = {"max_concurrency": max_concurrency, "max_tiles": max_tiles, "max_usd": max_usd}
+    switches = {"accept_partial": accept_partial, "allow_parallel": allow_parallel}
+    given = selected | {key: value for key, value in (choices | switches).items() if value}
+    made = make_plan(given, deployment, max_concurrency, source_rate)
     if not as_json:
-        print_plan(made, out())
+        print_plan(made, out(), max_concurrency)
         typer.echo()
     if not made.to_do:
         if as_json:
             print_json({"run": None, "to_do": 0})
         raise typer.Exit(NOTHING_TO_DO)
+    if made.refusal:
+        raise InvalidRequestError(f"the run would be refused: {made.refusal}")
     ask(yes, f"Start this run on {deployment.stack}?")
-    choices = {"max_concurrency": max_concurrency, "max_tiles": max_tiles}
-    switches = {"accept_partial": accept_partial, "allow_parallel": allow_parallel}
-    given = selected | {key: value for key, value in (choices | switches).items() if value}
-    _start(deployment, given, name or _new_name("run"), wait=wait, as_json=as_json)
+    _start(deployment, given, name, wait=wait, as_json=as_json)
 
 
 @on_deployment
@@ -90,9 +98,21 @@ def redrive(
     which = {"error": error, "year": year, "tile": tile, "run": of_run, "limit": limit, "dry_run": dry_run}
     given: dict[str, Any] = {"redrive": {key: value for key, value in which.items() if value}}
     given |= {"allow_parallel": True} if allow_parallel else {}
+    name = _checked_name(name, "redrive")
+    RedriveRequest.from_input(given)
+    if of_run is not None:
+        find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, of_run)
     if not dry_run:
-        ask(yes, f"Send the failed tiles of {deployment.stack} again?")
-    _start(deployment, given, name or _new_name("redrive"), wait=wait or dry_run, as_json=as_json)
+        ask(yes, f"Send {_which(error, year, tile, of_run, limit)} again on {deployment.stack}?")
+    _start(deployment, given, name, wait=wait or dry_run, as_json=as_json)
+
+
+def _which(error: str | None, year: int | None, tile: str | None, run: str | None, limit: int | None) -> str:
+    """Say which failed tiles are sent again."""
+    most = "the failed tiles" if limit is None else f"{limit:,} at most of the failed tiles"
+    parts = (("with", error), ("of", year), ("called", tile), ("of the run", run))
+    said = " ".join(f"{word} {value}" for word, value in parts if value is not None)
+    return f"{most} {said}".rstrip()
 
 
 @on_deployment
@@ -111,12 +131,22 @@ def resume(
     """
     given: dict[str, Any] = {"resume": {"run": run}}
     given |= {"allow_parallel": True} if allow_parallel else {}
+    name = _checked_name(name, "resume")
+    find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
     ask(yes, f"Go on with {run} on {deployment.stack}?")
-    _start(deployment, given, name or _new_name("resume"), wait=wait, as_json=as_json)
+    _start(deployment, given, name, wait=wait, as_json=as_json)
 
 
-def _new_name(kind: str) -> str:
-    return f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+def _checked_name(name: str | None, kind: str) -> str:
+    """Return a run's name or, without one, one made of the time; InvalidRequestError if Step Functions takes it not."""
+    if name is None:
+        return f"{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    try:
+        return parse_run(name)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(
+            f"{shown(name)} is no name for a run: choose another --name, of up to 80 letters, digits, - and _"
+        ) from error
 
 
 def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bool, as_json: bool) -> None:
@@ -132,7 +162,7 @@ def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bo
     elif as_json:
         print_json({"run": name, "input": given})
     else:
-        typer.echo(f"Watch it: alos-mosaic status {name}")
+        typer.echo(f"Watch it: {deployment.command('status', name)}")
 
 
 def _await(deployment: Deployment, name: str, as_json: bool) -> None:
@@ -152,7 +182,8 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
                     typer.echo(f"{said[0]} of {said[1]} tiles ended, {progress.counts['failed']} failed")
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        errors.print(f"{name} goes on without you; alos-mosaic status {name} shows how far it is", style="yellow")
+        look = deployment.command("status", name)
+        errors.print(f"{name} goes on without you; {look} shows how far it is", style="yellow", markup=False)
         raise typer.Exit(130) from None
     progress = records.progress(name)
     if as_json:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from alos_mosaic.cli.console import numbers_of
+from alos_mosaic.cli.console import errors, numbers_of
 from alos_mosaic.cli.options import with_options
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
@@ -36,6 +36,11 @@ ProductOption = Annotated[
     str | None, typer.Option("--product", help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
 ]
 ModeOption = Annotated[Mode, typer.Option("--mode", help=_MODES)]
+_LONGEST_COMMAND: Final = 300
+"""Characters of a command that is printed; one with a long list of tiles is not."""
+_HALF_ROUND: Final = 180
+_ROUND: Final = 360
+"""Degrees: what spans them all is the globe, and meant so."""
 _OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
     "years": (YearsOption, inspect.Parameter.empty),
     "region": (RegionOption, None),
@@ -95,10 +100,16 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
     return shlex.join(words)
 
 
+def of_bearable_length(command: str) -> str:
+    """Return a command that runs or, of one with a long list of tiles, how to come by it."""
+    return command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
+
+
 def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
     """Return the tiles that share more than an edge with a GeoJSON file's geometries and exist in any year.
 
     Longitude and latitude in degrees, as RFC 7946 has them: what crosses the antimeridian is cut there.
+    What is wider than half the globe, but not as wide as all of it, is warned of: it was hardly cut.
     :class:`InvalidRequestError` if the file holds none, or touches no tile.
     """
     from shapely.errors import ShapelyError  # noqa: PLC0415 - loads slowly
@@ -110,6 +121,13 @@ def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
         areas = [make_valid(shape(geometry)) for geometry in _geometries(json.loads(path.read_text(encoding="utf-8")))]
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError, ShapelyError) as error:
         raise InvalidRequestError(f"{path} holds no GeoJSON geometries: {error}") from error
+    if any(_HALF_ROUND < part.bounds[2] - part.bounds[0] < _ROUND for area in areas for part in _parts(area)):
+        errors.print(
+            f"alos-mosaic: a polygon in {path} is wider than 180 degrees; if it is to cross the antimeridian, cut it "
+            "there (RFC 7946, 3.1.9)",
+            style="yellow",
+            markup=False,
+        )
     prepared = [prep(area) for area in areas if not area.is_empty]
     existing = tiles_of_any_year(ArchiveKind.of_product(product))
     touched = []
@@ -121,6 +139,14 @@ def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
     if not touched:
         raise InvalidRequestError(f"{path} touches no tile that JAXA publishes; is it in degrees, longitude first?")
     return tuple(touched)
+
+
+def _parts(area: Any) -> Iterator[Any]:
+    """Yield the polygons, lines and points that a geometry consists of."""
+    for part in getattr(area, "geoms", ()):
+        yield from _parts(part)
+    if not hasattr(area, "geoms") and not area.is_empty:
+        yield area
 
 
 def _geometries(given: Any) -> Iterator[Any]:

@@ -1,0 +1,99 @@
+"""Commands that commands print to be copied: they find the same deployment, and ask for the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from typer.testing import CliRunner
+
+from alos_mosaic.cli.deployment import Deployment, options_said
+from alos_mosaic.cli.main import app
+from alos_mosaic.cli.output import Output
+from alos_mosaic.cli.reconcile import mending
+from alos_mosaic.cli.selection import execution_input
+from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.grid import Grid
+from alos_mosaic.messages import TileYear
+from alos_mosaic.processing.publish import open_target
+
+FOUND = {"stack": "my stack", "profile": "team", "aws_region": "us-east-1"}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALOS_MOSAIC_STACK", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def output(folder: Path, to: str | None = None, options: dict[str, str] | None = None) -> Output:
+    return Output(open_target(folder.as_uri(), None), Grid(), "global", to, options or {})
+
+
+def tiles(*names: str) -> tuple[TileYear, ...]:
+    return tuple(map(TileYear.from_text, names))
+
+
+def test_a_command_finds_the_deployment_that_was_found() -> None:
+    deployment = Deployment("my stack", {}, boto3.Session(region_name="us-east-1"), options_said(**FOUND))
+    assert deployment.command("status", "a (b)") == (
+        "alos-mosaic status 'a (b)' --stack 'my stack' --profile team --aws-region us-east-1"
+    )
+
+
+def test_what_the_environment_says_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALOS_MOSAIC_STACK", "my stack")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert options_said(**FOUND) == {"profile": "team"}
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert options_said(**FOUND) == {"profile": "team", "aws_region": "us-east-1"}
+
+
+def test_a_plan_is_started_where_it_was_made_for() -> None:
+    given = ("--no-stack", "--years", "2020", "--tiles", "N10E010", "--stack", "my stack", "--aws-region", "us-east-1")
+    done = CliRunner().invoke(app, ["plan", *given])
+    assert done.stdout.splitlines()[-1] == (
+        "Start it: alos-mosaic run --years 2020 --tiles N10E010 --stack 'my stack' --aws-region us-east-1"
+    )
+
+
+def test_what_is_missing_is_made_as_it_was_looked_for(tmp_path: Path) -> None:
+    selected = execution_input("2010,2020", tiles="N10E010,N25W165", product="alos_palsar_fnf")
+    missing = tiles("2010/N10E010", "2010/N25W165", "2020/N10E010")
+    assert list(mending(missing, selected, output(tmp_path, options=FOUND))) == [
+        "alos-mosaic run --years 2010 --tiles N10E010,N25W165 --product alos_palsar_fnf "
+        "--stack 'my stack' --profile team --aws-region us-east-1",
+        "alos-mosaic run --years 2020 --tiles N10E010 --product alos_palsar_fnf "
+        "--stack 'my stack' --profile team --aws-region us-east-1",
+    ]
+
+
+def test_what_is_missing_in_a_folder_is_made_there(tmp_path: Path) -> None:
+    selected = execution_input("2010", tiles="N10E010", product="alos_palsar_fnf")
+    assert list(mending(tiles("2010/N10E010"), selected, output(tmp_path, "file:///my out"))) == [
+        "alos-mosaic process 2010/N10E010 --to 'file:///my out' --product alos_palsar_fnf"
+    ]
+    printed = CliRunner().invoke(app, ["reconcile", "--years", "2020", "--region", "africa", "--to", tmp_path.as_uri()])
+    commands = [line for line in printed.stdout.splitlines() if "alos-mosaic process 2020/" in line]
+    assert len(commands) == 5
+    assert "  and 173 more; --json has them all" in map(str.rstrip, printed.stdout.splitlines())
+
+
+def test_many_that_are_missing_are_made_by_the_same_selection(tmp_path: Path) -> None:
+    missing = tiles(*(f"2020/N10E{degrees:03}" for degrees in range(0, 105, 5)))
+    selected = execution_input("2020", region="africa")
+    assert list(mending(missing, selected, output(tmp_path))) == ["alos-mosaic run --years 2020 --region africa"]
+    named = execution_input("2020", tiles=",".join(each.tile.name for each in missing) + ",N10E010" * 30)
+    assert list(mending(missing, named, output(tmp_path))) == ["alos-mosaic run, with the same options"]
+
+
+def test_the_extra_for_tables_is_named_as_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alos_mosaic.cli.published import _write_table  # noqa: PLC0415
+
+    monkeypatch.setitem(sys.modules, "rustac", None)
+    with pytest.raises(InvalidRequestError, match=r"pip install './layers/alos_mosaic\[catalogue\]'"):
+        _write_table([], Path("none"))
+    shown = " ".join(CliRunner().invoke(app, ["catalogue", "--help"]).stdout.split())
+    assert "pip install './layers/alos_mosaic[catalogue]'" in shown
