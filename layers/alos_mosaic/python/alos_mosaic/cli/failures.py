@@ -105,13 +105,14 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, console: Consol
         more = f" and {len(names) - _SHOWN_TILES:,} more" if len(names) > _SHOWN_TILES else ""
         console.print()
         console.print(Text.assemble((f"{len(names):,} x {cluster.error}", "bold red")))
-        facts = (
+        facts = [
             ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
             ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
             ("log", _log_command(example, run)),
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run)),
-        )
+        ]
         partial = partial_command(example)
-        facts += (("or accept", partial),) if partial else ()
+        if partial is not None:
+            facts.append(("or accept", partial))
         print_facts(console, facts, indent=2)
