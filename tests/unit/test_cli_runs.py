@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,10 @@ from typer.testing import CliRunner, Result
 from alos_mosaic import errors
 from alos_mosaic.advice import ADVICE, advice_on
 from alos_mosaic.cli import deployment
+from alos_mosaic.cli.console import out, table
 from alos_mosaic.cli.main import app
+from alos_mosaic.processing import validation
+from alos_mosaic.processing.checks import Check, Verdict
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.run_records import Progress
 
@@ -201,3 +205,32 @@ def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) 
     told = json.loads(invoke("failures", "a b", "--json", code=1).stdout)
     assert [each["accept_partial"] for each in told] == [partial, None]
     assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
+
+
+def test_piped_text_has_whole_lines_and_no_space_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "s3://bucket/" + "long/" * 100 + "item.json"
+    shown = table("path", "note")
+    shown.add_row(path, "x")
+    shown.add_row("short", "")
+    out().print(shown)
+    out().print(path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["path", "note"], [path, "x"], ["short"], [path]]
+    assert [line.rstrip() for line in lines] == lines
+
+
+def test_checks_that_were_not_made_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    skipped = [
+        Check("item", name, Verdict.SKIPPED, "its schema can't be read from the web") for name in ("raster", "sar")
+    ]
+    checks = (Check("item", "is there", Verdict.OK), *skipped)
+    monkeypatch.setattr(validation, "validate_tile", lambda *_: checks)
+    uri = f"{tmp_path.as_uri()}/alos_palsar_mosaic/2020/N10E010"
+    assert [" ".join(line.split()) for line in invoke("validate", uri).stdout.splitlines() if line] == [
+        "item",
+        "is there ok",
+        "2 of 3 checks were skipped, like that of raster: its schema can't be read from the web",
+        "Nothing is wrong with it.",
+    ]
+    told = json.loads(invoke("validate", uri, "--json").stdout)
+    assert [check["verdict"] for check in told["checks"]] == ["ok", "skipped", "skipped"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -18,6 +19,9 @@ from typer.core import TyperGroup
 from alos_mosaic.errors import InvalidRequestError, MosaicError
 
 JsonOption: Final = typer.Option("--json", help="Print JSON for machines.")
+
+_ANY_WIDTH: Final = 10_000
+_SPACE_BEHIND: Final = re.compile(r" +$", re.MULTILINE)
 
 NOTHING_TO_DO: Final = 3
 """Exit code of a plan that would start nothing."""
@@ -110,9 +114,28 @@ def is_anybody_there() -> bool:
 
 
 def out() -> Console:
-    """Return the console for results: of a fixed width where nobody looks, so that scripts and logs get whole lines."""
-    is_terminal = sys.stdout.isatty()
-    return Console(highlight=False, width=None if is_terminal else 200)
+    """Return the console for results: where nobody looks, scripts and logs get whole lines, without space behind."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=_ANY_WIDTH, file=cast("IO[str]", _WholeLines()))
+
+
+class _WholeLines:
+    """Standard output, without the space that fills table cells up to the end of a line."""
+
+    encoding = property(lambda _: sys.stdout.encoding)
+
+    def isatty(self) -> bool:
+        """Return False: it is for what is no terminal."""
+        return False
+
+    def write(self, text: str) -> int:
+        """Write whole lines, which is what a console prints."""
+        return sys.stdout.write(_SPACE_BEHIND.sub("", text))
+
+    def flush(self) -> None:
+        """Flush standard output."""
+        sys.stdout.flush()
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -32,7 +32,7 @@ _LEGEND: Final = """
 masked: pixels that the mask calls no data
 odd: those of them that are neither 0 nor the tag
 lost: pixels that hold the tag (0 without one) where the mask says data"""
-_STYLES: Final = {Verdict.OK: "green", Verdict.NO: "yellow", Verdict.FAILED: "bold red"}
+_STYLES: Final = {Verdict.OK: "green", Verdict.NO: "yellow", Verdict.SKIPPED: "dim", Verdict.FAILED: "bold red"}
 
 
 def doctor(

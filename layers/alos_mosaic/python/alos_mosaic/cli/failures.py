@@ -112,5 +112,6 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Dep
             ("redrive", _command(cluster, run, deployment)),
         ]
         partial = partial_command(example)
-        facts += [("or accept", partial)] if partial else []
+        if partial is not None:
+            facts.append(("or accept", partial))
         print_facts(console, facts, indent=2)

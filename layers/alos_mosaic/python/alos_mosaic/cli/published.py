@@ -42,7 +42,15 @@ def validate(uri: UriArgument, as_json: Annotated[bool, JsonOption] = False) -> 
         print_json({"uri": uri, "valid": not failed, "checks": [check.to_dict() for check in checks]})
     else:
         console = out()
-        print_checks(checks, console)
+        print_checks(tuple(check for check in checks if check.verdict is not Verdict.SKIPPED), console)
+        skipped = [check for check in checks if check.verdict is Verdict.SKIPPED]
+        if skipped:
+            console.print(
+                f"\n{len(skipped)} of {len(checks)} checks were skipped, like that of {skipped[0].name}: "
+                f"{skipped[0].detail}",
+                markup=False,
+                soft_wrap=True,
+            )
         verdict = f"{failed} of {len(checks)} checks failed." if failed else "Nothing is wrong with it."
         console.print(f"\n{verdict}", style="red" if failed else "green")
     raise typer.Exit(1 if failed else 0)

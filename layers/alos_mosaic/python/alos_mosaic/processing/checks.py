@@ -16,6 +16,8 @@ class Verdict(StrEnum):
     OK = "ok"
     NO = "no"
     """The source does not have it, and a tile can be processed without."""
+    SKIPPED = "skipped"
+    """Not made: what it takes is out of reach."""
     FAILED = "failed"
     """A tile can't be processed so."""
 
