@@ -12,6 +12,15 @@ from alos_mosaic.grid import Grid
 TINY_CELL_PIXELS = 30
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no property fail for the time that a busy machine takes; some suites have no hypothesis."""
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import settings  # noqa: PLC0415
+
+        settings.register_profile("untimed", deadline=None)
+        settings.load_profile("untimed")
+
+
 @pytest.fixture(scope="session")
 def grid() -> Grid:
     """A grid of tiny cells: a tile is 150 pixels a side."""

@@ -74,7 +74,7 @@ def test_what_was_found_once_is_mended(known: dict[str, Target], name: str, foun
     assert finding is None, finding.story
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=string.ascii_uppercase + string.digits + "_.slmaktifhdrx", max_size=40) | st.text())
 def test_any_text_is_a_name_or_none(text: str) -> None:
     for parse in (parse_member, parse_sidecar):
@@ -86,7 +86,7 @@ def test_any_text_is_a_name_or_none(text: str) -> None:
             assert parsed is None or parsed.cell.name in name
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(_KEYS), _JSON) | _JSON)
 def test_any_json_is_a_request_or_refused(event: Any) -> None:
     for read in (TileRequest.from_event, lambda given: RunRequest.from_input(given, "africa", 2026)):
@@ -97,7 +97,7 @@ def test_any_json_is_a_request_or_refused(event: Any) -> None:
                 assert len(str(error)) < 1000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | _JSON.map(json.dumps))
 def test_any_text_is_a_dead_letter_or_makes_no_sense(body: str) -> None:
     try:

@@ -171,7 +171,7 @@ def test_environments_parse_back(stack: Synthesized, function: str, settings: ty
 def test_who_begins_a_run_writes_manifests_and_sees_what_is_there(stack: Synthesized, function: str) -> None:
     grants = _grants(stack, f"{function}Role")
     if function == "RedriveTiles":
-        for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"):
+        for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
             assert grants.pop(f"sqs:{action}") == {"${QueuesDeadLetters.Arn}"}
     names = ("alos_palsar_fnf", "alos_palsar_mosaic", "jers_sar_mosaic")
     items = {f"${{StorageOutput.Arn}}/{name}/*.stac-item.json" for name in names}
