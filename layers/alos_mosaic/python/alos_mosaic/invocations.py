@@ -12,7 +12,7 @@ LAMBDA_SECONDS: Final = 900
 LAST_WORDS_SECONDS: Final = 15.0
 """Ahead of Lambda's own end: time to record a failure and to tell of it. The worker's deadline is where they begin."""
 WORK_SECONDS: Final = 285.0
-"""Left behind a transfer that took all its time, for decoding, writing and publishing: of a full tile they took 56 s
+"""Left behind a transfer that took all its time, for decoding, writing and publishing: of a full tile they took 53 s
 (benchmarks/results/slow-source.json), and 214 s on the same two cores with 29 processes at work, of a tar.gz; a zip,
 which is decoded when all of it is there, takes 50 s more on the default's processors (docs/cost.md). So whatever came
 in its time is also published in its invocation, and what did not is staged and goes on in the next one."""
