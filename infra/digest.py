@@ -7,12 +7,11 @@ from typing import Final
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.permissions import accept_wildcards
+from infra.permissions import allow_asking_for_runs
 
 BAD_ENDS: Final = ["FAILED", "ABORTED", "TIMED_OUT"]
 """Ends of an execution at which its own last states may not have run."""
@@ -49,22 +48,4 @@ class DigestTriggers(Construct):
                 )
             ],
         )
-        self._allow_looking(send_digest, state_machine)
-
-    def _allow_looking(self, send_digest: lambda_.Function, state_machine: sfn.StateMachine) -> None:
-        """Let the function ask for executions.
-
-        A policy of its own: the state machine is created after its functions, so their roles can't name it.
-        """
-        executions = cdk.Stack.of(self).format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{state_machine.state_machine_name}:*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        policy = iam.Policy(self, "LookAtRuns", roles=[send_digest.role] if send_digest.role else [])
-        policy.add_statements(
-            iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn]),
-            iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
-        )
-        accept_wildcards(policy, [executions], because="Executions get their names when they start.")
+        allow_asking_for_runs(self, "LookAtRuns", (send_digest,), state_machine)

@@ -31,7 +31,7 @@ from infra.encryption import Encryption
 from infra.images import tile_image
 from infra.network import Network
 from infra.notices import Notices
-from infra.permissions import accept, accept_wildcards, allow
+from infra.permissions import accept, accept_wildcards, allow, allow_asking_for_runs
 from infra.queues import Queues
 from infra.storage import Storage, log_retention
 
@@ -122,24 +122,8 @@ class Functions(Construct):
         )
 
     def allow_following_runs(self, state_machine: sfn.StateMachine) -> None:
-        """Let the functions that begin a run see whether another one is going on.
-
-        A policy of its own: the state machine is created after its functions, so their roles can't name it.
-        """
-        executions = cdk.Stack.of(self).format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{state_machine.state_machine_name}:*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        roles = [function.role for function in (self.seed_tiles, self.redrive_tiles) if function.role is not None]
-        policy = iam.Policy(self, "BeginRuns", roles=roles)
-        for action, arn in (
-            ("states:ListExecutions", state_machine.state_machine_arn),
-            ("states:DescribeExecution", executions),
-        ):
-            policy.add_statements(iam.PolicyStatement(actions=[action], resources=[arn]))
-        accept_wildcards(policy, [executions], because="Executions get their names when they start.")
+        """Let the functions that begin a run see whether another one is going on."""
+        allow_asking_for_runs(self, "BeginRuns", (self.seed_tiles, self.redrive_tiles), state_machine)
 
     def _price(self) -> dict[str, Any]:
         config = self._config

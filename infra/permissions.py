@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, ArnFormat, Stack, Validations
 from aws_cdk import aws_iam as iam
-from constructs import IConstruct
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct, IConstruct
 
 
 def allow(
@@ -25,6 +27,27 @@ def allow(
     role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=conditions))
     if because:
         accept_wildcards(role, on, because=because)
+
+
+def allow_asking_for_runs(
+    scope: Construct, construct_id: str, functions: Iterable[lambda_.Function], state_machine: sfn.StateMachine
+) -> None:
+    """Let functions list a state machine's executions and look at each.
+
+    A policy of its own: the state machine is created after its functions, so their roles can't name it.
+    """
+    executions = Stack.of(scope).format_arn(
+        service="states",
+        resource="execution",
+        resource_name=f"{state_machine.state_machine_name}:*",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+    policy = iam.Policy(scope, construct_id, roles=[each.role for each in functions if each.role is not None])
+    policy.add_statements(
+        iam.PolicyStatement(actions=["states:ListExecutions"], resources=[state_machine.state_machine_arn]),
+        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+    )
+    accept_wildcards(policy, [executions], because="Executions get their names when they start.")
 
 
 def accept_wildcards(construct: IConstruct, arns: Sequence[str], *, because: str) -> None:

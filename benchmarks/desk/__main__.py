@@ -174,10 +174,7 @@ def _timed(cloud: Cloud, questions: Sequence[Question], repeats: int, cache: Pat
         raise SystemExit("alos-mosaic is not installed beside this interpreter")
     env = {
         **{name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "HOME") if name in os.environ},
-        "AWS_ENDPOINT_URL": cloud.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": cloud.region,
+        **cloud.environment,
         "ALOS_MOSAIC_CACHE_FOLDER": str(cache),
     }
     timed: dict[str, list[float]] = {question.name: [] for question in questions}

@@ -15,6 +15,7 @@ from alos_mosaic import estimates
 from alos_mosaic.errors import IncompleteRunError
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import digest_key, results_prefix, summary_key
+from alos_mosaic.quantities import counted
 from alos_mosaic.run_ends import RunEnd
 from alos_mosaic.runbook import section
 from alos_mosaic.settings import DigestSettings
@@ -154,9 +155,9 @@ class Digest:
             return "every tile that it was to go on with is published"
         if told["dry_run"]:
             price = f"estimated at {told['estimated_usd']:.2f} US dollars"
-            return f"a dry run: {_counted(told['tiles'], 'tile')} would be tried again, {price}"
+            return f"a dry run: {counted(told['tiles'], 'tile')} would be tried again, {price}"
         return (
-            f"no tile of the queue is to be tried again: {_counted(told['published_since'], 'letter')} taken out of "
+            f"no tile of the queue is to be tried again: {counted(told['published_since'], 'letter')} taken out of "
             f"tiles that are published since, {told['left_in_queue']} left"
         )
 
@@ -216,10 +217,6 @@ class Digest:
             f"aws stepfunctions start-execution --state-machine-arn {self.end.execution.state_machine} "
             f"--name {name} --input '{json.dumps(given)}'"
         )
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _cut(cause: str | None) -> str:

@@ -11,7 +11,7 @@ from alos_mosaic import __version__, coastlines, maps
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.pages import Markup, command, joined, page, table, tag
 from alos_mosaic.planning import Plan, PlannedTile, Standing
-from alos_mosaic.quantities import dollars, duration, size
+from alos_mosaic.quantities import counted, dollars, duration, size
 
 _STATES: Final = {
     Standing.TO_DO: "planned",
@@ -83,8 +83,7 @@ def _notes(plan: Plan) -> Iterable[str]:
 
 
 def _to_do(plan: Plan) -> str:
-    count = len(plan.to_do)
-    return f"{count:,} tile{'' if count == 1 else 's'}"
+    return counted(len(plan.to_do), "tile")
 
 
 def _listed(years: Iterable[int]) -> str:

@@ -132,9 +132,9 @@ class Guard:
     """Why it would be refused; empty if it would not."""
 
     @classmethod
-    def of(cls, request: RunRequest, limits: RunLimits) -> Guard:
-        """Return what a deployment with these limits will say."""
-        seed = seeded("plan", "", request.requests(tiles_to_seed(request)), limits, request)
+    def of(cls, request: RunRequest, listed: tuple[TileYear, ...], limits: RunLimits) -> Guard:
+        """Return what a deployment with these limits will say of a run over the tiles that it lists."""
+        seed = seeded("plan", "", request.requests(listed), limits, request)
         count, max_tiles = seed["count"], seed["max_tiles"]
         refusal = seed["cost_refusal"]
         if count > max_tiles:
@@ -233,7 +233,8 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, l
     With the mode ``refresh`` all published tiles count as to do: only the source knows which of them JAXA re-issued.
     """
     kind = ArchiveKind.of_product(request.product)
-    seeded = frozenset(tiles_to_seed(request))
+    listed = tiles_to_seed(request)
+    to_seed = frozenset(listed)
     there: dict[int, frozenset[Tile]] = {}
     if request.mode is Mode.SKIP:
         with ThreadPoolExecutor(_READERS) as readers:
@@ -248,7 +249,7 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, l
             cells = 0 if listing is None else listing.cell_count_of(tile)
             if tile in there.get(year, ()):
                 standing = Standing.PUBLISHED
-            elif TileYear(year, tile) not in seeded:
+            elif TileYear(year, tile) not in to_seed:
                 standing = Standing.ABSENT if tile in known else Standing.IN_NO_YEAR
             elif is_listed and listing is not None and tile not in listing.tiles:
                 standing = Standing.UNLISTED
@@ -257,5 +258,5 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, l
             planned.append(PlannedTile(year, tile, standing, cells))
     estimate = machine.estimate(tile.cells for tile in planned if tile.standing is Standing.TO_DO)
     unlisted = tuple(year for year in request.years if listing_of(year, kind) is None)
-    guard = None if limits is None else Guard.of(request, limits)
+    guard = None if limits is None else Guard.of(request, listed, limits)
     return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency, guard)

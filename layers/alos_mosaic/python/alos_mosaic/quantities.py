@@ -13,6 +13,15 @@ _IN_DAYS: Final = 4 * _DAY
 """What is told in days, from here on."""
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things, of more than one in the plural.
+
+    >>> counted(1, "tile"), counted(1200, "tile")
+    ('1 tile', '1,200 tiles')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return a duration with two units at most.
 

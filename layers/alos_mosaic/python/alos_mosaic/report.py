@@ -17,7 +17,7 @@ from alos_mosaic.grid import Tile
 from alos_mosaic.messages import parse_time
 from alos_mosaic.pages import Content, Markup, joined, page, tag
 from alos_mosaic.products import FOREST_PRODUCT
-from alos_mosaic.quantities import duration, percent, size
+from alos_mosaic.quantities import counted, duration, percent, size
 from alos_mosaic.results import State, TileResult
 
 _SHARES_WIDTH: Final = 1000
@@ -120,7 +120,7 @@ def _mosaic(result: TileResult) -> str:
 def _header(run: Run) -> Markup:
     word, kind = ("Complete", "good") if run.is_complete else ("Incomplete", "bad")
     verdict = tag("p", tag("b", f"{word}."), f" {_sentence(run.sentence)}", class_=f"verdict {kind}")
-    facts = [f"{_plural(len(run.mosaics), 'mosaic')}: {', '.join(run.mosaics)}"] if run.mosaics else []
+    facts = [f"{counted(len(run.mosaics), 'mosaic')}: {', '.join(run.mosaics)}"] if run.mosaics else []
     if run.started and run.ended:
         facts.append(f"{run.started:%-d %B %Y, %H:%M} to {_until(run.started, run.ended)} UTC")
         facts.append(duration((run.ended - run.started).total_seconds()))
@@ -140,10 +140,6 @@ def _sentence(text: str) -> str:
 
 def _until(started: datetime, ended: datetime) -> str:
     return f"{ended:%H:%M}" if started.date() == ended.date() else f"{ended:%-d %B, %H:%M}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _counts(run: Run) -> Markup:

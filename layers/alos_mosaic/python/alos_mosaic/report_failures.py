@@ -9,6 +9,7 @@ from typing import Final
 from alos_mosaic.advice import advice_on
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.pages import Content, Markup, command, joined, tag
+from alos_mosaic.quantities import counted
 from alos_mosaic.results import State, TileResult
 
 _SHOWN_CAUSES: Final = 8
@@ -48,17 +49,13 @@ def _error(run: str, error: str, gathered: Sequence[Cluster]) -> Markup:
     advice = advice_on(error)
     return tag(
         "div",
-        tag("h3", error, tag("span", f"{_tiles(count)}{causes}")),
+        tag("h3", error, tag("span", f"{counted(count, 'tile')}{causes}")),
         tag("ul", [_cause(cluster) for cluster in gathered[:_SHOWN_CAUSES]], class_="causes"),
         tag("p", more, class_="muted") if more else None,
         tag("p", f"{advice[0].upper()}{advice[1:]}{'' if advice.endswith('?') else '.'}"),
         command(f"alos-mosaic redrive --error {shlex.quote(error)} --run {shlex.quote(run)} --wait"),
         class_="panel",
     )
-
-
-def _tiles(count: int) -> str:
-    return f"{count:,} tile{'' if count == 1 else 's'}"
 
 
 def _cause(cluster: Cluster) -> Markup:
@@ -69,7 +66,9 @@ def _cause(cluster: Cluster) -> Markup:
     if len(names) <= _SHOWN_NAMES:
         told = [tag("p", ", ".join(names), class_="names muted")]
     else:
-        some = f"{_tiles(len(names))}: {', '.join(names[:_SHOWN_NAMES])} and {len(names) - _SHOWN_NAMES:,} more"
+        some = (
+            f"{counted(len(names), 'tile')}: {', '.join(names[:_SHOWN_NAMES])} and {len(names) - _SHOWN_NAMES:,} more"
+        )
         told = [_unfolded(some, names)]
     if len(cause) > _LONG_CAUSE:
         told.append(tag("details", tag("summary", "All of the message"), tag("p", cause, class_="cause")))

@@ -12,7 +12,7 @@ from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, nearest_listing
 from alos_mosaic.pages import Content, Markup, joined, table, tag
-from alos_mosaic.quantities import NOTHING, dollars, duration, percent, size
+from alos_mosaic.quantities import NOTHING, counted, dollars, duration, percent, size
 from alos_mosaic.results import State, TileResult
 
 _WITHIN: Final = {"transfer": "gather"}
@@ -55,7 +55,7 @@ def time_section(
 def _estimate(count: int, worker: Mapping[str, Any], estimated_usd: float) -> str:
     rate = worker.get("assumed_megabytes_per_second")
     source = f" at {rate:g} MB/s from the source" if isinstance(rate, int | float) else ""
-    tiles = f"{count:,} tile{'' if count == 1 else 's'}"
+    tiles = counted(count, "tile")
     return f"Before it began, the run was estimated at {dollars(estimated_usd)}: {tiles}, all of them made{source}."
 
 
@@ -97,7 +97,7 @@ def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, work
         rows.append(("Archives", size(fetched), *(size(engine.archive_bytes * all_cells) for _ in planned)))
         rows.append(("COGs", size(written), *(size(engine.output_bytes * all_cells) for _ in planned)))
     rates = [f"Planned at {rate / 1e6:g} MB/s" for rate in source_rates]
-    count = f"{len(timed):,} tile{'' if len(timed) == 1 else 's'}"
+    count = counted(len(timed), "tile")
     return joined(
         table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows),
         tag("p", _pace(elapsed, seconds), class_="muted") if elapsed else None,

@@ -81,35 +81,38 @@ class RunRecords:
 
     def summary(self, run: str) -> dict[str, Any] | None:
         """Return a run's summary, None if it was not summed up; :class:`InvalidRequestError` if it makes no sense."""
+        found = self._summed_up(run)
+        return None if found is None else found[0]
+
+    def progress(self, run: str) -> Progress:
+        """Return how far a run is; :class:`InvalidRequestError` names a manifest or summary that makes no sense."""
+        found = self._summed_up(run)
+        if found is not None:
+            self._forget(run)
+            return found[1]
+        if run not in self._manifests:
+            manifest = self._read(manifest_key(run))
+            if manifest is None:
+                return Progress(0, ())
+            try:
+                self._manifests[run] = len(json.loads(manifest[0])), manifest[1]
+            except _NO_RECORD as error:
+                raise self._senseless(manifest_key(run)) from error
+        seeded, written = self._manifests[run]
+        return Progress(seeded, tuple(self._results(run, written)))
+
+    def _summed_up(self, run: str) -> tuple[dict[str, Any], Progress] | None:
+        """Return a run's summary and what it says of its tiles, None if it was not summed up."""
         key = summary_key(run)
         found = self._read(key)
         if found is None:
             return None
         try:
             summary: dict[str, Any] = json.loads(found[0])
-            for each in summary["tiles"]:
-                TileResult.from_dict(each)
-            int(summary["seeded"])
+            results = tuple(map(TileResult.from_dict, summary["tiles"]))
+            return summary, Progress(int(summary["seeded"]), results)
         except _NO_RECORD as error:
             raise self._senseless(key) from error
-        return summary
-
-    def progress(self, run: str) -> Progress:
-        """Return how far a run is; :class:`InvalidRequestError` names a manifest or summary that makes no sense."""
-        summary = self.summary(run)
-        if summary is not None:
-            self._forget(run)
-            return Progress(summary["seeded"], tuple(map(TileResult.from_dict, summary["tiles"])))
-        if run not in self._manifests:
-            found = self._read(manifest_key(run))
-            if found is None:
-                return Progress(0, ())
-            try:
-                self._manifests[run] = len(json.loads(found[0])), found[1]
-            except _NO_RECORD as error:
-                raise self._senseless(manifest_key(run)) from error
-        seeded, written = self._manifests[run]
-        return Progress(seeded, tuple(self._results(run, written)))
 
     def _results(self, run: str, since: datetime) -> list[TileResult]:
         """Return a run's records, the oldest first; one that was written anew, by a later attempt, is read anew.

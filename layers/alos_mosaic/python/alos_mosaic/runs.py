@@ -98,11 +98,12 @@ def find_run_with_tiles(states: SFNClient, state_machine: str, name: str | None)
     """
     if name is not None:
         return _described(states, state_machine, name)
-    newest = _newest(states, state_machine)
-    looked_at = (_described(states, state_machine, run.name) for run in newest)
-    return next((run for run in looked_at if not run.had_no_tile), None) or _described(
-        states, state_machine, newest[0].name
-    )
+    looked_at = []
+    for run in _newest(states, state_machine):
+        looked_at.append(_described(states, state_machine, run.name))
+        if not looked_at[-1].had_no_tile:
+            return looked_at[-1]
+    return looked_at[0]
 
 
 def _newest(states: SFNClient, state_machine: str) -> list[Run]:

@@ -70,12 +70,12 @@ def logs(
 
 def _of_tile(events: list[tuple[int, dict[str, Any]]], facts: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     """Return the lines with these facts, and those without a tile that are of the same invocations."""
-    own = [line for _, line in events if facts.items() <= _facts(line).items()]
-    requests = {_request(line) for line in own} - {None}
+    known = [(time, line, _facts(line)) for time, line in events]
+    requests = {_request(line) for _, line, said in known if facts.items() <= said.items()} - {None}
     return [
         (time, line)
-        for time, line in events
-        if facts.items() <= _facts(line).items() or ("tile" not in _facts(line) and _request(line) in requests)
+        for time, line, said in known
+        if facts.items() <= said.items() or ("tile" not in said and _request(line) in requests)
     ]
 
 

@@ -15,16 +15,17 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
-from alos_mosaic.errors import ArchiveUnavailableError, OutputError, SourceUnavailableError
+from alos_mosaic.errors import ArchiveUnavailableError, SourceUnavailableError
 from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
+from alos_mosaic.processing.local_file import LocalFile
 from alos_mosaic.processing.relay import Leg, Relay
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import FromStartOnlyError, Sink, Source
@@ -157,7 +158,7 @@ class Download:
             self.path = source.local_path(remote.path)
         else:
             self._is_fetched = True
-        with _Output(self.path) if self._is_fetched else nullcontext() as file:
+        with LocalFile(self.path) if self._is_fetched else nullcontext() as file:
 
             def sink(chunk: bytes) -> None:
                 if stop.is_set():
@@ -343,32 +344,3 @@ class _GrowingFile(io.RawIOBase):
             os.close(self._descriptor)
             self._descriptor = -1
         super().close()
-
-
-class _Output:
-    """A file that is written through to the system; a full disk is :class:`OutputError`, never the source's fault."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Self:
-        with self._as_output_error():
-            self._file = self._path.open("wb", buffering=0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, content: bytes) -> None:
-        """Append some bytes, all of them."""
-        left = memoryview(content)
-        with self._as_output_error():
-            while left:
-                left = left[self._file.write(left) :]
-
-    @contextmanager
-    def _as_output_error(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"can't write {self._path.name}: {error}") from error

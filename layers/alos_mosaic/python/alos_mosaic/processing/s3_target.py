@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import uuid
 from collections.abc import Iterator
@@ -16,14 +15,14 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from alos_mosaic.errors import OutputError, PublishError
+from alos_mosaic.errors import PublishError
 from alos_mosaic.messages import format_time
+from alos_mosaic.processing.local_file import LocalFile
 from alos_mosaic.processing.publish import FileToPut, Staging, as_publish_error, changed_meanwhile
 from alos_mosaic.processing.sources.s3 import MODIFIED_METADATA
 from alos_mosaic.processing.standing import StoredFile
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
     from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ class S3Target:
     def fetch(self, key: str, folder: Path) -> Path:
         """Download an object into a folder and return where it lies; OutputError if that folder's disk is full."""
         path = folder / key.rpartition("/")[2]
-        with self._as_publish_error(key), _LocalFile(path) as file:
+        with self._as_publish_error(key), LocalFile(path) as file:
             self._client.download_fileobj(self._bucket, self._prefix + key, file, Config=_TRANSFER)
         return path
 
@@ -163,30 +162,6 @@ class S3Target:
 
     def _as_publish_error(self, key: str) -> AbstractContextManager[None]:
         return as_publish_error(self.uri(key), ClientError, BotoCoreError, Boto3Error, HTTPError)
-
-
-class _LocalFile(io.FileIO):
-    """A file to write; what this machine refuses is OutputError, so that it is not taken for the network's."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._as_output_error():
-            super().__init__(path, "w")
-
-    def write(self, content: ReadableBuffer) -> int:
-        """Write all of these bytes: the system may take a part of them where the disk is nearly full."""
-        whole = left = memoryview(content)
-        with self._as_output_error():
-            while left:
-                left = left[super().write(left) or 0 :]
-        return len(whole)
-
-    @contextmanager
-    def _as_output_error(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(f"can't write {self._path.name}: {error}") from error
 
 
 class _Waiting:
