@@ -358,8 +358,11 @@ class Functions(Construct):
         allow(
             role,
             ["s3:PutObject"],
-            [runs.arn_for_objects(naming.results_prefix("*") + "*")],
-            because="One result a tile of a run; runs are named when they start.",
+            [
+                runs.arn_for_objects(f"{prefix}*")
+                for prefix in (naming.outcomes_prefix("*"), naming.results_prefix("*"))
+            ],
+            because="One result a tile of a run, and a key that tells it in short; runs are named when they start.",
         )
 
     def _allow_reading_mirror(self, role: iam.Role) -> None:

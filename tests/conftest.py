@@ -37,12 +37,6 @@ def samples() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _a_memory_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the command from remembering runs of tests in the home folder."""
-    monkeypatch.setenv("ALOS_MOSAIC_CACHE_FOLDER", str(tmp_path_factory.getbasetemp() / "remembered"))
-
-
-@pytest.fixture(autouse=True)
 def _no_aws_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from whoever's account the shell knows."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):

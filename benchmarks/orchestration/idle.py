@@ -14,6 +14,7 @@ import boto3
 from alos_mosaic.errors import OutputError
 from alos_mosaic.messages import TileRequest, TileYear
 from alos_mosaic.naming import result_key
+from alos_mosaic.outcomes import outcome_key
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.settings import TileSettings
 
@@ -47,10 +48,17 @@ def lambda_handler(event: object, _context: object) -> dict[str, Any]:
     state, tile = fate(request.tile_year), request.tile_year
     if state is State.FAILED:
         raise OutputError(f"{tile.year}/{tile.tile} fails on purpose")
-    result = TileResult(state, tile.year, tile.tile.name, request.run).to_dict()
-    key = result_key(str(request.run), tile.year, tile.tile.name)
-    _s3().put_object(Bucket=settings.runs_bucket, Key=key, Body=json.dumps(result).encode())
-    return result
+    result = TileResult(state, tile.year, tile.tile.name, request.run)
+    leave_record(_s3(), settings.runs_bucket, result)
+    return result.to_dict()
+
+
+def leave_record(s3: S3Client, bucket: str, result: TileResult) -> None:
+    """Leave a result's record, and the key that tells it in short, as the tile Lambda does."""
+    key = result_key(str(result.run), result.year, result.tile)
+    record = s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(result.to_dict()).encode())
+    if result.state is not State.FAILED:
+        s3.put_object(Bucket=bucket, Key=outcome_key(result, record["ETag"]))
 
 
 @functools.cache

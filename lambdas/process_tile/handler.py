@@ -32,6 +32,7 @@ from alos_mosaic.invocations import LAST_WORDS_SECONDS
 from alos_mosaic.log_lines import concealed, lines_about
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, Transfer
 from alos_mosaic.naming import result_key, staging_prefix
+from alos_mosaic.outcomes import outcome_key
 from alos_mosaic.processing.blocks import codec_of
 from alos_mosaic.processing.deadline import end_if_overdue, run_within
 from alos_mosaic.processing.measuring import Peak
@@ -152,9 +153,19 @@ def _record(result: TileResult, request: TileRequest, settings: TileSettings, s3
     key = result_key(result.run, result.year, result.tile, request.product)
     body = json.dumps(result.to_dict()).encode()
     try:
-        s3.put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
+        record = s3.put_object(Bucket=settings.runs_bucket, Key=key, Body=body, ContentType="application/json")
     except (BotoCoreError, ClientError) as error:
         raise PublishError(f"can't record the result under {key}: {error}") from error
+    if result.state is not State.FAILED:
+        _tell_in_short(outcome_key(result, record["ETag"], request.product), settings)
+
+
+def _tell_in_short(key: str, settings: TileSettings) -> None:
+    """Leave a key that tells what the record says; where that does not work, the record is read instead."""
+    try:
+        _impatient_s3().put_object(Bucket=settings.runs_bucket, Key=key)
+    except (BotoCoreError, ClientError):
+        logger.exception("Outcome not told in short")
 
 
 def _record_if_possible(failure: TileResult, request: TileRequest, settings: TileSettings) -> None:

@@ -294,11 +294,12 @@ def test_news_that_could_not_be_told_are_told_at_the_next_look(system: Guarded, 
         Grant("ProcessTile", "s3:GetObject", "/pub/"),
         Grant("ProcessTile", "s3:ListBucket", "storagearchives"),
         Grant("ProcessTile", "s3:DeleteObject", "{runs}/staging/"),
+        Grant("ProcessTile", "s3:PutObject", "{runs}/runs/*/outcomes/"),
     ],
     ids=str,
 )
 def test_a_tile_is_published_also_where_only_what_is_beside_it_fails(system: Guarded, grid: Grid, grant: Grant) -> None:
-    """Nobody is told of it, its archive is not kept, or what was staged stays until it expires."""
+    """Nobody is told of it, its archive is not kept, what was staged stays until it expires, or its record is read."""
     system.unpublish()
     name = _name(grant)
     system.run(f"before-{name}", ASKED)

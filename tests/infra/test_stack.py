@@ -194,7 +194,7 @@ def test_the_worker_reads_and_writes_products_and_leaves_results(stack: Synthesi
     staged = {f"${{StorageOutput.Arn}}/{name}/*" for name in names} | {"${StorageRuns.Arn}/staging/*/*"}
     assert grants == {
         "s3:GetObject": staged,
-        "s3:PutObject": staged | {"${StorageRuns.Arn}/runs/*/results/*"},
+        "s3:PutObject": staged | {f"${{StorageRuns.Arn}}/runs/*/{folder}/*" for folder in ("outcomes", "results")},
         "s3:DeleteObject": staged,
         "s3:AbortMultipartUpload": staged,
         "s3:ListBucket": {"${StorageOutput.Arn}", "${StorageRuns.Arn}"},

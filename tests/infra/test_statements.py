@@ -95,7 +95,11 @@ def test_only_actions_that_know_no_resources_are_granted_on_all(deployment: tupl
 
 def test_the_worker_keeps_to_products_staging_results_and_the_source(deployment: tuple[str, Synthesized]) -> None:
     name, stack = deployment
-    places = [f"/{product}/*" for product in PRODUCTS] + [f"/{naming.STAGING_FOLDER}", "/runs/*/results/*"]
+    places = [f"/{product}/*" for product in PRODUCTS] + [
+        f"/{naming.STAGING_FOLDER}",
+        "/runs/*/results/*",
+        "/runs/*/outcomes/*",
+    ]
     places += ["/of-jaxa/*", "/pub/*"] if name == "everything" else []
     seen: set[str] = set()
     for statement in _granted(stack, "ProcessTileRole"):

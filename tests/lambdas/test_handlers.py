@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from alos_mosaic.costs import Architecture, Worker
@@ -25,6 +26,7 @@ from alos_mosaic.errors import (
 from alos_mosaic.grid import CELLS_PER_TILE, Grid, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, cells_of_tile, tiles_of_any_year, tiles_of_year
 from alos_mosaic.processing import deadline, download
+from alos_mosaic.results import TileResult
 from alos_mosaic.settings import SeedSettings, Settings, SummarySettings, TileSettings
 from lambdas.process_tile import handler as process_tile
 from lambdas.seed_tiles import handler as seed_tiles
@@ -44,7 +46,8 @@ CONTEXT = SimpleNamespace(
 
 @pytest.fixture
 def s3() -> Iterator[S3Client]:
-    caches = (seed_tiles._s3, seed_tiles._states, summarise_run._s3, summarise_run._sqs, process_tile._s3)
+    caches = [seed_tiles._s3, seed_tiles._states, summarise_run._s3, summarise_run._sqs]
+    caches += [process_tile._s3, process_tile._impatient_s3]
     with mock_aws():
         client = boto3.client("s3")
         for bucket in ("runs", "out"):
@@ -248,6 +251,28 @@ def test_a_tile_is_published_and_its_result_recorded(s3: S3Client, mirror: Path,
     assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "skipped"
 
 
+def test_a_key_tells_what_the_record_says(s3: S3Client, mirror: Path) -> None:
+    result = process_tile.lambda_handler(event(), CONTEXT)
+    record = s3.head_object(Bucket="runs", Key="runs/a-run/results/2020/N25W165.json")["ETag"].strip('"')
+    milliseconds = round(1000 * TileResult.from_dict(result).worker_seconds)
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="runs", Prefix="runs/a-run/outcomes/")["Contents"]]
+    told = f"2020/N25W165/published-{milliseconds}-{result['output_bytes']}-{record}"
+    assert keys == [f"runs/a-run/outcomes/{told}"]
+
+
+def test_a_key_that_can_not_be_left_is_no_matter(s3: S3Client, mirror: Path, caplog: pytest.LogCaptureFixture) -> None:
+    refused = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if "/outcomes/" in params["Key"]:
+            raise refused
+
+    process_tile._impatient_s3().meta.events.register("before-parameter-build.s3.PutObject", refuse)
+    assert process_tile.lambda_handler(event(), CONTEXT)["state"] == "published"
+    assert read(s3, "runs/a-run/results/2020/N25W165.json")["state"] == "published"
+    assert "Outcome not told in short" in caplog.text
+
+
 @pytest.mark.parametrize("given", [{"year": 2020, "tile": "N25W165"}, "2020/N25W165"])
 def test_a_test_event_leaves_no_record(s3: S3Client, mirror: Path, given: object) -> None:
     assert process_tile.lambda_handler(given, CONTEXT)["state"] == "published"
@@ -269,6 +294,7 @@ def test_a_failed_tile_is_recorded_and_raised_as_json(s3: S3Client, mirror: Path
     assert raised == {"year": 2020, "tile": "N25W165", "run": "a-run", "log": "/group stream", "attempt": 2}
     record = read(s3, "runs/a-run/results/2020/N25W165.json")
     assert (record["state"], record["error"], record["attempt"]) == ("failed", "CorruptArchiveError", 2)
+    assert s3.list_objects_v2(Bucket="runs", Prefix="runs/a-run/outcomes/")["KeyCount"] == 0
 
 
 def test_a_record_that_can_not_be_kept_is_a_publish_error(

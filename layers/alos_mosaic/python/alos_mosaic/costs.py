@@ -33,7 +33,8 @@ _TRANSITIONS_AGAIN: Final = 3
 _PART_BYTES: Final = 64 << 20
 """Large files go to S3 in parts of this size."""
 _OTHER_PUTS: Final = 25
-"""Per tile: begin and end of five multipart uploads and their last parts, small files, the result, listings."""
+"""Per tile: begin and end of five multipart uploads and their last parts, small files, the result and its
+key in short, listings."""
 _MEMORY_MARGIN: Final = 1.5
 """How much more than what was measured a worker is given: archives whose masks come late make 512 MiB wait, and Lambda
 ends a worker that takes more than it has."""

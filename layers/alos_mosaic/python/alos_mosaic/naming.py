@@ -197,6 +197,11 @@ def result_key(run: str, year: int, tile: str, product: str | None = None) -> st
     return f"{results_prefix(run)}{year}/{tile}{'' if product is None else f'.{product}'}.json"
 
 
+def outcomes_prefix(run: str) -> str:
+    """Return the prefix below which keys tell in short what a run's results say (:mod:`alos_mosaic.outcomes`)."""
+    return f"{run_prefix(run)}outcomes/"
+
+
 def letters_prefix(run: str) -> str:
     """Return the prefix below which a run's dead letters are kept once they have been sent."""
     return f"{run_prefix(run)}letters/"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.costs import Worker
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.naming import manifest_key, results_prefix, summary_key
+from alos_mosaic.naming import manifest_key, outcomes_prefix, results_prefix, summary_key
+from alos_mosaic.outcomes import read_outcome, record_of
 from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 READERS: Final = 32
 """Records read from S3 at once; the client wants as many connections."""
@@ -32,8 +31,9 @@ class Progress:
     seeded: int
     """Tiles in its manifest; 0 before it is written."""
     results: tuple[TileResult, ...]
-    """As they came; of a run that was summed up in its manifest's order, with a failed one for each tile without a
-    record. A record that makes no sense is a failed one, too."""
+    """As they came, those that did not fail in short: with their state, seconds and bytes. Of a run that was summed up
+    in its manifest's order, with a failed one for each tile without a record. A record that makes no sense is a failed
+    one, too."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -57,26 +57,13 @@ class Progress:
         return tuple(result for result in self.results if result.state is State.FAILED)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A record as it was read."""
-
-    tag: str
-    """S3's of its content: another one, and it was written anew."""
-    result: TileResult
-
-
 class RunRecords:
-    """What runs have left in their bucket; what was read once of a run that goes on is not read again.
+    """What runs have left in their bucket; a record is read once, unless it is written anew."""
 
-    In ``kept_in``, a folder of this machine, that is also remembered for the next process; a run that was summed up is
-    forgotten there.
-    """
-
-    def __init__(self, s3: S3Client, bucket: str, kept_in: Path | None = None) -> None:
+    def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
-        self._kept_in = None if kept_in is None else kept_in / bucket
-        self._seen: dict[str, dict[str, _Seen]] = {}
+        self._read_results: dict[tuple[str, str], TileResult] = {}
+        """By :func:`alos_mosaic.outcomes.record_of`."""
         self._manifests: dict[str, tuple[int, datetime]] = {}
 
     def summary(self, run: str) -> dict[str, Any] | None:
@@ -88,7 +75,6 @@ class RunRecords:
         """Return how far a run is; :class:`InvalidRequestError` names a manifest or summary that makes no sense."""
         found = self._summed_up(run)
         if found is not None:
-            self._forget(run)
             return found[1]
         if run not in self._manifests:
             manifest = self._read(manifest_key(run))
@@ -115,23 +101,26 @@ class RunRecords:
             raise self._senseless(key) from error
 
     def _results(self, run: str, since: datetime) -> list[TileResult]:
-        """Return a run's records, the oldest first; one that was written anew, by a later attempt, is read anew.
+        """Return a run's results, the oldest first: those that a key tells in short so, others as their records say.
 
         What was written before ``since``, when the manifest was, is an earlier run's of the same name.
         """
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=results_prefix(run))
-        entries = [entry for page in pages for entry in page.get("Contents", ()) if entry["LastModified"] >= since]
-        entries.sort(key=lambda entry: entry["LastModified"])
-        there = {entry["Key"]: entry["ETag"] for entry in entries}
-        seen = self._seen.setdefault(run, self._remembered(run))
-        fresh = [key for key, tag in there.items() if key not in seen or seen[key].tag != tag]
         with ThreadPoolExecutor(READERS) as readers:
-            for key, found in zip(fresh, readers.map(self._read, fresh), strict=True):
+            listing = readers.submit(self._listed, outcomes_prefix(run))
+            entries = [entry for entry in self._listed(results_prefix(run)) if entry["LastModified"] >= since]
+            told = filter(None, (read_outcome(run, entry["Key"]) for entry in listing.result()))
+            known = dict(told) | self._read_results
+            entries.sort(key=lambda entry: entry["LastModified"])
+            records = [record_of(entry["Key"], entry["ETag"]) for entry in entries]
+            fresh = [record for record in records if record not in known]
+            for (key, tag), found in zip(fresh, readers.map(lambda record: self._read(record[0]), fresh), strict=True):
                 if found is not None:
-                    seen[key] = _Seen(there[key], _result(run, key, found[0]))
-        if fresh:
-            self._remember(run, seen)
-        return [seen[key].result for key in there if key in seen]
+                    known[key, tag] = self._read_results[key, tag] = _result(run, key, found[0])
+        return [known[record] for record in records if record in known]
+
+    def _listed(self, prefix: str) -> list[ObjectTypeDef]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        return [entry for page in pages for entry in page.get("Contents", ())]
 
     def _read(self, key: str) -> tuple[bytes, datetime] | None:
         """Return what a key holds and since when, or None if it is not there."""
@@ -143,36 +132,6 @@ class RunRecords:
 
     def _senseless(self, key: str) -> InvalidRequestError:
         return InvalidRequestError(f"s3://{self._bucket}/{key} makes no sense: it is none of ours, or was spoilt")
-
-    def _file(self, run: str) -> Path | None:
-        return None if self._kept_in is None else self._kept_in / f"{run}.json"
-
-    def _remembered(self, run: str) -> dict[str, _Seen]:
-        """Return what an earlier process read of a run; nothing where that can't be told any more."""
-        file = self._file(run)
-        with suppress(OSError, *_NO_RECORD):
-            if file is not None:
-                kept = json.loads(file.read_bytes())
-                return {key: _Seen(tag, TileResult.from_dict(record)) for key, (tag, record) in kept.items()}
-        return {}
-
-    def _remember(self, run: str, seen: Mapping[str, _Seen]) -> None:
-        """Keep what was read for the next process; it is a convenience, so it may fail."""
-        file = self._file(run)
-        if file is None:
-            return
-        text = json.dumps({key: (each.tag, each.result.to_dict()) for key, each in seen.items()})
-        with suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_text(text, "utf-8")
-            part.replace(file)
-
-    def _forget(self, run: str) -> None:
-        file = self._file(run)
-        with suppress(OSError):
-            if file is not None:
-                file.unlink(missing_ok=True)
 
 
 def _result(run: str, key: str, content: bytes) -> TileResult:

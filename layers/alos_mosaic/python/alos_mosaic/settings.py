@@ -255,11 +255,3 @@ class SourceSettings(Settings):
     source_password: str | None = field(default=None, repr=False)
     extra_layouts: str | None = None
     """As in :class:`TileSettings`."""
-
-
-@dataclass(frozen=True)
-class DeskSettings(Settings):
-    """What the command keeps on the machine it runs on."""
-
-    cache_folder: str | None = None
-    """Where it remembers what it read of runs that go on; by default ``.cache/alos-mosaic`` in the home folder."""

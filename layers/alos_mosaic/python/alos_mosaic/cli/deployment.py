@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,7 +19,7 @@ from alos_mosaic.cli.options import with_options
 from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.run_records import RunRecords
-from alos_mosaic.settings import DeskSettings, SeedSettings, TileSettings
+from alos_mosaic.settings import SeedSettings, TileSettings
 
 if TYPE_CHECKING:
     import boto3
@@ -77,10 +76,8 @@ class Deployment:
 
     @functools.cached_property
     def records(self) -> RunRecords:
-        """What the deployment's runs have left behind, read anew only where it changed since a command last looked."""
-        kept_in = DeskSettings.from_env().cache_folder
-        folder = Path.home() / ".cache" / "alos-mosaic" if kept_in is None else Path(kept_in)
-        return RunRecords(self.client("s3"), self.runs_bucket, folder)
+        """What the deployment's runs have left behind."""
+        return RunRecords(self.client("s3"), self.runs_bucket)
 
     @property
     def state_machine_arn(self) -> str:
