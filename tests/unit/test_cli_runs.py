@@ -149,15 +149,26 @@ def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: D
     line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "of another", "requestId": "r2"})
     line(desk, "some words of another")
     assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
-        "03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
-        "03:04:05 ERROR Tile failed error=OutputError cause=disk full",
-        "03:04:05 ERROR error=Runtime.Odd cause=it left",
-        "03:04:05 Lambda: platform.report timeout",
-        "03:04:05 ERROR error=OutputError cause=no memory",
+        "2026-01-02 03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
+        "2026-01-02 03:04:05 ERROR Tile failed error=OutputError cause=disk full",
+        "2026-01-02 03:04:05 ERROR error=Runtime.Odd cause=it left",
+        "2026-01-02 03:04:05 Lambda: platform.report timeout",
+        "2026-01-02 03:04:05 ERROR error=OutputError cause=no memory",
     ]
     assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 6
     (pattern,) = {given["filterPattern"] for given in desk.asked if "filterPattern" in given}
     assert pattern.startswith('{ ($.tile = "N10E010" && $.year = 2020 && $.run = "a") || ($.tile NOT EXISTS')
+
+
+def test_a_line_has_the_time_at_which_it_was_written_and_is_one_line(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED")
+    own = {"tile": "N10E010", "year": 2020, "run": "a", "level": "ERROR", "message": "Tile failed"}
+    line(desk, {**own, "timestamp": "2026-01-01T23:59:58Z", "errorMessage": "451\n17:00:00 INFO Tile ended\x1b[2J"})
+    line(desk, {**own, "timestamp": "yesterday"})
+    assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
+        "2026-01-01 23:59:58 ERROR Tile failed cause=451 17:00:00 INFO Tile ended\\x1b[2J",
+        "2026-01-02 03:04:05 ERROR Tile failed",
+    ]
 
 
 def test_a_log_without_a_line_of_the_tile_says_so(desk: Desk) -> None:
@@ -166,18 +177,35 @@ def test_a_log_without_a_line_of_the_tile_says_so(desk: Desk) -> None:
     assert "has no line of 2020/N10E010 in a" in invoke("logs", "2020/N10E010", code=1).stderr
 
 
+HOSTILE = "451 \x1b]0;OWNED\x07\x1b[2J\u202egone"
+
+
+def test_what_servers_say_does_not_steer_the_terminal(desk: Desk) -> None:
+    record = TileResult.from_dict({**failed("N10E010").to_dict(), "error": HOSTILE, "cause": HOSTILE, "log": HOSTILE})
+    desk.executions.add("a", "FAILED", error="Odd.Error", cause=HOSTILE)
+    desk.executions.add("b", "FAILED", error="IncompleteRunError")
+    desk.progress["b"] = Progress(1, (record,))
+    for command in ("status", "failures"):
+        for run in ("a", "b"):
+            shown = invoke(command, run, code=1).stdout
+            assert r"451 \x1b]0;OWNED\x07\x1b[2J\u202egone" in shown
+            assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
 EMPTY = json.dumps({"seed": {"count": 0}})
 
 
 def test_the_newest_run_with_tiles_is_looked_at_where_none_is_named(desk: Desk) -> None:
     desk.executions.add("real", "FAILED", error="IncompleteRunError")
     desk.executions.add("dry", "SUCCEEDED", output=EMPTY)
+    for error in ("RunTooLargeError", "RunTooExpensiveError", "InvalidRequestError", "SourceUnavailableError"):
+        desk.executions.add(error, "FAILED", error=error)
     desk.progress["real"] = Progress(1, (failed("N10E010"),))
     line(desk, {"tile": "N10E010", "year": 2020, "run": "real", "message": "Fetched"})
     assert "failed in real" in invoke("failures", code=1).stdout
     assert "Fetched" in invoke("logs", "2020/N10E010").stdout
     assert "real has no summary" in invoke("report", code=1).stderr
-    assert invoke("status").stdout.startswith("dry"), "what went on last"
+    assert invoke("status", code=1).stdout.startswith("SourceUnavailableError"), "what went on last"
 
 
 def test_a_run_without_tiles_says_so(desk: Desk) -> None:

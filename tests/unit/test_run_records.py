@@ -34,8 +34,9 @@ def s3() -> Iterator[S3Client]:
         yield client
 
 
-def seed(s3: S3Client, run: str = "a") -> None:
-    write_manifest(s3, BUCKET, run, [TileRequest(TileYear.from_text(f"2020/{name}")) for name in NAMES])
+def seed(s3: S3Client, product: str | None = None) -> None:
+    asked = [TileRequest(TileYear.from_text(f"2020/{name}"), product=product) for name in NAMES]
+    write_manifest(s3, BUCKET, "a", asked)
 
 
 def record(
@@ -176,13 +177,23 @@ def test_a_record_of_another_tile_or_run_is_not_taken_for_this_ones(s3: S3Client
 
 
 def test_a_record_is_found_by_its_product_too(s3: S3Client) -> None:
-    seed(s3)
+    seed(s3, "alos_palsar_fnf")
     forest = TileResult(State.PUBLISHED, 2020, NAMES[0], "a", product="alos_palsar_fnf")
     put(s3, result_key("a", 2020, NAMES[0], "alos_palsar_fnf"), json.dumps(forest.to_dict()))
     put(s3, result_key("a", 2020, NAMES[1], "alos_palsar_fnf"), "?")
     progress = RunRecords(s3, BUCKET).progress("a")
     assert progress.counts["published"] == 1
     assert (progress.failures[0].tile, progress.failures[0].product) == (NAMES[1], "alos_palsar_fnf")
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "2020/N10E010.txt", "2020/N00E000.json", "2020/N10E010.json/more"])
+def test_what_lies_beside_the_records_is_none(s3: S3Client, name: str) -> None:
+    seed(s3)
+    record(s3, "N10E010", State.ABSENT)
+    put(s3, f"runs/a/results/{name}", "{}")
+    progress = RunRecords(s3, BUCKET).progress("a")
+    assert progress.counts == {"published": 0, "skipped": 0, "absent": 1, "failed": 0}
+    assert progress.waiting == 3
 
 
 def test_records_of_an_earlier_run_of_the_same_name_do_not_count(s3: S3Client) -> None:
@@ -194,7 +205,7 @@ def test_records_of_an_earlier_run_of_the_same_name_do_not_count(s3: S3Client) -
     assert [result.tile for result in progress.results] == ["N10E015"]
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "7", "null"])
+@pytest.mark.parametrize("text", ["", "nonsense", "7", "null", "[{}]", '["2020/N10E010"]'])
 def test_a_manifest_that_makes_no_sense_is_named(s3: S3Client, text: str) -> None:
     put(s3, manifest_key("a"), text)
     with pytest.raises(InvalidRequestError, match=r"s3://runs-bucket/runs/a/manifest\.json makes no sense"):

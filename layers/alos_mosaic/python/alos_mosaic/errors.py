@@ -130,6 +130,21 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ..."
 
 
+def plain(text: str) -> str:
+    r"""Return a text from elsewhere with all that steers a terminal, or turns the direction of reading, as escapes.
+
+    Servers, logs and records are hostile input. Lines stay lines.
+
+    >>> plain("451 \x1b[2J\u202eno")
+    '451 \\x1b[2J\\u202eno'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def error_message(cause: str, **facts: Any) -> str:
     """Return the text a worker raises: JSON of at most :data:`MESSAGE_LIMIT_BYTES`, so that readers need not guess.
 

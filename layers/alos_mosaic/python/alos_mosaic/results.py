@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.errors import InvalidRequestError, plain, shown
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
 
 UNKNOWN: Final = "unknown"
@@ -31,6 +31,10 @@ class State(StrEnum):
     SKIPPED = "skipped"
     ABSENT = "absent"
     FAILED = "failed"
+
+
+_TOLD: Final = ("error", "cause", "log", "archives_not_kept")
+"""What a result tells in words, of servers among others."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,11 @@ class TileResult:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
-        """Read the JSON form; keys of a later version are passed over."""
+        """Read the JSON form; keys of a later version are passed over, and what is told of errors made plain."""
         known = {key: given[key] for key in cls.__dataclass_fields__ if key in given}
         lists = {name: tuple(given.get(name, ())) for name in ("cells", "defective_cells")}
-        return cls(**{**known, **lists, "state": State(given["state"])})
+        texts = {name: plain(str(given[name])) for name in _TOLD if given.get(name) is not None}
+        return cls(**{**known, **lists, **texts, "state": State(given["state"])})
 
 
 def counts_of(results: Iterable[TileResult]) -> dict[str, int]:
@@ -134,7 +139,7 @@ class TileFailure:
             year=int(str(given["year"])),  # of Infinity, which json reads, int() makes an OverflowError
             tile=str(given["tile"]),
             error=str(given.get("error", UNKNOWN)),
-            cause=str(raised.get("cause", given.get("cause", UNKNOWN))),
+            cause=plain(str(raised.get("cause", given.get("cause", UNKNOWN)))),
             attempt=raised.get("attempt", UNKNOWN),
             run=given.get("run", UNKNOWN),
             execution=given.get("execution", UNKNOWN),
@@ -162,7 +167,7 @@ def said(cause: str) -> str:
     >>> said('{"errorMessage": "no run is called so", "errorType": "InvalidRequestError"}')
     'no run is called so'
     """
-    return str(_raised_facts(cause).get("cause", cause))
+    return plain(str(_raised_facts(cause).get("cause", cause)))
 
 
 def _raised_facts(cause: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.costs import Worker
 from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.naming import manifest_key, outcomes_prefix, results_prefix, summary_key
+from alos_mosaic.naming import manifest_key, outcomes_prefix, result_key, results_prefix, summary_key
 from alos_mosaic.outcomes import read_outcome, record_of
 from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
 
@@ -64,7 +65,8 @@ class RunRecords:
         self._s3, self._bucket = s3, bucket
         self._read_results: dict[tuple[str, str], TileResult] = {}
         """By :func:`alos_mosaic.outcomes.record_of`."""
-        self._manifests: dict[str, tuple[int, datetime]] = {}
+        self._manifests: dict[str, tuple[frozenset[str], datetime]] = {}
+        """Keys of the records that there are to be, and since when; by the run."""
 
     def summary(self, run: str) -> dict[str, Any] | None:
         """Return a run's summary, None if it was not summed up; :class:`InvalidRequestError` if it makes no sense."""
@@ -81,11 +83,13 @@ class RunRecords:
             if manifest is None:
                 return Progress(0, ())
             try:
-                self._manifests[run] = len(json.loads(manifest[0])), manifest[1]
+                lines = json.loads(manifest[0])
+                keys = (result_key(run, line["year"], line["tile"], line.get("product")) for line in lines)
+                self._manifests[run] = frozenset(keys), manifest[1]
             except _NO_RECORD as error:
                 raise self._senseless(manifest_key(run)) from error
-        seeded, written = self._manifests[run]
-        return Progress(seeded, tuple(self._results(run, written)))
+        asked, written = self._manifests[run]
+        return Progress(len(asked), tuple(self._results(run, asked, written)))
 
     def _summed_up(self, run: str) -> tuple[dict[str, Any], Progress] | None:
         """Return a run's summary and what it says of its tiles, None if it was not summed up."""
@@ -100,14 +104,16 @@ class RunRecords:
         except _NO_RECORD as error:
             raise self._senseless(key) from error
 
-    def _results(self, run: str, since: datetime) -> list[TileResult]:
+    def _results(self, run: str, asked: Collection[str], since: datetime) -> list[TileResult]:
         """Return a run's results, the oldest first: those that a key tells in short so, others as their records say.
 
-        What was written before ``since``, when the manifest was, is an earlier run's of the same name.
+        Only records ``asked`` for count. What was written before ``since``, when the manifest was, is an earlier run's
+        of the same name.
         """
         with ThreadPoolExecutor(READERS) as readers:
             listing = readers.submit(self._listed, outcomes_prefix(run))
-            entries = [entry for entry in self._listed(results_prefix(run)) if entry["LastModified"] >= since]
+            listed = self._listed(results_prefix(run))
+            entries = [entry for entry in listed if entry["Key"] in asked and entry["LastModified"] >= since]
             told = filter(None, (read_outcome(run, entry["Key"]) for entry in listing.result()))
             known = dict(told) | self._read_results
             entries.sort(key=lambda entry: entry["LastModified"])
@@ -143,11 +149,7 @@ def _result(run: str, key: str, content: bytes) -> TileResult:
         result = TileResult.from_dict(json.loads(content))
         is_own = (result.run, str(result.year), result.tile) == (run, year, tile)
     except _NO_RECORD:
-        return TileResult(State.FAILED, _number(year), tile, **failed, cause=f"its record {key} makes no sense")
+        return TileResult(State.FAILED, int(year), tile, **failed, cause=f"its record {key} makes no sense")
     if is_own:
         return result
-    return TileResult(State.FAILED, _number(year), tile, **failed, cause=f"its record {key} is of another tile or run")
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return TileResult(State.FAILED, int(year), tile, **failed, cause=f"its record {key} is of another tile or run")

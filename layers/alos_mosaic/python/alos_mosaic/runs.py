@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, RunTooExpensiveError, RunTooLargeError, SourceUnavailableError
 from alos_mosaic.results import said
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 RUNNING: Final = "RUNNING"
 SUCCEEDED: Final = "SUCCEEDED"
+_REFUSALS: Final = frozenset(
+    each.__name__ for each in (InvalidRequestError, RunTooLargeError, RunTooExpensiveError, SourceUnavailableError)
+)
+"""What ends a run ahead of its first tile: one that came to its tiles ends as incomplete, or by an error of AWS'."""
 _LOOKED_AT: Final = 20
 """Runs of which the newest is sought that had a tile to work on; each takes a call."""
 
@@ -50,8 +54,13 @@ class Run:
 
     @property
     def had_no_tile(self) -> bool:
-        """Whether it is known to have had no tile to work on: all was published, or it was a redrive's dry run."""
-        return self.status == SUCCEEDED and "seed" in self.output and "summary" not in self.output
+        """Whether it is known to have had no tile to work on.
+
+        All was published, it was a redrive's dry run, or it was refused.
+        """
+        if self.status == SUCCEEDED:
+            return "seed" in self.output and "summary" not in self.output
+        return self.error in _REFUSALS
 
     @property
     def seconds(self) -> float:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.errors import InvalidRequestError, MosaicError, plain
 
 JsonOption: Final = typer.Option("--json", help="Print JSON for machines.")
 
@@ -94,7 +94,7 @@ def spelt(error: Exception) -> str:
 
 def fail(sentence: str, code: int = 1) -> NoReturn:
     """Say why a command ends, and end it."""
-    errors.print(f"alos-mosaic: {sentence}", style="red", markup=False)
+    errors.print(f"alos-mosaic: {plain(sentence)}", style="red", markup=False)
     raise typer.Exit(code)
 
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from alos_mosaic.bands import BANDS
 from alos_mosaic.cli.console import JsonOption, out, print_json
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
-from alos_mosaic.errors import InvalidRequestError, MosaicError
+from alos_mosaic.errors import InvalidRequestError, MosaicError, plain
 from alos_mosaic.grid import Tile
 from alos_mosaic.processing.checks import Check, Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
@@ -112,7 +112,7 @@ def print_checks(checks: tuple[Check, ...], console: Console) -> None:
         table.add_column(min_width=max(map(len, Verdict)))
         table.add_column(overflow="fold")
         for check in of_subject:
-            table.add_row(check.name, Text(check.verdict, _STYLES[check.verdict]), Text(check.detail))
+            table.add_row(check.name, Text(check.verdict, _STYLES[check.verdict]), Text(plain(check.detail)))
         console.print(f"\n{subject}", markup=False)
         console.print(Padding(table, (0, 0, 0, 2)))
 

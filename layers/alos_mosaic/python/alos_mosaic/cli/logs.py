@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -11,8 +12,8 @@ import typer
 
 from alos_mosaic.cli.console import JsonOption, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
-from alos_mosaic.errors import InvalidRequestError
-from alos_mosaic.messages import TileYear
+from alos_mosaic.errors import InvalidRequestError, plain
+from alos_mosaic.messages import TileYear, parse_time
 from alos_mosaic.runs import find_run_with_tiles
 
 _MOST_LINES: Final = 10_000
@@ -63,9 +64,17 @@ def logs(
     if as_json:
         print_json([line for _, line in lines])
         return
-    for time, line in lines:
+    for got, line in lines:
         if _METRICS not in line:
-            typer.echo(f"{datetime.fromtimestamp(time / 1000, UTC):%H:%M:%S} {' '.join(_words(line))}")
+            said = " ".join(" ".join(_words(line)).splitlines())
+            typer.echo(f"{_time(line, got):%Y-%m-%d %H:%M:%S} {plain(said)}")
+
+
+def _time(line: dict[str, Any], got: int) -> datetime:
+    """Return when a line was written; where it does not say, when the log service got it, in milliseconds."""
+    with suppress(KeyError, ValueError):
+        return parse_time(str(line["timestamp"]))
+    return datetime.fromtimestamp(got / 1000, UTC)
 
 
 def _of_tile(events: list[tuple[int, dict[str, Any]]], facts: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:

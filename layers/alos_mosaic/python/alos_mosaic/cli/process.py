@@ -21,6 +21,7 @@ from alos_mosaic.cli.source import (
     s3_client,
     source_access,
 )
+from alos_mosaic.errors import plain
 from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.results import State, TileResult
@@ -94,7 +95,7 @@ def process(
 
 def _failure(tile_year: TileYear, error: Exception) -> TileResult:
     name = type(error).__name__
-    return TileResult(State.FAILED, tile_year.year, tile_year.tile.name, error=name, cause=str(error))
+    return TileResult(State.FAILED, tile_year.year, tile_year.tile.name, error=name, cause=plain(str(error)))
 
 
 def _print_result(result: TileResult, as_json: bool) -> None:
