@@ -16,7 +16,7 @@ from alos_mosaic.pages import Markup, page, tag
 from alos_mosaic.report import Picture, report_page
 from alos_mosaic.results import State, TileResult
 
-VOID = ("meta", "link", "img", "path", "rect", "use")
+VOID = ("meta", "wbr", "link", "img", "path", "rect", "use")
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted"'
 
 

@@ -72,7 +72,7 @@
   /* All maps of a page show the same: they are zoomed together, and the one that is moved takes the others along. */
   const panes = [...document.querySelectorAll(".pane")];
   const SCALES = [1, 1.5, 2, 3, 4, 6, 8];
-  const TILE = 50, LEAST_PIXELS = 14, REACH_PIXELS = 22;
+  const TILE = 50, LEAST_PIXELS = 12, REACH_PIXELS = 22;
   let scale = 0, leading = panes[0];
 
   const centre = (mark) => {
@@ -125,6 +125,7 @@
   for (const map of document.querySelectorAll("svg.map")) {
     const marks = [...map.querySelectorAll("[role=option]")];
     if (marks.length === 0) continue;
+    const first = map.querySelector(".failed, .planned") ?? marks[0];
     let current = null;
     const go = (mark) => {
       current?.removeAttribute("aria-selected");
@@ -133,12 +134,15 @@
       map.setAttribute("aria-activedescendant", current.id);
       show(current);
     };
-    /* Brings a tile into sight: in its pane, and above the panel, which may lie over the window's lower edge. */
+    /* The panel may lie over the window's lower edge: moves a tile out from under it. */
+    const uncover = (mark) => {
+      const under = mark.getBoundingClientRect().bottom + 8 - panel.getBoundingClientRect().top;
+      if (getComputedStyle(panel).bottom !== "auto" && under > 0) scrollBy(0, under);
+    };
     const reveal = (mark) => {
       go(mark);
       if (scale > 0) centre(mark);
-      const under = mark.getBoundingClientRect().bottom + 8 - panel.getBoundingClientRect().top;
-      if (getComputedStyle(panel).bottom !== "auto" && under > 0) scrollBy(0, under);
+      uncover(mark);
     };
     /* A finger is wider than a tile: the nearest one that it may mean. */
     const near = (event) => {
@@ -155,13 +159,16 @@
     });
     map.addEventListener("click", (event) => {
       const mark = event.target.closest("[role=option]") ?? near(event);
-      if (mark) go(mark);
+      if (!mark) return;
+      go(mark);
+      uncover(mark);
     });
+    /* By the keyboard, that is: who presses on the map means the tile there. */
     map.addEventListener("focus", () => {
-      if (current === null) reveal(map.querySelector(".failed, .planned") ?? marks[0]);
-      else show(current);
+      if (map.matches(":focus-visible")) reveal(current ?? first);
     });
     map.addEventListener("keydown", (event) => {
+      current ??= first;
       if (event.key === "+" || event.key === "-") zoom(scale + (event.key === "+" ? 1 : -1));
       const next = event.key in steps ? beyond(marks, current, steps[event.key])
         : event.key === "Home" ? marks[0]
@@ -177,14 +184,17 @@
   const follow = () => {
     const mark = document.getElementById(location.hash.slice(1));
     const reveal = goTo.get(mark?.id);
-    if (!reveal) return;
+    if (!reveal) return false;
     mark.closest("figure").scrollIntoView({ block: "start" });
     reveal(mark);
     mark.closest(".map").focus({ preventScroll: true });
+    return true;
   };
   addEventListener("hashchange", follow);
   document.addEventListener("click", (event) => {
-    if (event.target.closest("a")?.hash === location.hash && location.hash) follow();
+    const link = event.target.closest("a");
+    if (!link || !location.hash || link.hash !== location.hash || !follow()) return;
+    event.preventDefault();
   });
 
   /* On a phone a map of the world begins so large that its tiles can be told apart, where something is to be seen. */
