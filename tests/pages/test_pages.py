@@ -34,6 +34,7 @@ def is_alone(watched: Watched) -> bool:
         ("empty", 390),
         ("plan", 1280),
         ("plan", 390),
+        ("plan", 320),
         ("plan-years", 390),
         ("plan-globe", 1280),
         ("plan-done", 390),
@@ -215,8 +216,10 @@ def test_names_lead_to_tiles_and_failed_tiles_to_what_can_be_done(opened: Open, 
 
 
 def test_paper_shows_whole_maps_and_nothing_to_press(opened: Open) -> None:
-    page = opened("globe", 390).page
+    page = opened("globe", 390, "dark").page
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(236, 236, 234)"
     page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 29, 31)", "paper is white"
     assert width_of(page.locator("svg.map")) <= width_of(page.locator(".pane"))
     assert not [each for each in page.locator("button, #tile").all() if each.is_visible()]
 
@@ -262,7 +265,7 @@ def test_a_map_shows_the_tiles_of_its_counts(opened: Open) -> None:
     counts = watched.page.locator(".counts b").all_inner_texts()
     drawn = [watched.page.locator(f".map path.{state}").count() for state in ("planned", "published", "absent")]
     assert [int(count.replace(",", "")) for count in counts] == drawn
-    expect(watched.page.locator("header")).to_contain_text("782 more of the squares are not drawn")
+    expect(watched.page.locator("header")).to_contain_text("Not drawn: 782 squares of which JAXA has no tile")
 
 
 def test_a_plan_ends_with_the_command_that_starts_it(opened: Open) -> None:

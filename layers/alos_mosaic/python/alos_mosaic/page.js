@@ -102,7 +102,7 @@
     ["+", "Larger", () => scale + 1, isLargest],
     ["Whole", "Whole map", () => 0, isWhole],
   ]) {
-    const button = element("button", text, { type: "button", "aria-label": label, "aria-disabled": String(end(scale)) });
+    const button = element("button", text, { type: "button", title: label, "aria-label": label, "aria-disabled": String(end(scale)) });
     button.addEventListener("click", () => zoom(to()));
     ends.push([button, end]);
     zooms.append(button);
