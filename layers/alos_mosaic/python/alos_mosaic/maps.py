@@ -7,13 +7,14 @@ colour: full squares, squares with a cross, empty ones with a slash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from alos_mosaic.coastlines import UNITS_PER_DEGREE, outlines
 from alos_mosaic.grid import NORTHERNMOST_ROW, SOUTHERNMOST_ROW, TILE_DEGREES, Bounds, Tile
 from alos_mosaic.pages import Markup, tag
+from alos_mosaic.results import TileResult
 
 WORLD: Final = Bounds(-180, SOUTHERNMOST_ROW - TILE_DEGREES, 180, NORTHERNMOST_ROW)
 _WIDEST_REGION_DEGREES: Final = 150
@@ -33,6 +34,10 @@ _SHAPES: Final = {
     "planned": (0, f"{_SQUARE}m18 25h14m-7-7v14"),
 }
 """By state: how far inside the tile the path begins, and how it goes on."""
+
+
+Link = Callable[[TileResult], Markup]
+"""What names a tile, and leads to it on its map; see :func:`link`."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from alos_mosaic.advice import advice_on, partial_commands
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.commands import command_line
+from alos_mosaic.maps import Link
 from alos_mosaic.pages import Content, Markup, command, joined, tag
 from alos_mosaic.quantities import counted
 from alos_mosaic.results import State, TileResult
@@ -18,9 +19,6 @@ _SHOWN_CAUSES: Final = 8
 _SHOWN_NAMES: Final = 3
 _LONG_CAUSE: Final = 400
 """Characters from which on a cause is cut to some lines, and can be unfolded."""
-
-Link = Callable[[TileResult], Markup]
-"""Names a tile, and leads to it on its map."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, nearest_listing
+from alos_mosaic.maps import Link
 from alos_mosaic.pages import Content, Markup, joined, table, tag
 from alos_mosaic.quantities import NOTHING, counted, dollars, duration, percent, size
-from alos_mosaic.report_failures import Link
 from alos_mosaic.results import State, TileResult
 
 _WITHIN: Final = {"transfer": "gather"}
