@@ -87,6 +87,7 @@ def test_known_tiles_that_are_absent_send_one_to_the_source() -> None:
     digest = summed_up(result(NAMES[0], State.ABSENT), *(result(name, State.PUBLISHED) for name in NAMES[1:]))
     assert digest.word == "incomplete"
     doctor = "alos-mosaic doctor --source ftp://ftp.eorc.jaxa.jp"
+    assert "has JAXA moved its folders?\nAs of" in digest.to_text()
     assert f"\n    {doctor}\n  https://wiki/operations#incompleterunerror\n" in digest.to_text()
     assert "start-execution" not in digest.to_text()
 

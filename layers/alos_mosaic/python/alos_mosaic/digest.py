@@ -104,7 +104,7 @@ class Digest:
         """Return the message, as a mail shows it."""
         end, run = self.end, self.end.execution.run
         paragraphs = [
-            f"Run {run}: {self.word}.\n{self.sentence[0].upper()}{self.sentence[1:]}.\n"
+            f"Run {run}: {self.word}.\n{self.sentence[0].upper()}{self.sentence[1:]}{self._stop}\n"
             f"As of {format_time(self.now)}{self._status}.",
             self._causes(),
             self._costs(),
@@ -142,6 +142,10 @@ class Digest:
             return ""
         error = f", {self.end.execution.error}" if self.end.execution.error else ""
         return f"; Step Functions says {self.end.execution.status}{error}"
+
+    @property
+    def _stop(self) -> str:
+        return "" if self.sentence.endswith("?") else "."
 
     @property
     def _page(self) -> str:

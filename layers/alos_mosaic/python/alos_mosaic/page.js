@@ -85,12 +85,13 @@
   const zoom = (to) => {
     if (to < 0 || to >= SCALES.length) return;
     const middle = [leading.scrollLeft + leading.clientWidth / 2, leading.scrollTop + leading.clientHeight / 2];
-    const growth = SCALES[to] / SCALES[scale];
+    const growth = SCALES[to] / SCALES[scale], wasWhole = scale === 0;
     scale = to;
     for (const pane of panes) pane.style.setProperty("--scale", SCALES[to]);
     leading.scrollLeft = middle[0] * growth - leading.clientWidth / 2;
     leading.scrollTop = middle[1] * growth - leading.clientHeight / 2;
-    if (shown?.closest(".pane") === leading) centre(shown);
+    const chosen = leading.querySelector("[aria-selected]");
+    if (wasWhole && chosen) centre(chosen);
     for (const [button, end] of ends) button.setAttribute("aria-disabled", String(end(scale)));
   };
 
@@ -169,6 +170,7 @@
     });
     map.addEventListener("keydown", (event) => {
       current ??= first;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "+" || event.key === "-") zoom(scale + (event.key === "+" ? 1 : -1));
       const next = event.key in steps ? beyond(marks, current, steps[event.key])
         : event.key === "Home" ? marks[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,7 +43,7 @@ class NotThere:
         """Where the page says what to do about each error: the element's id by the error's name."""
         return {error: f"e{number}" for number, (error, _) in enumerate(self._by_error)}
 
-    @property
+    @functools.cached_property
     def _by_error(self) -> list[tuple[str, list[Cluster]]]:
         """Clusters by error, the most frequent error first."""
         found: dict[str, list[Cluster]] = {}
