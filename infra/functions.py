@@ -134,6 +134,10 @@ class Functions(Construct):
             "assumed_megabytes_per_second": config.assumed_megabytes_per_second,
         }
 
+    def _place(self) -> dict[str, Any]:
+        stack = cdk.Stack.of(self)
+        return {"stack_name": stack.stack_name, "aws_region": stack.region}
+
     def _limits(self) -> dict[str, Any]:
         config = self._config
         return {
@@ -285,6 +289,7 @@ class Functions(Construct):
             failure_limit_percent=config.failure_limit_percent,
             absent_limit_percent=config.absent_limit_percent,
             dead_letter_queue_url=self._queues.dead_letters.queue_url,
+            **self._place(),
             **self._price(),
         )
         role = self._role("SummariseRun")
@@ -313,6 +318,8 @@ class Functions(Construct):
             runs_bucket=runs.bucket_name,
             topic_arn=self._notices.people.topic_arn,
             runbook_url=config.runbook_url,
+            source_uri=config.source_uri,
+            **self._place(),
             **self._price(),
         )
         role = self._role("SendDigest")

@@ -113,6 +113,8 @@ def test_the_state_machine_tells_of_the_end(first: list[dict[str, Any]], watched
     assert "docs/operations.md#sourceunavailableerror" in text
     assert f"Report: s3://{watched.outputs['RunsBucketName']}/runs/first/summary.json\n" in text
     assert f"aws s3 cp s3://{watched.outputs['RunsBucketName']}/runs/first/report.html .\n" in text
+    region = watched.outputs["StateMachineArn"].split(":")[3]
+    assert f"alos-mosaic redrive --run first --wait --stack {STACK_NAME} --aws-region {region}\n" in text
     command = next(line for line in text.splitlines() if "start-execution" in line)
     assert watched.outputs["StateMachineArn"] in command
     assert """--name first-redriven --input '{"redrive": {"run": "first"}}'""" in command

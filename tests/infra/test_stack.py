@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from alos_mosaic.settings import DigestSettings, RedriveSettings, SeedSettings, Settings, SummarySettings, TileSettings
+from alos_mosaic.settings import (
+    DigestSettings,
+    PlaceSettings,
+    RedriveSettings,
+    SeedSettings,
+    Settings,
+    SummarySettings,
+    TileSettings,
+)
+from infra.application import STACK_NAME
 from infra.assets import REPOSITORY
 from infra.config import StackConfig
 from infra.node import use_bundled_node
@@ -165,6 +174,16 @@ def test_environments_parse_back(stack: Synthesized, function: str, settings: ty
     parsed = settings.from_env(variables)
     assert parsed.to_env() == variables
     assert "Runs" in getattr(parsed, "runs_bucket")  # noqa: B009 - a field of each, not of their base
+
+
+@pytest.mark.parametrize(("function", "settings"), [("SummariseRun", SummarySettings), ("SendDigest", DigestSettings)])
+def test_who_writes_commands_knows_how_the_stack_is_found(
+    stack: Synthesized, function: str, settings: type[PlaceSettings]
+) -> None:
+    (found,) = (f for name, f in stack.of_type("AWS::Lambda::Function").items() if function in name)
+    variables = {key: flat(value) for key, value in found["Environment"]["Variables"].items()}
+    told = settings.from_env(variables)
+    assert told.deployment == {"stack": STACK_NAME, "aws_region": "${AWS::Region}"}
 
 
 @pytest.mark.parametrize("function", ["SeedTiles", "RedriveTiles"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -378,7 +379,7 @@ def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatc
     use(monkeypatch, SEED)
     worker: dict[str, Any] = {"memory_mib": 2048, "ephemeral_storage_mib": 10_240, "architecture": "x86_64"}
     worker["assumed_megabytes_per_second"] = 1.0
-    use(monkeypatch, SummarySettings("runs", **worker))
+    use(monkeypatch, SummarySettings("runs", **worker, stack_name="Trial", aws_region="us-east-1"))
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published", cells=["N23W161"], output_bytes=10, seconds={"check": 1.0, "gather": 99.0})
     put_result(s3, "N00E010", "failed", error="OutputError", cause="<script>alert(1)</script>")
@@ -392,9 +393,11 @@ def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatc
     assert "<script>alert(1)" not in text
     assert "1 min 40 s" in text
     assert "the run was estimated at $0.12: 2 tiles" in text
+    assert " --stack Trial --aws-region us-east-1" in re.sub("<.*?>", "", text)
     told = read(s3, "runs/a-run/summary.json")
     assert told["report"] == summary["report"]
     assert told["worker"] == worker
+    assert told["deployment"] == {"stack": "Trial", "aws_region": "us-east-1"}
     assert told["estimated_usd"] == 0.1234
     assert told["started"] <= told["ended"]
 

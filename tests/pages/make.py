@@ -68,6 +68,7 @@ SCENES: Final = {
     "failures": Scene("africa-2020", (2020,), _africa, failed=0.1, absent=0.02, skipped=0.1),
     "years": Scene("africa-five-years", (2007, 2009, 2015, 2017, 2020), _africa, 0.03, 0.01, 0.3),
     "globe": Scene("globe-2020", (2020,), tiles_of_year, 0.02, 0.004, 0.05),
+    "pair": Scene("globe-2017-and-2020", (2017, 2020), tiles_of_year, 0.01, 0.004, 0.3),
     "decade": Scene("globe-decade", known_years()[-10:], tiles_of_year, 0.01, 0.004, 0.1),
     "all-failed": Scene("globe-2020", (2020,), tiles_of_year, failed=1),
     "one": Scene("a-tile", (2020,), _one),
@@ -87,6 +88,7 @@ def summary_of(scene: Scene) -> dict[str, Any]:
         "known_absent": found[State.ABSENT],
         "started": "2026-11-23T20:30:00Z",
         "ended": "2026-11-24T13:12:41Z",
+        "deployment": {"stack": "AlosMosaic", "aws_region": "ap-northeast-1"},
         "worker": {"memory_mib": 2048, "architecture": "x86_64", "ephemeral_storage_mib": 10_240},
         "tiles": [result.to_dict() for result in results],
     }

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.pages.conftest import Watched
 
@@ -26,12 +26,15 @@ def is_alone(watched: Watched) -> bool:
         ("failures", 1280),
         ("failures", 390),
         ("years", 390),
+        ("pair", 390),
+        ("globe", 1280),
         ("one", 1280),
         ("all-failed", 390),
         ("hostile", 390),
         ("empty", 390),
         ("plan", 1280),
         ("plan", 390),
+        ("plan", 320),
         ("plan-years", 390),
         ("plan-globe", 1280),
         ("plan-done", 390),
@@ -95,8 +98,130 @@ def test_a_tile_of_several_years_tells_its_own(opened: Open) -> None:
     watched = opened("years", 390)
     maps = watched.page.locator("svg.map")
     assert maps.count() == 5
-    maps.nth(3).focus()
-    expect(watched.page.locator("figure:nth-of-type(4) + #tile b")).to_contain_text("2017 / ")
+    for number, year in ((3, 2017), (0, 2007)):
+        maps.nth(number).focus()
+        expect(watched.page.locator("#tile b")).to_contain_text(f"{year} / ")
+        chosen = maps.nth(number).locator("[aria-selected]")
+        expect(watched.page.locator("#tile")).to_be_in_viewport(ratio=0.99)
+        assert bottom_of(chosen) < top_of(watched.page.locator("#tile")), "the panel lies over the tile it tells of"
+
+
+def top_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def bottom_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
+
+
+def width_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["width"]
+
+
+def test_a_phone_shows_a_globe_s_tiles_so_large_that_they_can_be_told_apart(opened: Open) -> None:
+    page = opened("globe", 390).page
+    pane, tile = page.locator(".pane"), page.locator(".map path.published").first
+    whole, smaller = page.get_by_role("button", name="Whole map"), page.get_by_role("button", name="Smaller")
+    assert width_of(tile) >= 12
+    assert any(_is_within(failed, pane) for failed in page.locator(".map path.failed").all())
+    whole.click()
+    assert width_of(page.locator("svg.map")) <= width_of(pane)
+    assert [each.get_attribute("aria-disabled") for each in (whole, smaller)] == ["true", "true"]
+    smaller.click(force=True)  # it says that it is disabled, and keeps the focus
+    assert width_of(page.locator("svg.map")) <= width_of(pane)
+    for _ in range(10):
+        page.get_by_role("button", name="Larger").click(force=True)
+    assert width_of(page.locator("svg.map")) == pytest.approx(8 * width_of(pane), rel=0.02)
+    expect(page.get_by_role("button", name="Larger")).to_have_attribute("aria-disabled", "true")
+
+
+def _is_within(mark: Locator, pane: Locator) -> bool:
+    inner, outer = mark.bounding_box(), pane.bounding_box()
+    assert inner is not None
+    assert outer is not None
+    return outer["x"] <= inner["x"] <= inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+
+
+def test_a_region_that_fits_a_phone_is_shown_whole(opened: Open) -> None:
+    page = opened("failures", 390).page
+    assert width_of(page.locator("svg.map")) <= width_of(page.locator(".pane"))
+
+
+def test_maps_side_by_side_are_zoomed_and_moved_together(opened: Open) -> None:
+    watched = opened("pair")
+    page, maps = watched.page, watched.page.locator("svg.map")
+    assert [round(top_of(each)) for each in maps.all()] == [round(top_of(maps.first))] * 2
+    maps.nth(1).focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+    places = "panes => panes.map(pane => [pane.scrollLeft, pane.scrollTop, pane.scrollWidth])"
+    page.keyboard.press("End")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    moved = page.locator(".pane").evaluate_all(places)
+    assert moved[0] == moved[1]
+    left, _, width = moved[0]
+    assert left > 0
+    assert width == pytest.approx(3 * width_of(page.locator(".pane").first), rel=0.02)
+    assert _is_within(maps.nth(1).locator("[aria-selected]"), page.locator(".pane").nth(1))
+    assert watched.said == []
+
+
+def test_a_finger_need_not_hit_a_tile_exactly(opened: Open) -> None:
+    page = opened("one", 390).page
+    box = page.locator(".map path.published").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.click(box["x"] + box["width"] + 60, middle)
+    expect(page.locator("#tile")).to_contain_text("Point at a tile")
+    page.mouse.click(box["x"] + box["width"] + 4, middle)
+    expect(page.locator("#tile b")).to_have_text("2020 / N25W165")
+
+
+def test_a_press_means_the_tile_there_and_none_on_the_sea(opened: Open) -> None:
+    """Though it gives the map the focus, which shows a tile that failed to who comes by the keyboard."""
+    watched = opened("globe", 390)
+    page, pane = watched.page, watched.page.locator(".pane")
+    page.locator("figure").scroll_into_view_if_needed()
+    position = pane.evaluate("pane => pane.scrollLeft")
+    mark = next(each for each in page.locator(".map path.published").all() if _is_within(each, pane))
+    mark.click(force=True)
+    expect(page.locator("#tile b")).to_contain_text((mark.get_attribute("aria-label") or "").removesuffix(" published"))
+    assert pane.evaluate("pane => pane.scrollLeft") == position
+    page.keyboard.press("ArrowDown")
+    assert watched.said == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_lead_to_tiles_and_failed_tiles_to_what_can_be_done(opened: Open, width: int) -> None:
+    watched = opened("globe", width)
+    page = watched.page
+    link = page.locator(".panel a:visible").first
+    for _ in range(2):  # the second time it is where the page's address is already
+        link.click()
+        expect(page.locator("#tile b")).to_have_text(link.inner_text().replace("/", " / "))
+        expect(page.locator("[aria-selected]")).to_be_in_viewport(ratio=0.99)
+        assert _is_within(page.locator("[aria-selected]"), page.locator(".pane"))
+        assert page.evaluate("document.activeElement.classList.contains('map')")
+        page.evaluate("scrollTo(0, 1e6)")
+    page.get_by_role("link", name="What to do").click()
+    error = page.locator("#tile dd").first.inner_text()
+    expect(page.locator(".panel", has=page.locator("h3", has_text=error))).to_be_in_viewport()
+    assert watched.said == []
+
+
+def test_paper_shows_whole_maps_and_nothing_to_press(opened: Open) -> None:
+    page = opened("globe", 390, "dark").page
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(236, 236, 234)"
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 29, 31)", "paper is white"
+    assert width_of(page.locator("svg.map")) <= width_of(page.locator(".pane"))
+    assert not [each for each in page.locator("button, #tile").all() if each.is_visible()]
 
 
 def test_a_quicklook_is_shown_and_linked(opened: Open) -> None:
@@ -108,7 +233,7 @@ def test_a_quicklook_is_shown_and_linked(opened: Open) -> None:
 
 def test_commands_can_be_copied(opened: Open) -> None:
     watched = opened("failures")
-    button = watched.page.get_by_role("button").first
+    button = watched.page.locator(".panel > .command button").first
     button.click()
     expect(button).to_have_text("Copied")
     assert watched.said == []
@@ -140,7 +265,7 @@ def test_a_map_shows_the_tiles_of_its_counts(opened: Open) -> None:
     counts = watched.page.locator(".counts b").all_inner_texts()
     drawn = [watched.page.locator(f".map path.{state}").count() for state in ("planned", "published", "absent")]
     assert [int(count.replace(",", "")) for count in counts] == drawn
-    expect(watched.page.locator("header")).to_contain_text("782 more of the squares are not drawn")
+    expect(watched.page.locator("header")).to_contain_text("Not drawn: 782 squares of which JAXA has no tile")
 
 
 def test_a_plan_ends_with_the_command_that_starts_it(opened: Open) -> None:

@@ -24,7 +24,7 @@ MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:Run"
 EXECUTION = Execution("africa", f"{MACHINE}:africa", MACHINE, "FAILED", NOW, 0, None, None)
 SETTINGS = DigestSettings(
     runs_bucket="runs", topic_arn="arn:t", memory_mib=2048, ephemeral_storage_mib=10_240, architecture="x86_64",
-    runbook_url="https://wiki/operations",
+    runbook_url="https://wiki/operations", stack_name="Trial", aws_region="us-east-1",
 )  # fmt: skip
 NAMES = ("2020/N10E010", "2020/N20E010", "2020/N30E010", "2020/N40E010")
 REQUESTS = tuple(TileRequest(TileYear.from_text(name)) for name in NAMES)
@@ -68,6 +68,8 @@ def test_failed_tiles_are_grouped_by_error_and_come_back_by_a_redrive() -> None:
     assert "  3 x SourceUnavailableError, like 2020/N10E010: 421 too many\n" in text
     assert "    https://wiki/operations#sourceunavailableerror\n" in text
     assert text.index("SourceUnavailableError") < text.index("1 x OutputError, like 2020/N20E010: no space")
+    assert "\n    alos-mosaic redrive --run africa --wait --stack Trial --aws-region us-east-1\n" in text
+    assert f"\n    aws stepfunctions start-execution --region us-east-1 --state-machine-arn {MACHINE} --name" in text
     assert input_of(text) == {"redrive": {"run": "africa"}}
     assert digest.report_uri == "s3://runs/runs/africa/summary.json"
     assert digest.to_report()["failures_by_error"] == {"SourceUnavailableError": 3, "OutputError": 1}
@@ -84,7 +86,9 @@ def test_failures_within_the_limit_are_told_of_too() -> None:
 def test_known_tiles_that_are_absent_send_one_to_the_source() -> None:
     digest = summed_up(result(NAMES[0], State.ABSENT), *(result(name, State.PUBLISHED) for name in NAMES[1:]))
     assert digest.word == "incomplete"
-    assert "alos-mosaic doctor; https://wiki/operations#incompleterunerror" in digest.to_text()
+    doctor = "alos-mosaic doctor --source ftp://ftp.eorc.jaxa.jp"
+    assert "has JAXA moved its folders?\nAs of" in digest.to_text()
+    assert f"\n    {doctor}\n  https://wiki/operations#incompleterunerror\n" in digest.to_text()
     assert "start-execution" not in digest.to_text()
 
 
@@ -105,9 +109,18 @@ def test_a_run_that_was_broken_off_is_summed_up_as_far_as_it_came(status: str) -
     assert "1 published, 0 skipped, 0 absent, 1 failed, 2 not ended of 4 seeded." in text
     assert f"As of 2026-11-24T06:30:00Z; Step Functions says {status}, ServiceError." in text
     assert "the run itself: ServiceError: S3 is down\n    https://wiki/operations#serviceerror" in text
+    assert "\n    alos-mosaic resume africa --wait --stack Trial --aws-region us-east-1\n" in text
     assert input_of(text) == {"resume": {"run": "africa"}}
     assert digest.report_uri == "s3://runs/runs/africa/digest.json"
     assert [tile["state"] for tile in digest.to_report()["tiles"]] == ["published", "failed"]
+
+
+def test_a_deployment_that_does_not_know_its_name_gives_none() -> None:
+    """As one does whose Lambda's environment is of an older release."""
+    execution, settings = replace(EXECUTION, status="ABORTED"), replace(SETTINGS, stack_name=None, aws_region=None)
+    text = Digest(RunEnd(execution, REQUESTS, (), unfinished=4), settings, NOW).to_text()
+    assert "\n    alos-mosaic resume africa --wait\n" in text
+    assert "start-execution --state-machine-arn" in text
 
 
 def test_a_run_that_was_stopped_ahead_of_its_first_tile_is_resumed() -> None:

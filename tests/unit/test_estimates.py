@@ -80,7 +80,7 @@ def test_a_plan_says_what_the_guard_will(given: dict[str, Any], limits: dict[str
     assert bool(said) == bool(plan.refusal)
     assert plan.to_dict()["guard"]["refusal"] == plan.refusal
     page = plan_page(plan, datetime(2026, 11, 24, tzinfo=UTC), "alos-mosaic run --years 2020")
-    assert ("alos-mosaic run --years 2020" in page) != ("The deployment would refuse" in page)
+    assert ("Start it" in page) != ("The deployment would refuse" in page)
     assert ("The deployment would refuse" in page) == bool(said)
 
 

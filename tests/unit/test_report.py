@@ -16,6 +16,7 @@ from alos_mosaic.pages import Markup, page, tag
 from alos_mosaic.report import Picture, report_page
 from alos_mosaic.results import State, TileResult
 
+VOID = ("meta", "wbr", "link", "img", "path", "rect", "use")
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted"'
 
 
@@ -26,16 +27,26 @@ class Outline(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
-        self._within = ""
+        self._within: list[str] = []
+        self.commands: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        self._within = tag
+        if tag not in VOID:
+            self._within.append(tag)
+        if tag == "pre":
+            self.commands.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while tag in self._within and self._within.pop() != tag:
+            pass
 
     def handle_data(self, data: str) -> None:
-        if self._within not in ("style", "script"):
+        if not {"style", "script"} & set(self._within):
             self.words.append(data)
+        if "pre" in self._within:
+            self.commands[-1] += data
 
     @property
     def text(self) -> str:
@@ -92,7 +103,7 @@ def test_every_tile_is_on_the_map_of_its_year_with_its_state() -> None:
         ("published", "N10E010 published", "t0"),
         ("failed", "N05E010 failed", "t1"),
     ]
-    assert "2017 1 published, 1 absent" in outline.text
+    assert "2017 1 published 1 absent" in outline.text
 
 
 def test_the_four_counts_and_the_verdict_stand_on_top() -> None:
@@ -109,13 +120,46 @@ def test_failures_are_gathered_by_error_and_cause_with_what_to_paste() -> None:
     outline = Outline(report_page(summary(*broken, other, failed("N30E010", cause="a strange mask"), run="a b")))
     assert "CorruptArchiveError 5 tiles, 2 causes" in outline.text
     assert "4 tiles: 2020/N10E010, 2020/N05E010, 2020/N15E010 and 1 more" in outline.text
-    for command in (
+    assert outline.commands == [
+        "alos-mosaic logs 2020/N10E010 --run 'a b'",
+        "alos-mosaic logs 2020/N30E010 --run 'a b'",
         "alos-mosaic redrive --error CorruptArchiveError --run 'a b' --wait",
+        "alos-mosaic run --years 2020 --tiles N10E010,N05E010,N15E010,N20E010,N30E010 --accept-partial",
+        "alos-mosaic logs 2020/N25E010 --run 'a b'",
         "alos-mosaic redrive --error SourceUnavailableError --run 'a b' --wait",
         "alos-mosaic resume 'a b' --wait",
-    ):
-        assert command in outline.words
+    ]
     assert "Log: /group stream" in outline.text
+
+
+def test_commands_name_the_deployment_that_the_run_was_on() -> None:
+    deployment = {"stack": "My stack", "aws_region": "us-east-1", "profile": "x", "other": 1}
+    outline = Outline(report_page(summary(failed("N10E010"), failed("N10E010", year=2017), deployment=deployment)))
+    found = " --stack 'My stack' --aws-region us-east-1"
+    assert len(outline.commands) == 5
+    assert [command.partition(found)[1:] for command in outline.commands] == [(found, "")] * 5
+    assert f"alos-mosaic run --years 2017 --tiles N10E010 --accept-partial{found}" in outline.commands
+
+
+@pytest.mark.parametrize("told", [None, [], "AlosMosaic", {"stack": None, "aws_region": 1}])
+def test_a_deployment_that_is_not_told_is_not_named(told: object) -> None:
+    outline = Outline(report_page(summary(failed("N10E010", "OutputError"), deployment=told)))
+    assert outline.commands[1:] == [
+        "alos-mosaic redrive --error OutputError --run a-run --wait",
+        "alos-mosaic resume a-run --wait",
+    ]
+
+
+def test_names_lead_to_tiles_and_failed_tiles_to_what_can_be_done() -> None:
+    text = report_page(summary(published(), failed("N05E010", "OutputError"), failed("N00E010", "unknown")))
+    outline = Outline(text)
+    ids = {each["id"] for _, each in outline.elements if "id" in each}
+    leads = {each["href"] for each in outline.named("a")}
+    assert leads == {"#t0", "#t1", "#t2"}
+    assert {lead[1:] for lead in leads if lead} <= ids
+    remedies = [each.get("remedy") for each in data_of(outline, text)]
+    assert remedies == [None, "e0", "e1"]
+    assert set(remedies[1:]) <= ids
 
 
 def test_a_run_without_a_failure_says_so_and_offers_no_command() -> None:
@@ -144,7 +188,8 @@ def test_without_a_price_there_is_time_only() -> None:
 def test_shares_of_the_pixels_are_told_of_what_was_counted() -> None:
     counted = published(valid_percent=40.0, water_percent=25.0)
     text = Outline(report_page(summary(counted, published("N05E010")))).text
-    assert "2020 2 4 0 60.0 % 30.0 % 10.0 %" in text
+    assert "Data 2020 land 30.0 % water 10.0 % no data 60.0 % Shares are" in text
+    assert "Mosaic Tiles Cells Partial Archives COGs 2020 2 4 0 340.0 MB" in text
 
 
 def test_an_estimate_that_is_none_is_not_told_of() -> None:

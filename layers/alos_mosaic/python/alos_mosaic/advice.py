@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from alos_mosaic import errors
+from alos_mosaic.commands import command_line
 from alos_mosaic.results import UNKNOWN, TileResult
 
 _DIED: Final = "it timed out or ran out of memory: see its log; redrive, and raise memory_mib if it happens again"
@@ -52,10 +54,25 @@ ADVICE_HERE: Final = {
 
 def partial_command(failure: TileResult) -> str | None:
     """Return the command that publishes a tile without what is broken of it, if that is a way out of its error."""
-    if failure.error != errors.CorruptArchiveError.__name__:
-        return None
-    product = f" --product {failure.product}" if failure.product else ""
-    return f"alos-mosaic run --years {failure.year} --tiles {failure.tile}{product} --accept-partial"
+    return next(iter(partial_commands((failure,), {})), None)
+
+
+def partial_commands(failures: Iterable[TileResult], options: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what publishes tiles without what is broken of them: one command for each year and product.
+
+    None of them for tiles whose error leaves no such way out. ``options`` find the deployment.
+    """
+    found: dict[tuple[int, str | None], list[str]] = {}
+    for failure in failures:
+        if failure.error == errors.CorruptArchiveError.__name__:
+            found.setdefault((failure.year, failure.product), []).append(failure.tile)
+    return tuple(
+        command_line(
+            "run", "--years", str(year), "--tiles", ",".join(tiles), *(("--product", product) if product else ()),
+            "--accept-partial", options=options,
+        )
+        for (year, product), tiles in found.items()
+    )  # fmt: skip
 
 
 def advice_on(error: str) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from alos_mosaic import estimates
+from alos_mosaic.commands import command_line
 from alos_mosaic.errors import IncompleteRunError
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import digest_key, results_prefix, summary_key
@@ -27,6 +28,8 @@ _MOST_ERRORS: Final = 20
 """Kinds of error that a message tells of; SNS ends at 256 KiB."""
 _NAME_CHARACTERS: Final = 80
 """The longest name of an execution."""
+_SUFFIXES: Final = {"resume": "resumed", "redrive": "redriven"}
+"""By our command: what the name of the execution that it starts ends with."""
 _GOING_ON: Final = "RUNNING"
 
 
@@ -101,7 +104,7 @@ class Digest:
         """Return the message, as a mail shows it."""
         end, run = self.end, self.end.execution.run
         paragraphs = [
-            f"Run {run}: {self.word}.\n{self.sentence[0].upper()}{self.sentence[1:]}.\n"
+            f"Run {run}: {self.word}.\n{self.sentence[0].upper()}{self.sentence[1:]}{self._stop}\n"
             f"As of {format_time(self.now)}{self._status}.",
             self._causes(),
             self._costs(),
@@ -139,6 +142,10 @@ class Digest:
             return ""
         error = f", {self.end.execution.error}" if self.end.execution.error else ""
         return f"; Step Functions says {self.end.execution.status}{error}"
+
+    @property
+    def _stop(self) -> str:
+        return "" if self.sentence.endswith("?") else "."
 
     @property
     def _page(self) -> str:
@@ -196,7 +203,7 @@ class Digest:
             return
         if summary is None and end.requests and (end.results or end.execution.status in ("ABORTED", "TIMED_OUT")):
             yield "Go on with the tiles that are not published:"
-            yield self._command("resumed", {"resume": {"run": end.execution.run}})
+            yield from self._commands("resume", end.execution.run, given={"resume": {"run": end.execution.run}})
             return
         if summary is None:
             yield "Mend what is said above, then start the run again under another name."
@@ -206,15 +213,22 @@ class Digest:
             return
         if summary["failed"]:
             yield "Once the causes are mended, try the failed tiles again:"
-            yield self._command("redriven", {"redrive": {"run": end.execution.run}})
+            which = ("--run", end.execution.run)
+            yield from self._commands("redrive", *which, given={"redrive": {"run": end.execution.run}})
         if not summary["complete"] and (summary["known_absent"] or not summary["failed"]):
             yield "Tiles that should be there came out absent. Ask the source where they are now:"
-            yield f"alos-mosaic doctor; {section(IncompleteRunError.__name__, self.settings.runbook_url)}"
+            yield f"  {command_line('doctor', '--source', self.settings.source_uri)}"
+            yield section(IncompleteRunError.__name__, self.settings.runbook_url)
 
-    def _command(self, suffix: str, given: dict[str, Any]) -> str:
+    def _commands(self, command: str, *words: str, given: dict[str, Any]) -> Iterable[str]:
+        """Yield our command, and the AWS CLI's that starts the same where ours is not installed."""
+        yield f"  {command_line(command, *words, '--wait', options=self.settings.deployment)}"
+        yield "or, with the AWS CLI alone:"
+        suffix = _SUFFIXES[command]
         name = f"{self.end.execution.run[: _NAME_CHARACTERS - len(suffix) - 1]}-{suffix}"
-        return (
-            f"aws stepfunctions start-execution --state-machine-arn {self.end.execution.state_machine} "
+        region = f" --region {self.settings.aws_region}" if self.settings.aws_region else ""
+        yield (
+            f"  aws stepfunctions start-execution{region} --state-machine-arn {self.end.execution.state_machine} "
             f"--name {name} --input '{json.dumps(given)}'"
         )
 

@@ -7,13 +7,14 @@ colour: full squares, squares with a cross, empty ones with a slash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from alos_mosaic.coastlines import UNITS_PER_DEGREE, outlines
 from alos_mosaic.grid import NORTHERNMOST_ROW, SOUTHERNMOST_ROW, TILE_DEGREES, Bounds, Tile
 from alos_mosaic.pages import Markup, tag
+from alos_mosaic.results import TileResult
 
 WORLD: Final = Bounds(-180, SOUTHERNMOST_ROW - TILE_DEGREES, 180, NORTHERNMOST_ROW)
 _WIDEST_REGION_DEGREES: Final = 150
@@ -33,6 +34,10 @@ _SHAPES: Final = {
     "planned": (0, f"{_SQUARE}m18 25h14m-7-7v14"),
 }
 """By state: how far inside the tile the path begins, and how it goes on."""
+
+
+Link = Callable[[TileResult], Markup]
+"""What names a tile, and leads to it on its map; see :func:`link`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ def tile_map(marks: Iterable[Mark], view: Bounds, label: str) -> Markup:
     )
 
 
+def link(number: int, name: str) -> Markup:
+    """Return a tile's name, which leads to its :class:`Mark`."""
+    return tag("a", name, href=f"#t{number}")
+
+
 def section(groups: Mapping[str, Sequence[Mark]], states: Sequence[str], what: str) -> Markup:
     """Return a section with a map for each group of tiles, all of the same view, and a panel that tells of one tile.
 
@@ -106,12 +116,12 @@ def section(groups: Mapping[str, Sequence[Mark]], states: Sequence[str], what: s
     """
     view = view_of(mark.tile for marks in groups.values() for mark in marks)
     figures = [_figure(name, marks, states, view) for name, marks in groups.items()]
-    hint = f"Point at a tile, or move with the arrow keys once the map has the focus, to read {what}."
+    hint = f"Point at a tile, tap it, or move with the arrow keys once a map has the focus, to read {what}."
     panel = tag(
         "div",
         tag("p", hint, class_="muted"),
         id="tile",
-        class_="tile",
+        class_="tile blank",
         role="region",
         aria_label="The tile pointed at",
         aria_live="polite",
@@ -120,17 +130,17 @@ def section(groups: Mapping[str, Sequence[Mark]], states: Sequence[str], what: s
     drawn = tag("div", figures, class_="maps one" if len(figures) == 1 else "maps")
     return tag(
         "section",
-        tag("h2", "Tiles"),
+        tag("div", tag("h2", "Tiles"), class_="heading", id="maps"),
         defined_land(view),
-        tag("div", drawn, panel, class_="tiles wide" if len(figures) == 1 and view == WORLD else "tiles"),
+        tag("div", drawn, panel, class_="tiles wide" if view == WORLD else "tiles"),
     )
 
 
 def _figure(name: str, marks: Sequence[Mark], states: Sequence[str], view: Bounds) -> Markup:
     counts = Counter(mark.state for mark in marks)
-    told = ", ".join(f"{counts[state]:,} {state}" for state in states if counts[state])
-    caption = tag("figcaption", tag("b", name), tag("span", told))
-    return tag("figure", caption, tile_map(marks, view, f"Tiles of {name}"))
+    told = [tag("span", swatch(state), f"{counts[state]:,} {state}", class_="key") for state in states if counts[state]]
+    caption = tag("figcaption", tag("b", name), told)
+    return tag("figure", caption, tag("div", tile_map(marks, view, f"Tiles of {name}"), class_="pane"))
 
 
 def swatch(state: str) -> Markup:

@@ -22,7 +22,6 @@
   ring.setAttribute("class", "ring");
   ring.setAttribute("aria-hidden", "true");
 
-  const narrow = matchMedia("(max-width: 60rem)");
   let shown = null;
   const show = (mark) => {
     if (mark === shown) return;
@@ -42,14 +41,13 @@
     words.append(heading, facts);
     const links = element("p", undefined, { class: "links" });
     const quicklook = tile.quicklook ?? inConsole(tile.item, ".webp");
-    if (quicklook) links.append(element("a", "Quicklook", { href: quicklook }), " ");
+    if (quicklook) links.append(element("a", "Quicklook", { href: quicklook }));
     const item = inConsole(tile.item, ITEM);
     if (item) links.append(element("a", "STAC item", { href: item }));
+    if (tile.remedy) links.append(element("a", "What to do", { href: `#${tile.remedy}` }));
     if (links.hasChildNodes()) words.append(links);
     panel.replaceChildren(words);
-    /* Beside the maps where there is room, else under the one that is pointed at. */
-    if (narrow.matches) mark.closest("figure").after(panel);
-    else mark.closest(".tiles").append(panel);
+    panel.classList.remove("blank");
     if (tile.thumbnail) {
       panel.append(element("img", undefined, { src: tile.thumbnail, alt: `Quicklook of ${tile.name}` }));
     }
@@ -71,9 +69,64 @@
     return best;
   };
 
+  /* All maps of a page show the same: they are zoomed together, and the one that is moved takes the others along. */
+  const panes = [...document.querySelectorAll(".pane")];
+  const SCALES = [1, 1.5, 2, 3, 4, 6, 8];
+  const TILE = 50, LEAST_PIXELS = 12, REACH_PIXELS = 22;
+  let scale = 0, leading = panes[0];
+
+  const centre = (mark) => {
+    leading = mark.closest(".pane");
+    const [inner, outer] = [mark.getBoundingClientRect(), leading.getBoundingClientRect()];
+    leading.scrollLeft += inner.x + inner.width / 2 - outer.x - outer.width / 2;
+    leading.scrollTop += inner.y + inner.height / 2 - outer.y - outer.height / 2;
+  };
+
+  const zoom = (to) => {
+    if (to < 0 || to >= SCALES.length) return;
+    const middle = [leading.scrollLeft + leading.clientWidth / 2, leading.scrollTop + leading.clientHeight / 2];
+    const growth = SCALES[to] / SCALES[scale], wasWhole = scale === 0;
+    scale = to;
+    for (const pane of panes) pane.style.setProperty("--scale", SCALES[to]);
+    leading.scrollLeft = middle[0] * growth - leading.clientWidth / 2;
+    leading.scrollTop = middle[1] * growth - leading.clientHeight / 2;
+    const chosen = leading.querySelector("[aria-selected]");
+    if (wasWhole && chosen) centre(chosen);
+    for (const [button, end] of ends) button.setAttribute("aria-disabled", String(end(scale)));
+  };
+
+  const ends = [];
+  const zooms = element("div", undefined, { class: "zoom", role: "group", "aria-label": "Size of the maps" });
+  const isWhole = (at) => at === 0, isLargest = (at) => at === SCALES.length - 1;
+  for (const [text, label, to, end] of [
+    ["\u2212", "Smaller", () => scale - 1, isWhole],
+    ["+", "Larger", () => scale + 1, isLargest],
+    ["Whole", "Whole map", () => 0, isWhole],
+  ]) {
+    const button = element("button", text, { type: "button", title: label, "aria-label": label, "aria-disabled": String(end(scale)) });
+    button.addEventListener("click", () => zoom(to()));
+    ends.push([button, end]);
+    zooms.append(button);
+  }
+  if (panes.length > 0) document.querySelector("#maps").append(zooms);
+
+  for (const pane of panes) {
+    for (const sign of ["pointerdown", "pointerover", "focusin", "wheel"]) {
+      pane.addEventListener(sign, () => { leading = pane; }, { passive: true });
+    }
+    pane.addEventListener("scroll", () => {
+      if (pane !== leading) return;
+      for (const other of panes) {
+        if (other !== pane) other.scrollTo(pane.scrollLeft, pane.scrollTop);
+      }
+    });
+  }
+
+  const goTo = new Map();
   for (const map of document.querySelectorAll("svg.map")) {
     const marks = [...map.querySelectorAll("[role=option]")];
     if (marks.length === 0) continue;
+    const first = map.querySelector(".failed, .planned") ?? marks[0];
     let current = null;
     const go = (mark) => {
       current?.removeAttribute("aria-selected");
@@ -82,25 +135,82 @@
       map.setAttribute("aria-activedescendant", current.id);
       show(current);
     };
+    /* The panel may lie over the window's lower edge: moves a tile out from under it. */
+    const uncover = (mark) => {
+      const under = mark.getBoundingClientRect().bottom + 8 - panel.getBoundingClientRect().top;
+      if (getComputedStyle(panel).bottom !== "auto" && under > 0) scrollBy(0, under);
+    };
+    const reveal = (mark) => {
+      go(mark);
+      if (scale > 0) centre(mark);
+      uncover(mark);
+    };
+    /* A finger is wider than a tile: the nearest one that it may mean. */
+    const near = (event) => {
+      const matrix = map.getScreenCTM();
+      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
+      const far = (mark) => Math.hypot(...place(mark).map((number, axis) => number + TILE / 2 - [point.x, point.y][axis]));
+      const best = marks.reduce((one, other) => (far(other) < far(one) ? other : one));
+      return far(best) * matrix.a < REACH_PIXELS ? best : null;
+    };
+    for (const mark of marks) goTo.set(mark.id, reveal);
     map.addEventListener("pointerover", (event) => {
-      const mark = event.target.closest("[role=option]");
+      const mark = event.pointerType === "mouse" && event.target.closest("[role=option]");
       if (mark) show(mark);
     });
     map.addEventListener("click", (event) => {
-      const mark = event.target.closest("[role=option]");
-      if (mark) go(mark);
+      const mark = event.target.closest("[role=option]") ?? near(event);
+      if (!mark) return;
+      go(mark);
+      uncover(mark);
     });
-    map.addEventListener("focus", () => go(current ?? map.querySelector(".failed, .planned") ?? marks[0]));
+    /* By the keyboard, that is: who presses on the map means the tile there. */
+    map.addEventListener("focus", () => {
+      if (map.matches(":focus-visible")) reveal(current ?? first);
+    });
     map.addEventListener("keydown", (event) => {
+      current ??= first;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "+" || event.key === "-") zoom(scale + (event.key === "+" ? 1 : -1));
       const next = event.key in steps ? beyond(marks, current, steps[event.key])
         : event.key === "Home" ? marks[0]
         : event.key === "End" ? marks[marks.length - 1]
         : undefined;
       if (next === undefined) return;
       event.preventDefault();
-      if (next) go(next);
+      if (next) reveal(next);
     });
   }
+
+  /* Names of tiles lead to them. */
+  const follow = () => {
+    const mark = document.getElementById(location.hash.slice(1));
+    const reveal = goTo.get(mark?.id);
+    if (!reveal) return false;
+    mark.closest("figure").scrollIntoView({ block: "start" });
+    reveal(mark);
+    mark.closest(".map").focus({ preventScroll: true });
+    return true;
+  };
+  addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (!link || !location.hash || link.hash !== location.hash || !follow()) return;
+    event.preventDefault();
+  });
+
+  /* On a phone a map of the world begins so large that its tiles can be told apart, where something is to be seen. */
+  if (panes.length > 0 && matchMedia("(max-width: 40rem)").matches) {
+    const { width } = panes[0].firstElementChild.viewBox.baseVal;
+    const pixels = TILE * panes[0].clientWidth / width;
+    const fitting = SCALES.findIndex((each) => each * pixels >= LEAST_PIXELS);
+    zoom(fitting < 0 ? SCALES.length - 1 : fitting);
+    const outstanding = document.querySelectorAll(".map .failed, .map .planned");
+    const marks = [...(outstanding.length > 0 ? outstanding : document.querySelectorAll(".map [role=option]"))];
+    marks.sort((one, other) => place(one)[0] - place(other)[0]);
+    if (scale > 0 && marks.length > 0) centre(marks[Math.floor(marks.length / 2)]);
+  }
+  follow();
 
   for (const box of document.querySelectorAll(".command")) {
     const code = box.querySelector("code");

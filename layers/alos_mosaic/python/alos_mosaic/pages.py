@@ -137,5 +137,6 @@ def _row(cells: tuple[Content, ...], kinds: list[str | None]) -> Markup:
 
 
 def command(text: str) -> Markup:
-    """Return a line to paste into a shell; the script puts a button beside it."""
-    return tag("div", tag("pre", tag("code", text)), class_="command")
+    """Return a line to paste into a shell, broken behind words and commas; the script puts a button beside it."""
+    words = [tag("span", Markup(_spelt(word).replace(",", ",<wbr>"))) for word in text.split(" ")]
+    return tag("div", tag("pre", tag("code", Markup(" ".join(words)))), class_="command")

@@ -79,7 +79,7 @@ def _notes(plan: Plan) -> Iterable[str]:
             f"planned, and what {_listed(plan.unlisted_years)} {has} will turn out."
         )
     if nowhere := plan.counts[Standing.IN_NO_YEAR]:
-        yield f"{nowhere:,} more of the squares are not drawn: JAXA has no tile of them in any year, open sea mostly."
+        yield f"Not drawn: {counted(nowhere, 'square')} of which JAXA has no tile in any year, open sea mostly."
 
 
 def _to_do(plan: Plan) -> str:

@@ -6,19 +6,21 @@ workers and servers are in it as text: :mod:`alos_mosaic.pages` sees to that.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
 
-from alos_mosaic import __version__, coastlines, maps, report_failures, report_figures
+from alos_mosaic import __version__, coastlines, maps, report_figures
 from alos_mosaic.grid import Tile
 from alos_mosaic.messages import parse_time
 from alos_mosaic.pages import Content, Markup, joined, page, tag
 from alos_mosaic.products import FOREST_PRODUCT
 from alos_mosaic.quantities import counted, duration, percent, size
-from alos_mosaic.results import State, TileResult
+from alos_mosaic.report_failures import NotThere
+from alos_mosaic.results import UNKNOWN, State, TileResult
 
 _SHARES_WIDTH: Final = 1000
 _LEAST_SHARE: Final = 4
@@ -56,6 +58,8 @@ class Run:
     worker: Mapping[str, Any]
     estimated_usd: float | None
     known_absent: int
+    deployment: Mapping[str, str] = field(default_factory=dict)
+    """What finds it, as options of a command."""
     pictures: Mapping[str, Picture] = field(default_factory=dict)
 
     @classmethod
@@ -71,6 +75,7 @@ class Run:
             worker=summary.get("worker", {}),
             estimated_usd=_number(summary.get("estimated_usd")),
             known_absent=int(summary.get("known_absent", 0)),
+            deployment=_deployment(summary.get("deployment")),
             pictures=pictures,
         )
 
@@ -88,22 +93,39 @@ class Run:
             found.setdefault(_mosaic(result), []).append((number, result))
         return dict(sorted(found.items()))
 
+    @functools.cached_property
+    def _numbers(self) -> dict[tuple[int, str, str | None], int]:
+        return {(each.year, each.tile, each.product): number for number, each in enumerate(self.results)}
+
+    def link(self, result: TileResult) -> Markup:
+        """Return a tile's name, which leads to it on its map."""
+        return maps.link(self._numbers[result.year, result.tile, result.product], f"{result.year}/{result.tile}")
+
 
 def report_page(summary: Mapping[str, Any], pictures: Mapping[str, Picture] | None = None) -> str:
     """Return the report as HTML. ``pictures`` are quicklooks by ``YEAR/TILE``."""
     run = Run.from_summary(summary, pictures or {})
+    not_there = NotThere(run.name, run.results, run.link, run.known_absent, run.deployment)
     main = joined(
         _map_section(run),
-        report_failures.section(run.name, run.results, run.known_absent),
-        report_figures.time_section(run.results, run.started, run.ended, run.worker, run.estimated_usd),
+        not_there.sections(),
+        report_figures.time_section(run.results, run.started, run.ended, run.worker, run.estimated_usd, link=run.link),
         report_figures.data_section({name: [result for _, result in each] for name, each in run.mosaics.items()}),
     )
     body = joined(_header(run), tag("main", main), _footer())
-    return page(f"Run {run.name}", body, {"tiles": [_entry(result, run.pictures) for result in run.results]})
+    anchors = not_there.anchors
+    entries = [_entry(result, run.pictures, anchors) for result in run.results]
+    return page(f"Run {run.name}", body, {"tiles": entries})
 
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) else None
+
+
+def _deployment(told: object) -> dict[str, str]:
+    """Return the options that a summary tells of; none of one that an older release has left."""
+    found = told if isinstance(told, dict) else {}
+    return {name: found[name] for name in ("stack", "aws_region") if isinstance(found.get(name), str)}
 
 
 def _time(text: object) -> datetime | None:
@@ -178,7 +200,7 @@ def _map_section(run: Run) -> Markup:
     return maps.section(groups, [state.value for state in State], "how it ended")
 
 
-def _entry(result: TileResult, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def _entry(result: TileResult, pictures: Mapping[str, Picture], anchors: Mapping[str, str]) -> dict[str, Any]:
     """Return what the page's script says of a tile."""
     name = f"{result.year}/{result.tile}"
     picture = pictures.get(name, Picture())
@@ -189,6 +211,7 @@ def _entry(result: TileResult, pictures: Mapping[str, Picture]) -> dict[str, Any
         "item": None if picture.href else result.item_uri,  # AWS' console knows nothing of what lies here
         "quicklook": picture.href,
         "thumbnail": picture.thumbnail,
+        "remedy": anchors.get(result.error or UNKNOWN) if result.state is State.FAILED else None,
     }
     return {key: value for key, value in entry.items() if value}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, nearest_listing
+from alos_mosaic.maps import Link
 from alos_mosaic.pages import Content, Markup, joined, table, tag
 from alos_mosaic.quantities import NOTHING, counted, dollars, duration, percent, size
 from alos_mosaic.results import State, TileResult
@@ -34,6 +35,8 @@ def time_section(
     ended: datetime | None,
     worker: Mapping[str, Any],
     estimated_usd: float | None,
+    *,
+    link: Link,
 ) -> Markup:
     """Return the section on time and money."""
     timed = [result for result in results if result.seconds]
@@ -47,8 +50,8 @@ def time_section(
         _planned_and_actual(timed, elapsed, _worker(worker)),
         tag("p", _NOTE, class_="muted"),
         tag("p", _estimate(len(results), worker, estimated_usd), class_="muted") if estimated_usd else None,
-        _stages(made or timed),
-        _slowest(made) if made else None,
+        _stages(made or timed, link),
+        _slowest(made, link) if made else None,
     )
 
 
@@ -122,7 +125,7 @@ def _cells(result: TileResult) -> int:
     return listed or len(result.cells) or CELLS_PER_TILE
 
 
-def _stages(results: Sequence[TileResult]) -> Markup:
+def _stages(results: Sequence[TileResult], link: Link) -> Markup:
     """Return what each stage took, and which tile it took longest for."""
     named = list(dict.fromkeys(stage for result in results for stage in result.seconds))
     order = [stage for stage in _STAGES if stage in named] + [stage for stage in named if stage not in _STAGES]
@@ -130,11 +133,11 @@ def _stages(results: Sequence[TileResult]) -> Markup:
     return table(
         "Stages",
         ("Stage", "Share", "Median", "95 % within", "Longest", "Tile"),
-        [_stage(stage, [result for result in results if stage in result.seconds], total) for stage in order],
+        [_stage(stage, [result for result in results if stage in result.seconds], total, link) for stage in order],
     )
 
 
-def _stage(stage: str, results: Sequence[TileResult], total: float) -> tuple[Content, ...]:
+def _stage(stage: str, results: Sequence[TileResult], total: float, link: Link) -> tuple[Content, ...]:
     times = sorted(result.seconds[stage] for result in results)
     slowest = max(results, key=lambda result: result.seconds[stage])
     within = times[min(len(times) - 1, int(0.95 * len(times)))]
@@ -145,16 +148,16 @@ def _stage(stage: str, results: Sequence[TileResult], total: float) -> tuple[Con
         duration(statistics.median(times)),
         duration(within),
         duration(times[-1]),
-        f"{slowest.year}/{slowest.tile}",
+        link(slowest),
     )
 
 
-def _slowest(results: Sequence[TileResult]) -> Markup:
+def _slowest(results: Sequence[TileResult], link: Link) -> Markup:
     slowest = sorted(results, key=lambda result: result.worker_seconds, reverse=True)[:_SHOWN_TILES]
     stages = [stage for stage in _STAGES if any(stage in result.seconds for result in slowest)]
     rows: list[tuple[Content, ...]] = [
         (
-            f"{result.year}/{result.tile}",
+            link(result),
             duration(result.worker_seconds),
             *(duration(result.seconds[stage]) if stage in result.seconds else NOTHING for stage in stages),
             len(result.cells),
@@ -167,49 +170,63 @@ def _slowest(results: Sequence[TileResult]) -> Markup:
 
 def data_section(mosaics: Mapping[str, Sequence[TileResult]]) -> Markup:
     """Return the section on what the pixels of published tiles are, by mosaic."""
-    rows = list(_data_rows(mosaics))
-    if not rows:
+    published = {
+        name: made
+        for name, results in mosaics.items()
+        if (made := [result for result in results if result.state is State.PUBLISHED])
+    }
+    if not published:
         return tag("section", tag("h2", "Data"), tag("p", "This run published no tile.", class_="muted"))
-    head = ("Mosaic", "Shares", "Published", "Cells", "Partial", "No data", "Land", "Water", "Archives", "COGs")
+    head = ("Mosaic", "Tiles", "Cells", "Partial", "Archives", "COGs")
+    rows = [_data_row(name, made) for name, made in published.items()]
+    shares = [_shares(name, counted) for name, made in published.items() if (counted := _counted(made))]
     note = "Shares are of all pixels of the published tiles; land is what is neither water nor without data."
     return tag(
         "section",
         tag("h2", "Data"),
-        table("Published by this run", head, rows, text_columns=2),
-        tag("p", note, class_="muted"),
+        joined(tag("ul", shares, class_="mix"), tag("p", note, class_="muted")) if shares else None,
+        table("Published by this run", head, rows),
     )
 
 
-def _data_rows(mosaics: Mapping[str, Sequence[TileResult]]) -> Iterator[tuple[Content, ...]]:
-    for name, results in mosaics.items():
-        made = [result for result in results if result.state is State.PUBLISHED]
-        if not made:
-            continue
-        counted = [result for result in made if result.valid_percent is not None]
-        shares: tuple[Content, ...] = (NOTHING, NOTHING, NOTHING)
-        bar: Content = ""
-        if counted:
-            valid = statistics.fmean(result.valid_percent or 0 for result in counted)
-            water = statistics.fmean(
-                (result.valid_percent or 0) * (result.water_percent or 0) / _PER_CENT for result in counted
-            )
-            shares = (percent(_PER_CENT - valid), percent(valid - water), percent(water))
-            bar = _bar(land=valid - water, water=water)
-        yield (
-            name,
-            bar,
-            f"{len(made):,}",
-            f"{sum(len(result.cells) for result in made):,}",
-            f"{sum(bool(result.defective_cells) for result in made):,}",
-            *shares,
-            size(sum(result.archive.get("size", 0) for result in made)),
-            size(sum(result.output_bytes for result in made)),
-        )
-
-
-def _bar(*, land: float, water: float) -> Markup:
-    drawn = (
-        tag("rect", class_="ground", width=f"{land:.2f}", height=1),
-        tag("rect", class_="water", x=f"{land:.2f}", width=f"{water:.2f}", height=1),
+def _data_row(name: str, made: Sequence[TileResult]) -> tuple[Content, ...]:
+    return (
+        name,
+        f"{len(made):,}",
+        f"{sum(len(result.cells) for result in made):,}",
+        f"{sum(bool(result.defective_cells) for result in made):,}",
+        size(sum(result.archive.get("size", 0) for result in made)),
+        size(sum(result.output_bytes for result in made)),
     )
-    return tag("svg", drawn, viewBox="0 0 100 1", preserveAspectRatio="none", class_="shares data", aria_hidden="true")
+
+
+def _counted(made: Sequence[TileResult]) -> list[TileResult]:
+    return [result for result in made if result.valid_percent is not None]
+
+
+def _shares(name: str, counted: Sequence[TileResult]) -> Markup:
+    """Return what a mosaic's pixels are: a bar, and under it what its colours mean, with the numbers."""
+    valid = statistics.fmean(result.valid_percent or 0 for result in counted)
+    water = statistics.fmean(
+        (result.valid_percent or 0) * (result.water_percent or 0) / _PER_CENT for result in counted
+    )
+    parts = {"ground": ("land", valid - water), "water": ("water", water), "nothing": ("no data", _PER_CENT - valid)}
+    key = [
+        tag("span", _spot(kind), f"{meaning} {percent(share)}", class_="key")
+        for kind, (meaning, share) in parts.items()
+    ]
+    return tag("li", tag("b", name), _bar({kind: share for kind, (_, share) in parts.items()}), tag("p", key))
+
+
+def _spot(kind: str) -> Markup:
+    return tag(
+        "svg", tag("rect", class_=kind, width=1, height=1), viewBox="0 0 1 1", class_="swatch", aria_hidden="true"
+    )
+
+
+def _bar(shares: Mapping[str, float]) -> Markup:
+    position, drawn = 0.0, []
+    for kind, share in shares.items():
+        drawn.append(tag("rect", class_=kind, x=f"{position:.2f}", width=f"{share:.2f}", height=1))
+        position += share
+    return tag("svg", drawn, viewBox="0 0 100 1", preserveAspectRatio="none", class_="shares", aria_hidden="true")

@@ -189,8 +189,22 @@ class TileSettings(Settings):
     """``s3://bucket`` or ``s3://bucket/folder`` where archives are kept as they came; without one they are not."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlaceSettings(Settings):
+    """Where the deployment is, for whoever writes commands that find it again."""
+
+    stack_name: str | None = None
+    aws_region: str | None = None
+
+    @property
+    def deployment(self) -> dict[str, str]:
+        """What finds the deployment, as the options of a command are called; nothing where that is not known."""
+        names = {"stack": self.stack_name, "aws_region": self.aws_region}
+        return {name: value for name, value in names.items() if value is not None}
+
+
 @dataclass(frozen=True)
-class SummarySettings(Settings):
+class SummarySettings(PlaceSettings):
     """Settings of the Lambda that ends a run."""
 
     runs_bucket: str
@@ -217,13 +231,15 @@ class SummarySettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigestSettings(PriceSettings):
+class DigestSettings(PlaceSettings, PriceSettings):
     """Settings of the Lambda that sends a run's digest."""
 
     runs_bucket: str
     topic_arn: str
     runbook_url: str = DEFAULT_URL
     """Where the runbook can be read."""
+    source_uri: str = DEFAULT_SOURCE_URI
+    """What to question where tiles are absent that should be there."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ class Summary:
     """What the run was estimated at before it began, in US dollars."""
     report_uri: str | None = None
     """Where the report lies; None where there is none."""
+    deployment: Mapping[str, str] = field(default_factory=dict)
+    """What finds the deployment: ``stack`` and ``aws_region``."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,6 +153,7 @@ class Summary:
             "archives_not_kept": [f"{result.year}/{result.tile}" for result in not_kept],
             "started": None if self.started is None else format_time(self.started),
             "ended": None if self.ended is None else format_time(self.ended),
+            "deployment": dict(self.deployment),
             "worker": dict(self.worker),
             "estimated_usd": self.estimated_usd,
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
@@ -251,6 +254,7 @@ def summarise_run(
         ended=datetime.now(UTC).replace(microsecond=0),
         worker=settings.worker,
         estimated_usd=estimated_usd,
+        deployment=settings.deployment,
     )
     summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
     body = json.dumps(summary.to_report()).encode()

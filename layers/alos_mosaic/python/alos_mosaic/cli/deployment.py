@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from alos_mosaic.cli.options import with_options
+from alos_mosaic.commands import command_line
 from alos_mosaic.costs import TYPICAL_BYTES_PER_SECOND, Architecture, Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.run_records import RunRecords
@@ -63,7 +63,7 @@ class Deployment:
 
     def command(self, *words: str) -> str:
         """Return a command of ours to copy, which finds this deployment as it was found here."""
-        return shlex.join(("alos-mosaic", *words, *words_of(self.options)))
+        return command_line(*words, options=self.options)
 
     def client(self, service: str) -> Any:
         """Return a client of one AWS service, the same one each time, with room for many requests at once."""
@@ -170,15 +170,6 @@ def options_said(stack: str | None, profile: str | None, aws_region: str | None)
         name: next((os.environ[each] for each in names if os.environ.get(each)), None) for name, names in told.items()
     }
     return {name: value for name, value in given.items() if value is not None and value != in_environment.get(name)}
-
-
-def words_of(options: Mapping[str, str]) -> tuple[str, ...]:
-    """Return options as the words of a command line.
-
-    >>> words_of({"aws_region": "us-east-1"})
-    ('--aws-region', 'us-east-1')
-    """
-    return tuple(word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value))
 
 
 def _session(profile: str | None, aws_region: str | None) -> boto3.Session:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
-from alos_mosaic.cli.deployment import words_of
 from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.selection import of_bearable_length, run_command, selecting
+from alos_mosaic.commands import words_of
 from alos_mosaic.messages import RunRequest, TileYear
 from alos_mosaic.seeding import tiles_to_seed
 
