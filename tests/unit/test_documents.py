@@ -104,7 +104,8 @@ def test_a_wrong_command_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "`alos-mosaic fly` and `alos-mosaic status <run>`\n\n```sh\n.venv/bin/alos-mosaic run --years 2020 \\\n"
-        "    --yeah  # no\nalos-mosaic inventory refresh --date 2021-04\n```\n\n```console\n$ alos-mosaic plan --htm x\n```\n"
+        "    --yeah  # no\nalos-mosaic inventory refresh --date 2021-04\n```\n\n"
+        "```console\n$ alos-mosaic plan --htm x\n```\n"
     )
     found = {words[0]: unknown(words) for words in commands(page)}
     assert found == {"fly": ["fly"], "status": [], "run": ["--yeah"], "inventory": [], "plan": ["--htm"]}
