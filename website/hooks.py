@@ -15,6 +15,7 @@ MADE: Final = REPOSITORY / "build" / "site-pages"
 """What ``make site`` leaves for this: commands.md, and the notebook as it ran."""
 _OUT_OF_DOCS: Final = re.compile(r"\[([^\]]+)\]\(\.\./([^)#\s]+)[^)]*\)")
 _SHOWN_BY_BROWSERS: Final = {".json", ".svg", ".md"}
+_SHORT_CODE: Final = re.compile(r"<code>([^<\s]{1,28})</code>")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -41,6 +42,11 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return f"[{text}]({'../' * page.file.src_uri.count('/')}{_place(name)})"
 
     return _OUT_OF_DOCS.sub(replace, markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Mark options and names in lines, which site.css keeps from being broken at their hyphens."""
+    return _SHORT_CODE.sub(r'<code class="word">\1</code>', html)
 
 
 def _place(name: str) -> str:

@@ -159,11 +159,28 @@ def test_only_the_diff_gets_a_token_and_only_within_the_repository() -> None:
     assert "head.repo.full_name == github.repository" in workflow["jobs"]["diff"]["if"]
 
 
+def _commands() -> dict[str, list[str]]:
+    """What each job of the workflow runs."""
+    jobs = _workflow()["jobs"].items()
+    return {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs}
+
+
 def test_it_lints_tests_synthesizes_and_compares_both_stages() -> None:
-    jobs = _workflow()["jobs"]
-    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    jobs, commands = _workflow()["jobs"], _commands()
     assert "make lint" in commands["lint"]
     assert "make test" in commands["test"]
     for name in ("synth", "diff"):
         assert jobs[name]["strategy"]["matrix"]["stage"] == ["dev", "prod"]
         assert any(f"make {name}" in text or f"make --silent {name}" in text for text in commands[name])
+
+
+def test_it_builds_what_people_get_and_keeps_the_site() -> None:
+    commands = _commands()
+    assert "make test-package" in commands["package"]
+    assert "make test-clients" in commands["clients"]
+    # Where there is no browser the tests of pages skip, and nobody would see it.
+    found, *tests = commands["site"]
+    assert found == "command -v chromium"
+    assert {"make test-site", "make test-pages"} <= set(tests)
+    steps = _workflow()["jobs"]["site"]["steps"]
+    assert [step["with"]["path"] for step in steps if "upload" in step.get("uses", "")] == ["build/site"]

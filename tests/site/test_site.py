@@ -15,7 +15,10 @@ Open = Callable[..., Watched]
 PAGES: Final = sorted(
     path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html") if path.name != "404.html"
 )
-LOOKED_AT: Final = ("index", "concepts", "coming-from", "configuration", "notebooks/two-years", "commands")
+LOOKED_AT: Final = (
+    "index", "quickstart", "concepts", "coming-from", "operate", "operations", "configuration",
+    "notebooks/two-years", "commands",
+)  # fmt: skip
 
 
 def test_every_document_is_a_page() -> None:
