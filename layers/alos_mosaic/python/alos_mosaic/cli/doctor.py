@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable
 from itertools import groupby
@@ -91,7 +90,7 @@ def _inspected(archive: Path) -> Inspection:
 
     if not archive.is_file():
         raise InvalidRequestError(f"there is no file {archive}")
-    with work_folder(Path(tempfile.gettempdir()) / f"alos-mosaic-doctor-{os.getpid()}") as folder:
+    with work_folder(Path(tempfile.gettempdir())) as folder:
         return inspect_archive(archive, folder)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.live import Live
 
-from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
+from alos_mosaic.cli.console import BROKEN_OFF, NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print_plan
 from alos_mosaic.cli.selection import selecting
@@ -184,7 +184,7 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
     except KeyboardInterrupt:
         look = deployment.command("status", name)
         errors.print(f"{name} goes on without you; {look} shows how far it is", style="yellow", markup=False)
-        raise typer.Exit(130) from None
+        raise typer.Exit(BROKEN_OFF) from None
     progress = records.progress(name)
     if as_json:
         print_json(told(found, progress, deployment.worker))
