@@ -207,6 +207,23 @@ def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) 
     assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
 
 
+def test_commands_to_copy_find_the_same_deployment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALOS_MOSAIC_STACK", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    where = ("--stack", "Mosaics", "--profile", "team", "--aws-region", "us-east-1")
+    assert f"start one: alos-mosaic run --years 2020 {' '.join(where)}" in invoke("runs", *where).stdout
+    desk.executions.add("a", "FAILED", error="IncompleteRunError")
+    desk.progress["a"] = Progress(1, (failed("N10E010"),))
+    commands = {
+        "status": "alos-mosaic failures a",
+        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --accept-partial",
+        "report": "alos-mosaic status a",
+    }
+    for name, command in commands.items():
+        done = CliRunner().invoke(app, [name, "a", *where])
+        assert f"{command} {' '.join(where)}" in " ".join(done.output.split()), name
+
+
 def test_piped_text_has_whole_lines_and_no_space_behind(capsys: pytest.CaptureFixture[str]) -> None:
     path = "s3://bucket/" + "long/" * 100 + "item.json"
     shown = table("path", "note")
@@ -229,7 +246,7 @@ def test_checks_that_were_not_made_are_one_line(monkeypatch: pytest.MonkeyPatch,
     assert [" ".join(line.split()) for line in invoke("validate", uri).stdout.splitlines() if line] == [
         "item",
         "is there ok",
-        "2 of 3 checks were skipped, like that of raster: its schema can't be read from the web",
+        "Skipped, 2 of 3 checks, like that of raster: its schema can't be read from the web",
         "Nothing is wrong with it.",
     ]
     told = json.loads(invoke("validate", uri, "--json").stdout)

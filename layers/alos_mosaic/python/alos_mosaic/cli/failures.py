@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -14,6 +15,7 @@ from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.quantities import counted
 from alos_mosaic.results import TileResult
 from alos_mosaic.runs import Run, find_run_with_tiles
 
@@ -62,6 +64,11 @@ def _log_command(example: TileResult, run: str, deployment: Deployment) -> str:
     return deployment.command("logs", f"{example.year}/{example.tile}", "--run", run)
 
 
+def _partial_command(example: TileResult, deployment: Deployment) -> str | None:
+    command = partial_command(example)
+    return None if command is None else deployment.command(*shlex.split(command)[1:])
+
+
 def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
@@ -71,7 +78,7 @@ def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
         "advice": advice_on(cluster.error),
         "logs": _log_command(cluster.example, run, deployment),
         "redrive": _command(cluster, run, deployment),
-        "accept_partial": partial_command(cluster.example),
+        "accept_partial": _partial_command(cluster.example, deployment),
     }
 
 
@@ -95,9 +102,7 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Dep
     if not gathered:
         console.print(f"Nothing failed in {run}.")
         return
-    console.print(
-        f"{failed:,} of {seeded:,} tiles failed in {run}, for {len(gathered)} reason{'s'[: len(gathered) - 1]}"
-    )
+    console.print(f"{failed:,} of {counted(seeded, 'tile')} failed in {run}, for {counted(len(gathered), 'reason')}")
     for cluster in gathered:
         example = cluster.example
         names = [f"{failure.year}/{failure.tile}" for failure in cluster.failures]
@@ -111,7 +116,7 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Dep
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run, deployment)),
         ]
-        partial = partial_command(example)
+        partial = _partial_command(example, deployment)
         if partial is not None:
             facts.append(("or accept", partial))
         print_facts(console, facts, indent=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import THUMBNAIL
 from alos_mosaic.processing.checks import Verdict
 from alos_mosaic.processing.publish import Target, open_target
+from alos_mosaic.quantities import counted
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.validation import PublishedPlace
@@ -46,12 +48,12 @@ def validate(uri: UriArgument, as_json: Annotated[bool, JsonOption] = False) -> 
         skipped = [check for check in checks if check.verdict is Verdict.SKIPPED]
         if skipped:
             console.print(
-                f"\n{len(skipped)} of {len(checks)} checks were skipped, like that of {skipped[0].name}: "
+                f"\nSkipped, {len(skipped)} of {counted(len(checks), 'check')}, like that of {skipped[0].name}: "
                 f"{skipped[0].detail}",
                 markup=False,
                 soft_wrap=True,
             )
-        verdict = f"{failed} of {len(checks)} checks failed." if failed else "Nothing is wrong with it."
+        verdict = f"{failed} of {counted(len(checks), 'check')} failed." if failed else "Nothing is wrong with it."
         console.print(f"\n{verdict}", style="red" if failed else "green")
     raise typer.Exit(1 if failed else 0)
 
@@ -75,7 +77,9 @@ def show(
     name = str(asset["href"]).removeprefix("./")
     content = target.read(f"{place.item_key.rpartition('/')[0]}/{name}")
     if content is None:
-        raise InvalidRequestError(f"{name} is missing; alos-mosaic validate says what else is")
+        raise InvalidRequestError(
+            f"{name} is missing; {shlex.join(('alos-mosaic', 'validate', uri))} says what else is"
+        )
     path = to or Path(tempfile.gettempdir()) / name
     path.write_bytes(content)
     if as_json:
