@@ -114,6 +114,16 @@ def test_a_run_that_failed_as_a_whole_is_told_with_its_error_and_advice(desk: De
     assert (told["error"], told["tiles"], told["advice"]) == (error, [], advice_on(error))
 
 
+def test_a_run_whose_tiles_were_absent_is_not_sent_to_its_failures(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED", error="IncompleteRunError", cause="1 of 2 known tiles came out absent")
+    desk.progress["a"] = Progress(1, (TileResult(State.ABSENT, 2020, "N10E010", "a"),))
+    shown = invoke("failures", "a", code=1).stdout
+    assert "see that the source still has its folders (alos-mosaic doctor --source)" in shown
+    assert "alos-mosaic failures" not in shown
+    (told,) = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert told["advice"] in shown
+
+
 def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk) -> None:
     desk.executions.add("a", "ABORTED")
     shown = invoke("failures", "a", code=1).stdout
@@ -138,6 +148,7 @@ def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: D
     own = {"tile": "N10E010", "year": 2020, "run": "a", "requestId": "r1", "level": "INFO"}
     line(desk, {**own, "message": "Fetched", "stage": "gather", "url": "ftp://host/x.tar.gz"})
     line(desk, {**own, "message": "Tile failed", "level": "ERROR", "error": "OutputError", "errorMessage": "disk full"})
+    line(desk, {**own, "message": "Tile ended", "state": "failed"})
     line(desk, {**own, "_aws": {"CloudWatchMetrics": []}, "Failed": 1})
     line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "it left", "requestId": "r1"})
     line(desk, {"type": "platform.report", "record": {"requestId": "r1", "status": "timeout"}})
@@ -151,11 +162,12 @@ def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: D
     assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
         "03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
         "03:04:05 ERROR Tile failed error=OutputError cause=disk full",
+        "03:04:05 INFO Tile ended state=failed",
         "03:04:05 ERROR error=Runtime.Odd cause=it left",
         "03:04:05 Lambda: platform.report timeout",
         "03:04:05 ERROR error=OutputError cause=no memory",
     ]
-    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 6
+    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 7
     (pattern,) = {given["filterPattern"] for given in desk.asked if "filterPattern" in given}
     assert pattern.startswith('{ ($.tile = "N10E010" && $.year = 2020 && $.run = "a") || ($.tile NOT EXISTS')
 

@@ -67,7 +67,7 @@ def doctor(
         elif archive is not None and source is None:
             findings = _inspected(archive)
         else:
-            raise typer.BadParameter("one thing at a time: --source URI or --archive FILE")
+            raise typer.BadParameter("say what to look at, one thing at a time: --source URI or --archive FILE")
     except MosaicError as error:
         if not as_json:
             raise

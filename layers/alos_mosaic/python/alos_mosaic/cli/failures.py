@@ -15,11 +15,13 @@ from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.errors import IncompleteRunError
 from alos_mosaic.quantities import counted
 from alos_mosaic.results import TileResult
 from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
+_ABSENT_ADVICE: Final = "see that the source still has its folders (alos-mosaic doctor --source), then run it again"
 
 
 class Grouping(StrEnum):
@@ -87,14 +89,19 @@ def _told_of_all(run: Run) -> list[dict[str, Any]]:
     if not run.is_broken:
         return []
     error = run.error or run.status
-    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": advice_on(error)}]
+    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": _advice(error)}]
 
 
 def _print_broken(run: Run, console: Console) -> None:
     """Print how a run ended of which no tile failed."""
     console.print(f"No tile is known to have failed in {run.name}, but the run did not end well:")
     error = run.error or run.status
-    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", advice_on(error))))
+    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", _advice(error))))
+
+
+def _advice(error: str) -> str:
+    """Return what to do about a run of which no tile failed; that it is incomplete then says that tiles were absent."""
+    return _ABSENT_ADVICE if error == IncompleteRunError.__name__ else advice_on(error)
 
 
 def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Deployment, console: Console) -> None:
