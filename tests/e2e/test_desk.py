@@ -183,7 +183,7 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
     key = "alos_palsar_mosaic/2020/N10E010/old.tif"
     s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     odd = lines(invoke("reconcile", *selected, code=1).stdout)
-    assert odd == ["2 whole", "1 files that no item names:", f"  {key}"]
+    assert odd == ["2 whole", "1 file that no item names:", f"  {key}"]
     s3.delete_object(Bucket=bucket, Key=key)
 
     uri = f"s3://{bucket}/alos_palsar_mosaic/2020/N10E010"
@@ -271,7 +271,7 @@ def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:
         [COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert any(line.startswith("0 of 1 tiles ended") for line in process.stdout)
+    assert any(line.startswith("0 of 1 tile ended") for line in process.stdout)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130

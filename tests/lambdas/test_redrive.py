@@ -354,7 +354,7 @@ def test_a_queue_whose_letters_are_out_of_sight_is_not_empty(desk: Desk) -> None
     """As a redrive leaves it that was killed ahead of its manifest: its retry has not found nothing to do."""
     desk.fail("N10E010")
     assert desk.sqs.receive_message(QueueUrl=desk.queue, VisibilityTimeout=900)["Messages"]
-    with pytest.raises(ServiceError, match=r"^1 letters are out of sight"):
+    with pytest.raises(ServiceError, match=r"^1 letter out of sight"):
         desk.redrive()
     assert desk.letters() == 1
 

@@ -22,6 +22,7 @@ from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.missions import mission_of
 from alos_mosaic.processing.overviews import halved
 from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder
+from alos_mosaic.processing.progress import TileProgress
 from alos_mosaic.processing.publish import FileTarget
 from alos_mosaic.results import State, TileResult
 from local.archives import Form, make_cell, make_forest_cell, place_archive, write_archive
@@ -324,6 +325,14 @@ def test_the_same_archive_gives_the_same_bytes(
                 links = [link for link in content["links"] if link["rel"] != "self"]
                 content["links"] = [{**link, "file:checksum": ""} for link in links]  # the EO3 document tells a time
             assert one == other
+
+
+def test_who_looks_on_is_told_how_far_a_tile_is(place: MakePlace, mirror: Path, grid: Grid) -> None:
+    archive = place_archive(mirror, TILE, 2009, grid, cells=CELLS)
+    workplace = place()
+    process_tile(request(2009), workplace)
+    size = archive.stat().st_size
+    assert workplace.progress == TileProgress("publish", size, size, len(CELLS), bands=5, written_bands=5)
 
 
 def test_a_result_says_what_a_tile_took(place: MakePlace, mirror: Path, grid: Grid) -> None:

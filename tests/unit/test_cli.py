@@ -44,7 +44,7 @@ def test_tiles_prints_lines_that_process_takes() -> None:
         (("--years", "2012"), "2015-"),
         (("--years", "2020", "--bbox", "1,2"), "bbox"),
         (("--years", ""), "not a year"),
-        (("--years", "2020", "--bbox", "-40,30,-35,35"), "publishes none of the 1 selected tiles in 2020"),
+        (("--years", "2020", "--bbox", "-40,30,-35,35"), "publishes none of the selected tiles (1) in 2020"),
     ],
 )
 def test_a_senseless_selection_ends_with_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
@@ -53,6 +53,17 @@ def test_a_senseless_selection_ends_with_one_sentence(arguments: tuple[str, ...]
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+def test_a_span_is_its_years_that_have_a_mosaic() -> None:
+    asked = ("--bbox", "10,5,15,10")
+    listed = run("tiles", "--years", "1998,2009-2016", *asked).stdout.split()
+    assert listed == [f"{year}/N10E010" for year in (1998, 2009, 2010, 2015, 2016) if f"{year}/N10E010" in listed]
+    assert "2010/N10E010" in listed
+    assert "2015/N10E010" in listed
+    refused = run("tiles", "--years", "2011-2014", *asked)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "there is no mosaic of 2011-2014; years are 1993-1998, 2007-2010, 2015-" in refused.stderr
 
 
 def test_the_forest_map_may_be_listed_for_years_that_have_one() -> None:

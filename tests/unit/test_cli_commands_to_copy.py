@@ -59,6 +59,14 @@ def test_a_plan_is_started_where_it_was_made_for() -> None:
     )
 
 
+def test_years_that_nobody_has_listed_are_one_sentence() -> None:
+    given = ("--no-stack", "--years", "2019-2023", "--tiles", "N10E010")
+    shown = CliRunner().invoke(app, ["plan", *given]).stdout
+    assert shown.count("not listed yet") == 1
+    assert "2019, 2021, 2022, 2023 are not listed yet: what JAXA has of any year is to do.\n" in shown
+    assert shown.splitlines()[-1] == ("Start it: alos-mosaic run --years 2019,2020,2021,2022,2023 --tiles N10E010")
+
+
 def test_what_is_missing_is_made_as_it_was_looked_for(tmp_path: Path) -> None:
     selected = execution_input("2010,2020", tiles="N10E010,N25W165", product="alos_palsar_fnf")
     missing = tiles("2010/N10E010", "2010/N25W165", "2020/N10E010")

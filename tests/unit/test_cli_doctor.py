@@ -75,7 +75,7 @@ def test_an_archive(tmp_path: Path) -> None:
         ((), 2, "one thing at a time"),
         (("--source", "file:///", "--archive", "x"), 2, "one thing at a time"),
         (("--source", "ftp://me:s3cret@host"), 1, "credentials"),
-        (("--source", "file:///", "--years", "then"), 1, "no years"),
+        (("--source", "file:///", "--years", "then"), 1, "'then' is not a year"),
         (("--archive", "/nowhere"), 1, "no file"),
         (("--archive", __file__), 1, "neither a tar.gz nor a zip"),
     ],

@@ -114,6 +114,16 @@ def test_a_run_that_failed_as_a_whole_is_told_with_its_error_and_advice(desk: De
     assert (told["error"], told["tiles"], told["advice"]) == (error, [], advice_on(error))
 
 
+def test_a_run_whose_tiles_were_absent_is_not_sent_to_its_failures(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED", error="IncompleteRunError", cause="1 of 2 known tiles came out absent")
+    desk.progress["a"] = Progress(1, (TileResult(State.ABSENT, 2020, "N10E010", "a"),))
+    shown = invoke("failures", "a", code=1).stdout
+    assert "see that the source still has its folders (alos-mosaic doctor --source)" in shown
+    assert "alos-mosaic failures" not in shown
+    (told,) = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert told["advice"] in shown
+
+
 def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk) -> None:
     desk.executions.add("a", "ABORTED")
     shown = invoke("failures", "a", code=1).stdout
@@ -138,6 +148,7 @@ def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: D
     own = {"tile": "N10E010", "year": 2020, "run": "a", "requestId": "r1", "level": "INFO"}
     line(desk, {**own, "message": "Fetched", "stage": "gather", "url": "ftp://host/x.tar.gz"})
     line(desk, {**own, "message": "Tile failed", "level": "ERROR", "error": "OutputError", "errorMessage": "disk full"})
+    line(desk, {**own, "message": "Tile ended", "state": "failed"})
     line(desk, {**own, "_aws": {"CloudWatchMetrics": []}, "Failed": 1})
     line(desk, {"level": "ERROR", "errorType": "Runtime.Odd", "errorMessage": "it left", "requestId": "r1"})
     line(desk, {"type": "platform.report", "record": {"requestId": "r1", "status": "timeout"}})
@@ -151,11 +162,12 @@ def test_a_tile_s_log_is_its_own_with_what_was_wrong_and_without_metrics(desk: D
     assert invoke("logs", "2020/N10E010", "--run", "a").stdout.splitlines() == [
         "2026-01-02 03:04:05 INFO Fetched stage=gather url=ftp://host/x.tar.gz",
         "2026-01-02 03:04:05 ERROR Tile failed error=OutputError cause=disk full",
+        "2026-01-02 03:04:05 INFO Tile ended state=failed",
         "2026-01-02 03:04:05 ERROR error=Runtime.Odd cause=it left",
         "2026-01-02 03:04:05 Lambda: platform.report timeout",
         "2026-01-02 03:04:05 ERROR error=OutputError cause=no memory",
     ]
-    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 6
+    assert len(json.loads(invoke("logs", "2020/N10E010", "--run", "a", "--json").stdout)) == 7
     (pattern,) = {given["filterPattern"] for given in desk.asked if "filterPattern" in given}
     assert pattern.startswith('{ ($.tile = "N10E010" && $.year = 2020 && $.run = "a") || ($.tile NOT EXISTS')
 
@@ -235,6 +247,23 @@ def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) 
     assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
 
 
+def test_commands_to_copy_find_the_same_deployment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALOS_MOSAIC_STACK", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    where = ("--stack", "Mosaics", "--profile", "team", "--aws-region", "us-east-1")
+    assert f"start one: alos-mosaic run --years 2020 {' '.join(where)}" in invoke("runs", *where).stdout
+    desk.executions.add("a", "FAILED", error="IncompleteRunError")
+    desk.progress["a"] = Progress(1, (failed("N10E010"),))
+    commands = {
+        "status": "alos-mosaic failures a",
+        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --accept-partial",
+        "report": "alos-mosaic status a",
+    }
+    for name, command in commands.items():
+        done = CliRunner().invoke(app, [name, "a", *where])
+        assert f"{command} {' '.join(where)}" in " ".join(done.output.split()), name
+
+
 def test_piped_text_has_whole_lines_and_no_space_behind(capsys: pytest.CaptureFixture[str]) -> None:
     path = "s3://bucket/" + "long/" * 100 + "item.json"
     shown = table("path", "note")
@@ -257,7 +286,7 @@ def test_checks_that_were_not_made_are_one_line(monkeypatch: pytest.MonkeyPatch,
     assert [" ".join(line.split()) for line in invoke("validate", uri).stdout.splitlines() if line] == [
         "item",
         "is there ok",
-        "2 of 3 checks were skipped, like that of raster: its schema can't be read from the web",
+        "Skipped, 2 of 3 checks, like that of raster: its schema can't be read from the web",
         "Nothing is wrong with it.",
     ]
     told = json.loads(invoke("validate", uri, "--json").stdout)

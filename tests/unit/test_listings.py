@@ -140,7 +140,7 @@ def test_the_command_makes_an_inventory_and_keeps_the_other_years(tmp_path: Path
     kept = {key: listing for key, listing in inventory.packaged().items() if key != (2020, MOS)}
     assert {key: known[key] for key in kept} == kept
     words = refresh(*given)
-    assert "-1123 tiles (N00E005, N00E010" in words
+    assert "-1,123 tiles (N00E005, N00E010" in words
     assert "Passed over: 1 junk" in words
 
 

@@ -148,7 +148,7 @@ def test_a_box_across_the_antimeridian_has_tiles_on_both_sides() -> None:
         ({"years": [2020], "tiles": ["x"]}, "'x' is not a tile name; one looks like N10E010"),
         ({"years": [], "tiles": [TILE]}, "years"),
         ({"years": [2020], "tiles": []}, "tiles"),
-        ({"years": [2020], "bbox": [-40, 30, -35, 35]}, "publishes none of the 1 selected tiles"),
+        ({"years": [2020], "bbox": [-40, 30, -35, 35]}, r"publishes none of the selected tiles \(1\)"),
         ({"years": [1996], "tiles": [TILE], "product": "alos_palsar_fnf"}, "1996 has no alos_palsar_fnf"),
     ],
 )

@@ -12,6 +12,7 @@ from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.inventory import ArchiveKind, cells_of_tile
 from alos_mosaic.messages import TileRequest
+from alos_mosaic.quantities import counted
 from alos_mosaic.settings import PriceSettings, RunLimits
 
 
@@ -41,7 +42,8 @@ def refusal(count: int, usd: float, max_usd: float, limits: RunLimits) -> str:
     ceiling = limits.max_usd_ceiling
     more = f"raise max_usd, up to {ceiling:.2f}" if max_usd < ceiling else "deploy with a higher max_usd_ceiling"
     return (
-        f"{count} tiles are estimated at {usd:.2f} US dollars (nothing published yet, {limits.memory_mib} MiB of "
-        f"{limits.architecture}, {limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is "
-        f"{max_usd:.2f}; ask for fewer tiles, or {more}"
+        f"{counted(count, 'tile')} {'is' if count == 1 else 'are'} estimated at {usd:.2f} US dollars (nothing "
+        f"published yet, {limits.memory_mib} MiB of {limits.architecture}, "
+        f"{limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is {max_usd:.2f}; ask for fewer "
+        f"tiles, or {more}"
     )

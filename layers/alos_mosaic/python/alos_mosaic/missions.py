@@ -63,6 +63,17 @@ def mission_of(year: int, current_year: int | None = None) -> Mission:
     raise InvalidRequestError(f"there is no mosaic of {year}; years are {valid_years(this_year)}")
 
 
+def mosaic_years(current_year: int) -> tuple[int, ...]:
+    """Return the years that can be asked for.
+
+    >>> len(mosaic_years(2026))
+    22
+    """
+    return tuple(
+        year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or current_year) + 1)
+    )
+
+
 def valid_years(current_year: int) -> str:
     """Spell out the years that can be asked for.
 

@@ -18,6 +18,7 @@ from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing, tile
 from alos_mosaic.manifests import seeded
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.products import Product, product_of
+from alos_mosaic.quantities import counted
 from alos_mosaic.seeding import tiles_to_seed
 from alos_mosaic.settings import RunLimits
 
@@ -140,7 +141,7 @@ class Guard:
         if count > max_tiles:
             ceiling = limits.max_tiles_ceiling
             more = f"raise max_tiles, up to {ceiling}" if max_tiles < ceiling else "deploy with a higher ceiling"
-            refusal = f"it lists {count} tiles, its limit is {max_tiles}; ask for fewer tiles, or {more}"
+            refusal = f"it lists {counted(count, 'tile')}, its limit is {max_tiles}; ask for fewer tiles, or {more}"
         return cls(count, max_tiles, seed["estimated_usd"], seed["max_usd"], refusal)
 
 

@@ -29,6 +29,7 @@ from alos_mosaic.messages import (
 )
 from alos_mosaic.probing import probe_source
 from alos_mosaic.publication import Publications
+from alos_mosaic.quantities import counted
 from alos_mosaic.results import TileFailure
 from alos_mosaic.settings import RedriveSettings
 
@@ -204,8 +205,8 @@ class Redrive:
         told = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=[_OUT_OF_SIGHT])["Attributes"]
         if count := int(told[_OUT_OF_SIGHT]):
             raise ServiceError(
-                f"{count} letters are out of sight, as a redrive that was broken off has left them; try again in "
-                f"{_HIDDEN_SECONDS // 60} minutes, when they are back"
+                f"{counted(count, 'letter')} out of sight, as a redrive that was broken off leaves them; try again in "
+                f"{_HIDDEN_SECONDS // 60} minutes, when all are back"
             )
 
     def _sort(self, message: MessageTypeDef, request: RedriveRequest, letters: _Letters, limit: int) -> None:

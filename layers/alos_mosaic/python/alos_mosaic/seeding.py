@@ -36,8 +36,8 @@ def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
     if not tiles:
         years = ", ".join(map(str, request.years))
         raise InvalidRequestError(
-            f"JAXA publishes none of the {len(request.tiles)} selected tiles in {years}, as far as its listings tell; "
-            "name them in tiles to have them tried all the same"
+            f"JAXA publishes none of the selected tiles ({len(request.tiles):,}) in {years}, as far as its listings "
+            "tell; name them in tiles to have them tried all the same"
         )
     return tiles
 

@@ -6,6 +6,7 @@ import errno
 import inspect
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import IO, Any, Final, NoReturn, cast
@@ -25,6 +26,9 @@ _SPACE_BEHIND: Final = re.compile(r" +$", re.MULTILINE)
 
 NOTHING_TO_DO: Final = 3
 """Exit code of a plan that would start nothing."""
+
+BROKEN_OFF: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -54,6 +58,11 @@ class Commands(TyperGroup):
             if ctx.params.get("debug") or _is_the_commands_own(error):
                 raise
             fail(spelt(error) if _is_expected(error) else _unforeseen(error))
+        except KeyboardInterrupt as error:
+            signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            )  # threads may still end; a second Ctrl-C does not wait for them
+            fail(str(error) or "broken off", BROKEN_OFF)
 
 
 def register(app: typer.Typer, *commands: Callable[..., None]) -> None:

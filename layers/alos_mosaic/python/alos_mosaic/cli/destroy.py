@@ -13,6 +13,7 @@ import typer
 from alos_mosaic.cli.console import JsonOption, ask, errors, print_json
 from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption
 from alos_mosaic.errors import MosaicError
+from alos_mosaic.quantities import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -175,7 +176,7 @@ def delete_stack(stack: DeployedStack, cloudformation: CloudFormationClient, s3:
     for attempt in itertools.count(1):
         for bucket in stack.buckets:
             count = empty_bucket(s3, bucket)
-            errors.print(f"Emptied {bucket}: {count} objects and versions")
+            errors.print(f"Emptied {bucket}: {counted(count, 'version')} of objects")
         cloudformation.delete_stack(StackName=stack.stack_id)
         try:
             waiter.wait(StackName=stack.stack_id, WaiterConfig=wait)  # type: ignore[arg-type]
@@ -234,7 +235,7 @@ def _show(name: str, stack: DeployedStack, sqs: Any) -> None:
     for url in stack.names(_QUEUE):
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         count = attributes["Attributes"]["ApproximateNumberOfMessages"]
-        typer.echo(f"  queue {url.rpartition('/')[2]}, some {count} messages in it")
+        typer.echo(f"  queue {url.rpartition('/')[2]}, some {counted(int(count), 'message')} in it")
     others = Counter(resource.kind for resource in stack.going if resource.kind not in (_BUCKET, _QUEUE))
     typer.echo(f"  {', '.join(f'{count} {kind}' for kind, count in sorted(others.items()))}")
     typer.echo("These stay:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable
 from itertools import groupby
@@ -17,12 +16,15 @@ from rich.text import Text
 
 from alos_mosaic.bands import BANDS
 from alos_mosaic.cli.console import JsonOption, out, print_json
+from alos_mosaic.cli.selection import years_of
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError, MosaicError, plain
 from alos_mosaic.grid import Tile
+from alos_mosaic.messages import parse_year
 from alos_mosaic.processing.checks import Check, Diagnosis, Verdict
 from alos_mosaic.processing.diagnosis import EXAMPLE_TILE, EXAMPLE_YEARS, diagnose
 from alos_mosaic.products import FOREST_PRODUCT
+from alos_mosaic.quantities import counted
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.inspection import Inspection, MemberFacts
@@ -38,7 +40,7 @@ _STYLES: Final = {Verdict.OK: "green", Verdict.NO: "yellow", Verdict.SKIPPED: "d
 def doctor(
     source: Annotated[str | None, typer.Option(help="A source to question, like ftp://host.")] = None,
     archive: Annotated[Path | None, typer.Option(help="An archive on this machine to look into.")] = None,
-    years: Annotated[str, typer.Option(help="Years to ask the source for, separated by commas.")] = (
+    years: Annotated[str, typer.Option(help="Years to ask the source for, like 2007,2015-2020.")] = (
         ",".join(map(str, EXAMPLE_YEARS))
     ),
     tile: Annotated[str, typer.Option(help="The tile to ask the source for.")] = EXAMPLE_TILE.name,
@@ -59,11 +61,13 @@ def doctor(
     try:
         if source is not None and archive is None:
             access = source_access(source, allow_plain_login, requester_pays)
-            findings = diagnose(source, access, _years(years), Tile.from_name(tile), extra_layouts())
+            findings = diagnose(
+                source, access, tuple(map(parse_year, years_of(years))), Tile.from_name(tile), extra_layouts()
+            )
         elif archive is not None and source is None:
             findings = _inspected(archive)
         else:
-            raise typer.BadParameter("one thing at a time: --source URI or --archive FILE")
+            raise typer.BadParameter("say what to look at, one thing at a time: --source URI or --archive FILE")
     except MosaicError as error:
         if not as_json:
             raise
@@ -78,20 +82,13 @@ def doctor(
     raise typer.Exit(0 if findings.works else 1)
 
 
-def _years(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(year) for year in text.split(","))
-    except ValueError as error:
-        raise InvalidRequestError(f"{text!r} are no years separated by commas") from error
-
-
 def _inspected(archive: Path) -> Inspection:
     from alos_mosaic.processing.inspection import inspect_archive  # noqa: PLC0415 - GDAL loads slowly
     from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415
 
     if not archive.is_file():
         raise InvalidRequestError(f"there is no file {archive}")
-    with work_folder(Path(tempfile.gettempdir()) / f"alos-mosaic-doctor-{os.getpid()}") as folder:
+    with work_folder(Path(tempfile.gettempdir())) as folder:
         return inspect_archive(archive, folder)
 
 
@@ -99,7 +96,9 @@ def _print_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     console.print(diagnosis.source, markup=False, style="bold")
     print_checks(diagnosis.checks, console)
     failed = sum(check.verdict is Verdict.FAILED for check in diagnosis.checks)
-    verdict = f"{failed} of {len(diagnosis.checks)} checks failed." if failed else "All that a tile needs works."
+    verdict = (
+        f"{failed} of {counted(len(diagnosis.checks), 'check')} failed." if failed else "All that a tile needs works."
+    )
     console.print(f"\n{verdict}", markup=False, style="red" if failed else "green")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -14,10 +15,13 @@ from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunWithTilesArgument
+from alos_mosaic.errors import IncompleteRunError
+from alos_mosaic.quantities import counted
 from alos_mosaic.results import TileResult
 from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
+_ABSENT_ADVICE: Final = "see that the source still has its folders (alos-mosaic doctor --source), then run it again"
 
 
 class Grouping(StrEnum):
@@ -62,6 +66,11 @@ def _log_command(example: TileResult, run: str, deployment: Deployment) -> str:
     return deployment.command("logs", f"{example.year}/{example.tile}", "--run", run)
 
 
+def _partial_command(example: TileResult, deployment: Deployment) -> str | None:
+    command = partial_command(example)
+    return None if command is None else deployment.command(*shlex.split(command)[1:])
+
+
 def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
@@ -71,7 +80,7 @@ def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
         "advice": advice_on(cluster.error),
         "logs": _log_command(cluster.example, run, deployment),
         "redrive": _command(cluster, run, deployment),
-        "accept_partial": partial_command(cluster.example),
+        "accept_partial": _partial_command(cluster.example, deployment),
     }
 
 
@@ -80,14 +89,19 @@ def _told_of_all(run: Run) -> list[dict[str, Any]]:
     if not run.is_broken:
         return []
     error = run.error or run.status
-    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": advice_on(error)}]
+    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": _advice(error)}]
 
 
 def _print_broken(run: Run, console: Console) -> None:
     """Print how a run ended of which no tile failed."""
     console.print(f"No tile is known to have failed in {run.name}, but the run did not end well:")
     error = run.error or run.status
-    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", advice_on(error))))
+    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", _advice(error))))
+
+
+def _advice(error: str) -> str:
+    """Return what to do about a run of which no tile failed; that it is incomplete then says that tiles were absent."""
+    return _ABSENT_ADVICE if error == IncompleteRunError.__name__ else advice_on(error)
 
 
 def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Deployment, console: Console) -> None:
@@ -95,9 +109,7 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Dep
     if not gathered:
         console.print(f"Nothing failed in {run}.")
         return
-    console.print(
-        f"{failed:,} of {seeded:,} tiles failed in {run}, for {len(gathered)} reason{'s'[: len(gathered) - 1]}"
-    )
+    console.print(f"{failed:,} of {counted(seeded, 'tile')} failed in {run}, for {counted(len(gathered), 'reason')}")
     for cluster in gathered:
         example = cluster.example
         names = [f"{failure.year}/{failure.tile}" for failure in cluster.failures]
@@ -111,7 +123,7 @@ def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Dep
             ("to do", advice_on(cluster.error)),
             ("redrive", _command(cluster, run, deployment)),
         ]
-        partial = partial_command(example)
+        partial = _partial_command(example, deployment)
         if partial is not None:
             facts.append(("or accept", partial))
         print_facts(console, facts, indent=2)

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from alos_mosaic import inventory
-from alos_mosaic.cli.console import JsonOption, errors, print_json, register, table
+from alos_mosaic.cli.console import JsonOption, errors, out, print_json, register, table
+from alos_mosaic.cli.selection import years_of
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.inventory import Inventory
 from alos_mosaic.listings import Change, Found, changes
 from alos_mosaic.messages import parse_year
-from alos_mosaic.missions import MISSIONS
+from alos_mosaic.missions import mosaic_years
 from alos_mosaic.processing.server_listing import archive_paths
 from alos_mosaic.processing.sources.protocol import SourceAccess
+from alos_mosaic.quantities import counted
 from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
@@ -47,7 +48,7 @@ def show(as_json: Annotated[bool, JsonOption] = False) -> None:
     for (year, kind), listing in sorted(known.items()):
         counts = str(listing.tile_count), str(listing.cell_count)
         shown.add_row(str(year), kind.value, *counts, listing.date, listing.origin)
-    _print(shown)
+    out().print(shown)
 
 
 def refresh(
@@ -57,7 +58,7 @@ def refresh(
     source: Annotated[
         str | None, typer.Option(help=f"Server or mirror to list where no file is given; {DEFAULT_SOURCE_URI}.")
     ] = None,
-    years: Annotated[str | None, typer.Option(help="Years to ask the source for, separated by commas; all.")] = None,
+    years: Annotated[str | None, typer.Option(help="Years to ask the source for, like 2007,2015-2020; all.")] = None,
     date: Annotated[
         str | None, typer.Option(help="When it was listed, like 2021-04; the file's own date, or today.")
     ] = None,
@@ -122,17 +123,16 @@ def _ask(url: str, access: SourceAccess, years: str | None, date: str | None) ->
     from alos_mosaic.processing.sources.opening import open_source  # noqa: PLC0415 - it loads slowly
 
     today = datetime.now(UTC)
-    all_years = [
-        year for mission in MISSIONS for year in range(mission.first_year, (mission.last_year or today.year) + 1)
-    ]
-    asked = all_years if years is None else [parse_year(year) for year in years.split(",")]
+    asked = mosaic_years(today.year) if years is None else [parse_year(year) for year in years_of(years)]
     found, extra = Found(), extra_layouts()
     with open_source(url, access) as source:
         for year in asked:
             before = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
             found.read(archive_paths(source, year, extra), date or f"{today:%Y-%m-%d}", url)
             after = sum(map(len, found.tiles.values())), sum(map(len, found.cells.values()))
-            errors.print(f"{year}: {after[0] - before[0]} archives of tiles, {after[1] - before[1]} of cells")
+            errors.print(
+                f"{year}: {counted(after[0] - before[0], 'archive')} of tiles, {after[1] - before[1]:,} of cells"
+            )
     return found
 
 
@@ -166,7 +166,7 @@ def _print_changes(found_changes: list[Change]) -> None:
     for change in found_changes:
         counts = str(change.listing.tile_count), str(change.listing.cell_count)
         shown.add_row(str(change.year), change.kind.value, *counts, _in_words(change))
-    _print(shown)
+    out().print(shown)
 
 
 def _in_words(change: Change) -> str:
@@ -174,22 +174,18 @@ def _in_words(change: Change) -> str:
         return "new"
     parts = [f"+{_shown(change.tiles_added)}"] if change.tiles_added else []
     parts += [f"-{_shown(change.tiles_removed)}"] if change.tiles_removed else []
-    parts += [f"+{change.cells_added} cells"] if change.cells_added else []
-    parts += [f"-{change.cells_removed} cells"] if change.cells_removed else []
+    parts += [f"+{counted(change.cells_added, 'cell')}"] if change.cells_added else []
+    parts += [f"-{counted(change.cells_removed, 'cell')}"] if change.cells_removed else []
     return ", ".join(parts) or "none"
 
 
 def _shown(names: list[str]) -> str:
     more = ", ..." if len(names) > _SHOWN_NAMES else ""
-    return f"{len(names)} tiles ({', '.join(names[:_SHOWN_NAMES])}{more})"
+    return f"{counted(len(names), 'tile')} ({', '.join(names[:_SHOWN_NAMES])}{more})"
 
 
 def _table(*columns: str) -> Table:
     return table("year", "kind", "tiles", "cells", *columns, right=("tiles", "cells"))
-
-
-def _print(table: Table) -> None:
-    Console(soft_wrap=True, highlight=False).print(table)
 
 
 register(app, show, refresh)

@@ -19,7 +19,7 @@ from alos_mosaic.runs import find_run_with_tiles
 _MOST_LINES: Final = 10_000
 _METRICS: Final = "_aws"
 """What a line holds that CloudWatch makes metrics of."""
-_SHOWN: Final = ("stage", "url", "error")
+_SHOWN: Final = ("stage", "url", "state", "error")
 _REPORTED: Final = ("status", "errorType")
 _WITHOUT_TILE: Final = (
     '($.tile NOT EXISTS && $.errorType = "*") || ($.type = "platform.report" && $.record.status != "success")'

@@ -21,7 +21,7 @@ from alos_mosaic.cli.published import catalogue, show, validate
 from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run
-from alos_mosaic.cli.selection import ProductOption
+from alos_mosaic.cli.selection import ProductOption, YearsOption, years_of
 from alos_mosaic.cli.status import runs, status
 from alos_mosaic.messages import RunRequest
 from alos_mosaic.seeding import tiles_to_seed
@@ -60,7 +60,7 @@ def main(
 
 
 def tiles(
-    years: Annotated[str, typer.Option(help="Years, separated by commas.")],
+    years: YearsOption,
     region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
     bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
     product: ProductOption = None,
@@ -70,7 +70,7 @@ def tiles(
 
     Example: alos-mosaic tiles --years 2020 --region africa
     """
-    given: dict[str, Any] = {"years": years.split(",")}
+    given: dict[str, Any] = {"years": years_of(years)}
     given |= {} if product is None else {"product": product}
     given |= {} if region is None else {"region": region}
     given |= {} if bbox is None else {"bbox": numbers_of(bbox, "bbox")}

@@ -26,7 +26,7 @@ from alos_mosaic.planning import (
     plan_run,
 )
 from alos_mosaic.publication import Publications
-from alos_mosaic.quantities import dollars, duration, size
+from alos_mosaic.quantities import counted, dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
 _PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}"}
@@ -119,8 +119,9 @@ def print_plan(made: Plan, console: Console, asked_concurrency: int | None = Non
         shown.add_row("all", *(f"{made.counts[standing]:,}" for standing in standings), style="bold")
     console.print(shown)
     console.print()
-    for year in made.unlisted_years:
-        console.print(f"{year} is not listed yet: what JAXA has of any year is to do.\n")
+    if made.unlisted_years:
+        years, are = ", ".join(map(str, made.unlisted_years)), "is" if len(made.unlisted_years) == 1 else "are"
+        console.print(f"{years} {are} not listed yet: what JAXA has of any year is to do.\n")
     if not made.to_do:
         console.print("Nothing to do: all that JAXA has of it is published.")
         return
@@ -130,7 +131,7 @@ def print_plan(made: Plan, console: Console, asked_concurrency: int | None = Non
     if asked_concurrency is not None and asked_concurrency > made.max_concurrency:
         at_once += f", the deployment's ceiling, not {asked_concurrency}"
     facts = [
-        ("to do", f"{len(made.to_do):,} tiles, mode {made.mode}"),
+        ("to do", f"{counted(len(made.to_do), 'tile')}, mode {made.mode}"),
         ("download", f"{size(high.download_bytes)} at most"),
         ("output", f"{size(high.output_bytes)} at most"),
         ("time", f"{duration(low.minutes * 60)} to {duration(high.minutes * 60)}, {at_once}"),
@@ -139,7 +140,9 @@ def print_plan(made: Plan, console: Console, asked_concurrency: int | None = Non
     ]
     if (guard := made.guard) is not None:
         priced = f"{dollars(guard.usd)} of {dollars(guard.max_usd)}"
-        facts.append(("caps", f"{guard.count:,} of {guard.max_tiles:,} tiles, {priced}, as if nothing were published"))
+        facts.append(
+            ("caps", f"{guard.count:,} of {counted(guard.max_tiles, 'tile')}, {priced}, as if nothing were published")
+        )
     print_facts(console, facts)
 
 

@@ -21,6 +21,7 @@ from alos_mosaic.cli.source import (
     s3_client,
     source_access,
 )
+from alos_mosaic.cli.tile_line import TileLine
 from alos_mosaic.errors import plain
 from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.products import FOREST_PRODUCT
@@ -66,9 +67,11 @@ def process(
     from alos_mosaic.processing.blocks import codec_of  # noqa: PLC0415 - these load slowly
     from alos_mosaic.processing.mirror import open_mirror  # noqa: PLC0415
     from alos_mosaic.processing.pipeline import Workplace, process_tile, work_folder  # noqa: PLC0415
+    from alos_mosaic.processing.progress import TileProgress  # noqa: PLC0415
     from alos_mosaic.processing.publish import open_target  # noqa: PLC0415
 
-    tile_year = TileYear.from_text(tile)
+    tile_year, progress = TileYear.from_text(tile), TileProgress()
+    is_debugged = bool(context.find_root().params.get("debug"))
     try:
         request = TileRequest(tile_year, mode, product=product, accept_partial=accept_partial)
         target = open_target(to, s3_client(to))
@@ -83,12 +86,17 @@ def process(
                 backscatter_overviews=backscatter_resampling(backscatter_overviews),
                 codec=codec_of(codec),
                 mirror=open_mirror(keep_archives_in, s3_client(keep_archives_in)) if keep_archives_in else None,
+                progress=progress,
             )
-            result = process_tile(request, place)
+            with TileLine(request, progress, wanted=not (as_json or is_debugged)):
+                result = process_tile(request, place)
     except Exception as error:  # noqa: BLE001 - whatever ends it, there is a result
-        if context.find_root().params.get("debug"):
+        if is_debugged:
             traceback.print_exception(error)
         result = _failure(tile_year, error)
+    except KeyboardInterrupt:
+        when = "while it was being published" if progress.stage == "publish" else "and is not published"
+        raise KeyboardInterrupt(f"{tile} was broken off {when}; the same command begins anew") from None
     _print_result(result, as_json)
     raise typer.Exit(EXIT_CODES[result.state])
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alos_mosaic.cli.console import JsonOption, out, print_json, table
+from alos_mosaic.cli.console import JsonOption, errors, out, print_json, table
 from alos_mosaic.cli.doctor import print_checks
 from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.source import s3_client
+from alos_mosaic.cli.viewer import open_file
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import THUMBNAIL
 from alos_mosaic.processing.checks import Verdict
 from alos_mosaic.processing.publish import Target, open_target
+from alos_mosaic.quantities import counted
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.validation import PublishedPlace
@@ -46,28 +49,33 @@ def validate(uri: UriArgument, as_json: Annotated[bool, JsonOption] = False) -> 
         skipped = [check for check in checks if check.verdict is Verdict.SKIPPED]
         if skipped:
             console.print(
-                f"\n{len(skipped)} of {len(checks)} checks were skipped, like that of {skipped[0].name}: "
+                f"\nSkipped, {len(skipped)} of {counted(len(checks), 'check')}, like that of {skipped[0].name}: "
                 f"{skipped[0].detail}",
                 markup=False,
                 soft_wrap=True,
             )
-        verdict = f"{failed} of {len(checks)} checks failed." if failed else "Nothing is wrong with it."
+        verdict = f"{failed} of {counted(len(checks), 'check')} failed." if failed else "Nothing is wrong with it."
         console.print(f"\n{verdict}", style="red" if failed else "green")
     raise typer.Exit(1 if failed else 0)
 
 
 def show(
     uri: UriArgument,
-    to: Annotated[Path | None, typer.Option("--to", help="The file to write; by default it is opened.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file to write, .webp, .png or .jpg; by default it is opened.")
+    ] = None,
     as_json: Annotated[bool, JsonOption] = False,
 ) -> None:
     """Open a published tile's quicklook, or write it to a file.
 
     Example: alos-mosaic show s3://bucket/alos_palsar_mosaic/2020/N10E010 --to N10E010.webp
     """
-    from alos_mosaic.processing.validation import read_item  # noqa: PLC0415 - GDAL and pystac load slowly
+    from alos_mosaic.processing.quicklook import check_suffix, converted  # noqa: PLC0415 - GDAL and pystac load slowly
+    from alos_mosaic.processing.validation import read_item  # noqa: PLC0415
 
     place, target = _opened(uri)
+    if to is not None:
+        check_suffix(to.suffix)
     item = read_item(target, place)
     asset = item.get("assets", {}).get(THUMBNAIL)
     if asset is None:
@@ -75,15 +83,17 @@ def show(
     name = str(asset["href"]).removeprefix("./")
     content = target.read(f"{place.item_key.rpartition('/')[0]}/{name}")
     if content is None:
-        raise InvalidRequestError(f"{name} is missing; alos-mosaic validate says what else is")
+        raise InvalidRequestError(
+            f"{name} is missing; {shlex.join(('alos-mosaic', 'validate', uri))} says what else is"
+        )
     path = to or Path(tempfile.gettempdir()) / name
-    path.write_bytes(content)
+    path.write_bytes(content if to is None else converted(content, to.suffix))
     if as_json:
         print_json({"quicklook": str(path), "bbox": item.get("bbox"), "properties": item.get("properties")})
         return
     typer.echo(f"{path}: {item.get('properties', {}).get('title', name)}")
-    if to is None:
-        typer.launch(str(path))
+    if to is None and not open_file(path):
+        errors.print("No viewer was found to open it: copy it, or name a file with --to", style="yellow")
 
 
 @on_output

@@ -16,6 +16,7 @@ from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.selection import of_bearable_length, run_command, selecting
 from alos_mosaic.commands import words_of
 from alos_mosaic.messages import RunRequest, TileYear
+from alos_mosaic.quantities import counted
 from alos_mosaic.seeding import tiles_to_seed
 
 _SHOWN: Final = 20
@@ -57,7 +58,7 @@ def _print(found: Any, selected: Mapping[str, Any], output: Output, console: Con
         console.print(shown)
         _print_more(len(odd), console)
     if found.orphans:
-        console.print(f"\n{len(found.orphans):,} files that no item names:")
+        console.print(f"\n{counted(len(found.orphans), 'file')} that no item names:")
         for key in found.orphans[:_SHOWN]:
             console.print(f"  {key}", soft_wrap=True)
         _print_more(len(found.orphans), console)

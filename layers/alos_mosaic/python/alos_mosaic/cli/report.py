@@ -34,8 +34,8 @@ def report(
         if found.had_no_tile:
             raise InvalidRequestError(f"{found.name} has no report: it had no tile to work on")
         raise InvalidRequestError(
-            f"{found.name} has no summary: it is going on or was broken off; alos-mosaic status {found.name} shows "
-            "what is known"
+            f"{found.name} has no summary: it is going on or was broken off; "
+            f"{deployment.command('status', found.name)} shows what is known"
         )
     if as_json:
         print_json(summary)

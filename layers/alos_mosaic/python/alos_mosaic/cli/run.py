@@ -5,23 +5,36 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from rich.live import Live
 
-from alos_mosaic.cli.console import NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
+from alos_mosaic.cli.console import BROKEN_OFF, NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print_plan
 from alos_mosaic.cli.selection import selecting
 from alos_mosaic.cli.status import told, view
 from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.estimates import worker_of
+from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import parse_run
+from alos_mosaic.quantities import counted, dollars
 from alos_mosaic.redrive import RedriveRequest
+from alos_mosaic.results import State
 from alos_mosaic.runs import find_run
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 POLL_SECONDS: Final = 2.0
 """Between two looks at a run that is waited for."""
+
+_LETTERS: Final[tuple[QueueAttributeNameType, ...]] = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+)
+"""Attributes of a queue: letters that can be read, and those that somebody reads right now."""
 
 NameOption = Annotated[str | None, typer.Option("--name", help="The run's name; made of the time by default.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -93,6 +106,8 @@ def redrive(
 ) -> None:
     """Send failed tiles again: those in the dead-letter queue, but what was published since.
 
+    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if the queue is empty.
+
     Example: alos-mosaic redrive --error SourceUnavailableError --wait
     """
     which = {"error": error, "year": year, "tile": tile, "run": of_run, "limit": limit, "dry_run": dry_run}
@@ -102,17 +117,49 @@ def redrive(
     RedriveRequest.from_input(given)
     if of_run is not None:
         find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, of_run)
-    if not dry_run:
-        ask(yes, f"Send {_which(error, year, tile, of_run, limit)} again on {deployment.stack}?")
+    if not (dry_run or yes):
+        _ask_to_redrive(deployment, _which(error, year, tile, of_run, limit), limit, as_json=as_json)
     _start(deployment, given, name, wait=wait or dry_run, as_json=as_json)
 
 
 def _which(error: str | None, year: int | None, tile: str | None, run: str | None, limit: int | None) -> str:
     """Say which failed tiles are sent again."""
-    most = "the failed tiles" if limit is None else f"{limit:,} at most of the failed tiles"
+    most = "those" if limit is None else f"{limit:,} at most of those"
     parts = (("with", error), ("of", year), ("called", tile), ("of the run", run))
     said = " ".join(f"{word} {value}" for word, value in parts if value is not None)
-    return f"{most} {said}".rstrip()
+    return f"{most} {said}" if said else "them" if limit is None else f"{limit:,} of them at most"
+
+
+def _ask_to_redrive(deployment: Deployment, which: str, limit: int | None, *, as_json: bool) -> None:
+    """Ask by how many letters there are; end with 3 if there is none."""
+    attributes = deployment.client("sqs").get_queue_attributes(
+        QueueUrl=deployment.outputs["DeadLetterQueueUrl"], AttributeNames=list(_LETTERS)
+    )["Attributes"]
+    seen, hidden = (int(attributes[name]) for name in _LETTERS)
+    letters = seen + hidden
+    if not letters:
+        _end_with_nothing_to_do(
+            f"No failed tile waits in {deployment.stack}'s queue, which may tell of one a minute late.", as_json
+        )
+    some = (
+        f"About {counted(letters, 'failed tile')} {'waits' if letters == 1 else 'wait'} in {deployment.stack}'s queue"
+    )
+    some += f" ({hidden:,} out of sight, as while another redrive looks at them)" if hidden else ""
+    price = _price(deployment, min(letters, limit or letters))
+    ask(yes=False, question=f"{some}. Send {which} again, for {price} at most?")
+
+
+def _price(deployment: Deployment, tiles: int) -> str:
+    """Return what so many tiles cost, if all of them were whole ones."""
+    return dollars(worker_of(deployment.seed_settings).cost(CELLS_PER_TILE).total * tiles)
+
+
+def _end_with_nothing_to_do(sentence: str, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"run": None, "to_do": 0})
+    else:
+        typer.echo(sentence)
+    raise typer.Exit(NOTHING_TO_DO)
 
 
 @on_deployment
@@ -127,14 +174,33 @@ def resume(
 ) -> None:
     """Go on with a run: all tiles of its manifest that were not published since it was seeded.
 
+    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if all its tiles are published.
+
     Example: alos-mosaic resume africa-2020 --wait
     """
     given: dict[str, Any] = {"resume": {"run": run}}
     given |= {"allow_parallel": True} if allow_parallel else {}
     name = _checked_name(name, "resume")
     find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
-    ask(yes, f"Go on with {run} on {deployment.stack}?")
+    if not yes:
+        _ask_to_resume(deployment, run, as_json=as_json)
     _start(deployment, given, name, wait=wait, as_json=as_json)
+
+
+def _ask_to_resume(deployment: Deployment, run: str, *, as_json: bool) -> None:
+    """Ask by what the run's records tell; end with 3 if all is published by them."""
+    progress = deployment.records.progress(run)
+    if not progress.seeded:
+        raise InvalidRequestError(f"{run} has no tiles to go on with: it had none, or its records have expired")
+    left = progress.seeded - progress.counts[State.PUBLISHED] - progress.counts[State.SKIPPED]
+    if not left:
+        again = deployment.command("resume", run, "--yes")
+        _end_with_nothing_to_do(
+            f"All tiles of {run} are published, by its records; where they are not any more: {again}", as_json
+        )
+    said = f"By its records {left:,} of {counted(progress.seeded, 'tile')} of {run} {'is' if left == 1 else 'are'}"
+    price = _price(deployment, left)
+    ask(yes=False, question=f"{said} not published. Go on with it on {deployment.stack}, for {price} at most?")
 
 
 def _checked_name(name: str | None, kind: str) -> str:
@@ -176,18 +242,18 @@ def _await(deployment: Deployment, name: str, as_json: bool) -> None:
             while (found := find_run(states, deployment.state_machine_arn, name)).is_running:
                 progress = records.progress(name)
                 if is_watched:
-                    live.update(view(found, progress, deployment.worker), refresh=True)
+                    live.update(view(found, progress, deployment), refresh=True)
                 elif not as_json and progress.seeded and (len(progress.results), progress.seeded) != said:
                     said = (len(progress.results), progress.seeded)
-                    typer.echo(f"{said[0]} of {said[1]} tiles ended, {progress.counts['failed']} failed")
+                    typer.echo(f"{said[0]:,} of {counted(said[1], 'tile')} ended, {progress.counts['failed']} failed")
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         look = deployment.command("status", name)
         errors.print(f"{name} goes on without you; {look} shows how far it is", style="yellow", markup=False)
-        raise typer.Exit(130) from None
+        raise typer.Exit(BROKEN_OFF) from None
     progress = records.progress(name)
     if as_json:
         print_json(told(found, progress, deployment.worker))
     else:
-        console.print(view(found, progress, deployment.worker))
+        console.print(view(found, progress, deployment))
     raise typer.Exit(0 if found.status == "SUCCEEDED" else 1)

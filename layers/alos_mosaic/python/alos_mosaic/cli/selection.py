@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,13 +19,14 @@ from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
 from alos_mosaic.messages import Mode
+from alos_mosaic.missions import mosaic_years, valid_years
 from alos_mosaic.products import FOREST_PRODUCT
 
 _MODES: Final = (
     "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
     "make it again anyway, or describe it again without the source."
 )
-YearsOption = Annotated[str, typer.Option("--years", help="Years, separated by commas, like 2017,2020.")]
+YearsOption = Annotated[str, typer.Option("--years", help="Years and spans of years, like 2007,2015-2020.")]
 RegionOption = Annotated[
     str | None, typer.Option("--region", help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.")
 ]
@@ -36,6 +39,7 @@ ProductOption = Annotated[
     str | None, typer.Option("--product", help=f"{FOREST_PRODUCT}, or nothing for each year's own mosaic.")
 ]
 ModeOption = Annotated[Mode, typer.Option("--mode", help=_MODES)]
+_SPAN: Final = re.compile(r"(\d{4}) ?- ?(\d{4})")
 _LONGEST_COMMAND: Final = 300
 """Characters of a command that is printed; one with a long list of tiles is not."""
 _HALF_ROUND: Final = 180
@@ -76,9 +80,29 @@ def execution_input(
         if any(place is not None for place in places.values()):
             raise InvalidRequestError("--geojson and --region, --bbox, --tiles exclude each other; give one of them")
         places["tiles"] = [tile.name for tile in tiles_of_area(geojson, product)]
-    given = {"years": [year.strip() for year in years.split(",")], **places, "product": product}
+    given = {"years": years_of(years), **places, "product": product}
     given["mode"] = None if mode is Mode.SKIP else mode.value
     return {name: value for name, value in given.items() if value is not None}
+
+
+def years_of(text: str) -> list[str]:
+    """Return the years of a list of years and spans; of a span those that have a mosaic, if any has.
+
+    >>> years_of("1997,2009-2016")
+    ['1997', '2009', '2010', '2015', '2016']
+    """
+    return [year for part in text.split(",") for year in _years_of_span(part.strip())]
+
+
+def _years_of_span(text: str) -> list[str]:
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        return [text]  # it is checked where it is read
+    this_year = datetime.now(UTC).year
+    years = [str(year) for year in mosaic_years(this_year) if int(found[1]) <= year <= int(found[2])]
+    if not years:
+        raise InvalidRequestError(f"there is no mosaic of {text}; years are {valid_years(this_year)}")
+    return years
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -14,7 +14,7 @@ from alos_mosaic.advice import advice_on
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.costs import Worker
-from alos_mosaic.quantities import dollars, duration
+from alos_mosaic.quantities import counted, dollars, duration
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.run_records import Progress
 from alos_mosaic.runs import Run, find_run, list_runs
@@ -47,7 +47,7 @@ def status(deployment: Deployment, run: RunArgument = None, as_json: Annotated[b
     if as_json:
         print_json(told(found, progress, deployment.worker))
     else:
-        out().print(view(found, progress, deployment.worker))
+        out().print(view(found, progress, deployment))
     raise typer.Exit(1 if found.is_broken else 0)
 
 
@@ -66,7 +66,7 @@ def runs(
         print_json([run.to_dict() for run in listed])
         return
     if not listed:
-        typer.echo("There has been no run yet; start one: alos-mosaic run --years 2020")
+        typer.echo(f"There has been no run yet; start one: {deployment.command('run', '--years', '2020')}")
         return
     shown = table("run", "status", "started (UTC)", "took", right=("took",))
     for run in listed:
@@ -89,7 +89,7 @@ def told(run: Run, progress: Progress, worker: Worker) -> dict[str, Any]:
     }
 
 
-def view(run: Run, progress: Progress, worker: Worker) -> Group:
+def view(run: Run, progress: Progress, deployment: Deployment) -> Group:
     """Return a run's progress for people."""
     lines: list[Any] = [
         Text.assemble((run.name, "bold"), "  ", _status(run), f"  since {run.started:%Y-%m-%d %H:%M} UTC")
@@ -101,13 +101,14 @@ def view(run: Run, progress: Progress, worker: Worker) -> Group:
         lines.append(Text(_redriven(redriven)))
     if progress.seeded:
         lines += ["", _bar(progress), _counts(progress)]
-        lines.append(_pace(run, progress, worker))
+        lines.append(_pace(run, progress, deployment.worker))
     failures = progress.failures
     if failures:
-        lines += ["", Text(f"The last of {len(failures)} failures:" if len(failures) > 1 else "What failed:")]
+        is_all = len(failures) <= _SHOWN_FAILURES
+        lines += ["", Text("What failed:" if is_all else f"The last of {counted(len(failures), 'failure')}:")]
         lines.append(_failures(failures[-_SHOWN_FAILURES:]))
         if not run.is_running:
-            lines.append(Text(f"\nMore: alos-mosaic failures {run.name}", style="dim"))
+            lines.append(Text(f"\nMore: {deployment.command('failures', run.name)}", style="dim"))
     elif run.error:
         lines.append(Text(f"To do: {advice_on(run.error)}"))
     return Group(*lines)
@@ -116,7 +117,7 @@ def view(run: Run, progress: Progress, worker: Worker) -> Group:
 def _redriven(told: Mapping[str, Any]) -> str:
     """Say what a redrive found in the queue."""
     names, count = list(told["first_tiles"]), told["tiles"]
-    verb = "would be sent again" if told["dry_run"] else "were sent again"
+    verb = "would be sent again" if told["dry_run"] else "was sent again" if count == 1 else "were sent again"
     which = f": {' '.join(names)}{' ...' if count > len(names) else ''}" if names else ""
     rest = {
         "published since they failed": told["published_since"],
@@ -124,7 +125,7 @@ def _redriven(told: Mapping[str, Any]) -> str:
         "not readable": told["unreadable"],
     }
     others = "".join(f"; {number} {what}" for what, number in rest.items() if number)
-    return f"{count} tiles {verb}{which}{others}"
+    return f"{counted(count, 'tile')} {verb}{which}{others}"
 
 
 def _status(run: Run) -> Text:
@@ -140,7 +141,7 @@ def _bar(progress: Progress) -> Text:
         bar.append(character * (width or bool(progress.counts[state])), STYLES[state])
     bar.append("." * (_BAR_CHARACTERS - len(bar)), "dim")
     ended = len(progress.results)
-    bar.append(f"  {ended:,} of {progress.seeded:,} tiles ended")
+    bar.append(f"  {ended:,} of {counted(progress.seeded, 'tile')} ended")
     return bar
 
 

@@ -26,6 +26,7 @@ from alos_mosaic.grid import Cell
 from alos_mosaic.layouts import Layout
 from alos_mosaic.processing.finding import Found
 from alos_mosaic.processing.local_file import LocalFile
+from alos_mosaic.processing.progress import TileProgress
 from alos_mosaic.processing.relay import Leg, Relay
 from alos_mosaic.processing.sources.file import FileSource
 from alos_mosaic.processing.sources.protocol import FromStartOnlyError, Sink, Source
@@ -63,10 +64,12 @@ class _StoppedError(Exception):
 class Download:
     """An archive on its way here, or here already."""
 
-    def __init__(self, found: Found, source_url: str, folder: Path, leg: Leg | None = None) -> None:
+    def __init__(
+        self, found: Found, source_url: str, folder: Path, progress: TileProgress, leg: Leg | None = None
+    ) -> None:
         self.found, self.url = found, f"{source_url}/{found.remote.path}"
         self.name = found.remote.path.rpartition("/")[2]
-        self._leg = leg
+        self._progress, self._leg = progress, leg
         self.path = folder / _local_name(found)
         """Where it is read. An archive that lies on this machine stays where it is."""
         self.seconds = 0.0
@@ -169,6 +172,7 @@ class Download:
                 if file is not None:
                     file.write(chunk)
                 self._checksum.update(chunk)
+                self._progress.received_bytes += len(chunk)
                 with self._changed:
                     self.received += len(chunk)
                     self._changed.notify_all()
@@ -274,24 +278,35 @@ class Downloads:
     With a relay they may take more than one invocation: reading raises :class:`TransferPausedError` then.
     """
 
-    def __init__(self, source: Source, found: Sequence[Found], folder: Path, relay: Relay | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        found: Sequence[Found],
+        folder: Path,
+        relay: Relay | None = None,
+        progress: TileProgress | None = None,
+    ) -> None:
         self._source = source
         self._downloads = []
         following = sum(each.remote.size_bytes for each in found)
+        progress = progress or TileProgress()
+        progress.expected_bytes += following
         for each in found:
             following -= each.remote.size_bytes
             leg = None if relay is None else relay.leg(each.remote, folder / _local_name(each), following)
-            self._downloads.append(Download(each, source.url, folder, leg))
+            self._downloads.append(Download(each, source.url, folder, progress, leg))
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="download")
+        self._thread = threading.Thread(target=self._run, name="download", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        if kind is None or issubclass(kind, Exception):
+            self._thread.join()
+        # Else somebody wants to leave at once, and a source may keep silent for a minute before the thread notices.
 
     def __iter__(self) -> Iterator[Download]:
         return iter(self._downloads)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from alos_mosaic.processing.finding import Found, find, find_cells
 from alos_mosaic.processing.mosaic import Merged, Mosaic, Recipe
 from alos_mosaic.processing.relay import TransferPausedError
 from alos_mosaic.processing.sources.opening import open_source
+from alos_mosaic.processing.sources.protocol import Source
 
 if TYPE_CHECKING:
     from alos_mosaic.processing.pipeline import Workplace
@@ -108,7 +109,7 @@ class Gathering:
         with open_source(self._place.source_url, self._place.access) as source:
             found = find(source, self._tile_year, self._layouts)
             self._own = {each.cell for each in found if each.cell is not None}
-            with Downloads(source, found, self._place.work, self._place.relay) as downloads:
+            with self._downloads_of(source, found) as downloads:
                 self._downloads = list(downloads)
                 attempt = self._attempt()
         while attempt.merged is None:
@@ -125,6 +126,9 @@ class Gathering:
         defective = tuple(sorted(self._left_out))
         sidecars, problems = attempt.sidecars, attempt.sidecar_problems
         return Gathered(attempt.merged, archives, sidecars, problems, defective, seconds, whole)
+
+    def _downloads_of(self, source: Source, found: Sequence[Found]) -> Downloads:
+        return Downloads(source, found, self._place.work, self._place.relay, self._place.progress)
 
     def _refuse_mixed(self, defects: dict[Cell, str]) -> None:
         """Raise CorruptArchiveError if cells may be defective because a file was replaced while it came in pieces.
@@ -152,7 +156,7 @@ class Gathering:
                 hopeless[cell] = f"{defects[cell]}; there is no archive of the cell alone of the same release"
             self._leave_out(hopeless)
             self._own |= mendable
-            with Downloads(source, found, self._place.work, self._place.relay) as downloads:
+            with self._downloads_of(source, found) as downloads:
                 self._downloads += downloads
                 return self._attempt()
 
@@ -170,7 +174,7 @@ class Gathering:
         folder.mkdir()
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers))
+            mosaic = undo.enter_context(Mosaic(self._recipe, folder, self._buffers, self._place.progress))
             attempt = _Attempt(None)
             if not self._used():
                 raise CorruptArchiveError(f"no cell can be read: {_in_words(self._left_out)}")

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from alos_mosaic.processing.progress import TileProgress
+
 logger = logging.getLogger(__name__)
 
 _STATUS: Final = Path("/proc/self/status")
@@ -25,15 +27,17 @@ _RESET_HIGH_WATER: Final = "5"
 
 
 class Stopwatch:
-    """Wall time by stage, in seconds."""
+    """Wall time by stage, in seconds; the stage that goes on is told to ``progress``."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: TileProgress) -> None:
         self.seconds: dict[str, float] = {}
+        self._progress = progress
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage."""
         start = time.perf_counter()
+        self._progress.stage = name
         logger.info("Stage begins", extra={"stage": name})
         try:
             yield

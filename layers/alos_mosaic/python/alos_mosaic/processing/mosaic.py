@@ -24,6 +24,7 @@ from alos_mosaic.missions import Mission
 from alos_mosaic.processing.archive import Member
 from alos_mosaic.processing.blocks import DEFLATE, Codec
 from alos_mosaic.processing.buffers import Buffers, Parked
+from alos_mosaic.processing.progress import TileProgress
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.spill import Spill
 from alos_mosaic.processing.statistics import TileStatistics, tile_statistics
@@ -82,16 +83,22 @@ class _MergedCell:
     """Where the mask is 0, as packed bits; None for nowhere."""
     waiting: list[tuple[Member, Parked]] = field(default_factory=list)
     """Members that came ahead of the mask, without their content, and where that is."""
+    merged: int = 0
+    """Bands that are in their pyramids."""
 
 
 class Mosaic:
     """A tile in the making. Use it as a context: what it has on disk goes away with it."""
 
-    def __init__(self, recipe: Recipe, folder: Path, buffers: Buffers | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, buffers: Buffers | None = None, progress: TileProgress | None = None
+    ) -> None:
         self.defects: dict[Cell, str] = {}
         """The first thing that is wrong with a cell, naming the member; complete after :meth:`finish`."""
         self._recipe, self._folder, self._buffers = recipe, folder, buffers or Buffers()
         self._cells: dict[Cell, _MergedCell] = {}
+        self._progress = progress or TileProgress()
+        self._progress.merged_cells = 0
         self._pyramids: dict[str, Pyramid] = {}
         self._values_under_nodata = self._values_missing = 0
         self._measured = {band.code for band in recipe.required if band.role == "amplitude"}
@@ -235,6 +242,10 @@ class Mosaic:
             return
         self._pyramid(BANDS[member.name.band_code]).add(decoded.pixels, *self._recipe.grid.offset(member.name.cell))
         self._buffers.give_back(member.content)
+        cell = self._cells[member.name.cell]
+        with self._lock:
+            cell.merged += 1
+            self._progress.merged_cells += cell.merged == len(self._recipe.required)
 
     def _pyramid(self, band: Band) -> Pyramid:
         with self._lock:

@@ -29,6 +29,7 @@ from alos_mosaic.processing.gathering import Gathered, Gathering
 from alos_mosaic.processing.measuring import Peak, Stopwatch
 from alos_mosaic.processing.mirror import Mirror
 from alos_mosaic.processing.mosaic import Recipe
+from alos_mosaic.processing.progress import TileProgress
 from alos_mosaic.processing.publish import FileToPut, Target, Uploads
 from alos_mosaic.processing.pyramid import Pyramid
 from alos_mosaic.processing.relay import Relay
@@ -74,6 +75,8 @@ class Workplace:
     the work folder to the end."""
     peak: Peak | None = None
     """What watches one tile's work folder for who wants to know of it however the tile ends; its result tells else."""
+    progress: TileProgress = field(default_factory=TileProgress)
+    """Where is told how far the tile is, for who looks on."""
 
 
 def process_tile(request: TileRequest, place: Workplace) -> TileResult:
@@ -96,7 +99,7 @@ def process_tile(request: TileRequest, place: Workplace) -> TileResult:
 
 
 def _processed(request: TileRequest, place: Workplace) -> TileResult:
-    stopwatch, peak, not_kept = Stopwatch(), place.peak or Peak(place.work), None
+    stopwatch, peak, not_kept = Stopwatch(place.progress), place.peak or Peak(place.work), None
     year, tile = request.tile_year.year, request.tile_year.tile
     product = product_of(year, request.product)
     key = item_key(product, year, tile)
@@ -187,8 +190,11 @@ def _write_bands(
         pyramid.spill.close()
         return cog
 
+    place.progress.bands = len(gathered.merged.pyramids)
     with ThreadPoolExecutor(_BANDS_AT_ONCE, thread_name_prefix="write") as threads:
-        yield from threads.map(write, gathered.merged.pyramids)
+        for cog in threads.map(write, gathered.merged.pyramids):
+            place.progress.written_bands += 1
+            yield cog
 
 
 def _archive_facts(gathered: Gathered) -> dict[str, Any]:

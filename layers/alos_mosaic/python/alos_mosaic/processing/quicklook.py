@@ -30,11 +30,17 @@ from rasterio.io import MemoryFile
 from rasterio.session import DummySession
 
 from alos_mosaic.bands import NODATA
-from alos_mosaic.errors import OutputError
+from alos_mosaic.errors import InvalidRequestError, OutputError, shown
 from alos_mosaic.processing.metadata.classes import meaning_of
 
 QUICKLOOK_MEDIA_TYPE: Final = "image/webp"
 SIDE_LIMIT_PIXELS: Final = 1024
+
+PICTURE_SUFFIXES: Final = {".webp": "WEBP", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""File names' suffixes that quicklooks can be had in, and GDAL's drivers of them."""
+_STORED_DRIVER: Final = "WEBP"
+_COLOURS: Final = 3
+"""Bands ahead of the one that says what is transparent."""
 
 _HH_DB: Final = (-20.0, 1.0)
 _HV_DB: Final = (-30.0, -6.0)
@@ -81,6 +87,35 @@ def write_class_quicklook(classes: Pixels, names: Mapping[int, str], path: Path)
     return _write(np.moveaxis(table[classes[::step, ::step]], -1, 0), path, LOSSLESS="YES")
 
 
+def check_suffix(suffix: str) -> None:
+    """Raise :class:`InvalidRequestError`, which names those that are known, for a suffix that is of no picture."""
+    if suffix.lower() not in PICTURE_SUFFIXES:
+        *others, last = PICTURE_SUFFIXES
+        raise InvalidRequestError(f"a quicklook's file ends in {', '.join(others)} or {last}, not in {shown(suffix)}")
+
+
+def converted(content: bytes, suffix: str) -> bytes:
+    """Return a quicklook's bytes in the format of a file name's suffix, one of :data:`PICTURE_SUFFIXES`.
+
+    JPEG knows no transparency: pixels without data are white there. :class:`InvalidRequestError` names the suffixes
+    that are known, :class:`OutputError` says that the content is no picture.
+    """
+    check_suffix(suffix)
+    driver = PICTURE_SUFFIXES[suffix.lower()]
+    if driver == _STORED_DRIVER:
+        return content
+    try:
+        with rasterio.Env(session=DummySession()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with MemoryFile(content) as memory, memory.open(driver=_STORED_DRIVER) as dataset:
+                bands = dataset.read()
+            if driver == "JPEG" and len(bands) > _COLOURS:
+                bands = np.where(bands[_COLOURS] == 0, np.uint8(_OPAQUE), bands[:_COLOURS])
+            return _encoded(bands, driver)
+    except RasterioError as error:
+        raise OutputError(f"the quicklook can't be read: {error}") from error
+
+
 def _step(pixels: Pixels) -> int:
     rows, columns = pixels.shape
     return -(-max(int(rows), int(columns)) // SIDE_LIMIT_PIXELS)
@@ -101,15 +136,20 @@ def _write(bands: Bytes, path: Path, **options: object) -> Path:
     """Write red, green, blue and alpha, (4, rows, columns), with options of GDAL's WEBP driver."""
     # What lies under transparent pixels costs bytes and bleeds into the edges: make it one colour.
     bands[:3, bands[3] == 0] = 0
-    _, rows, columns = bands.shape
-    profile = {"driver": "WEBP", "width": columns, "height": rows, "count": 4, "dtype": "uint8", **options}
     try:
         with rasterio.Env(session=DummySession()), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with MemoryFile() as memory:
-                with memory.open(**profile) as dataset:
-                    dataset.write(bands)
-                path.write_bytes(memory.getbuffer())
+            path.write_bytes(_encoded(bands, _STORED_DRIVER, **options))
     except (RasterioError, OSError) as error:
         raise OutputError(f"can't write {path.name}: {error}") from error
     return path
+
+
+def _encoded(bands: Bytes, driver: str, **options: object) -> bytes:
+    """Return a picture of (bands, rows, columns) as one of GDAL's drivers writes it, with options of that driver."""
+    count, rows, columns = bands.shape
+    profile = {"driver": driver, "width": columns, "height": rows, "count": count, "dtype": "uint8", **options}
+    with MemoryFile() as memory:
+        with memory.open(**profile) as dataset:
+            dataset.write(bands)
+        return bytes(memory.getbuffer())

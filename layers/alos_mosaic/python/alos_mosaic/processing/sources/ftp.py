@@ -113,7 +113,10 @@ class FtpSource:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):  # Ctrl-C waits for no answer
+            self._ftp.close()
+            return
         try:
             self._ftp.quit()
         except _HANGUPS:

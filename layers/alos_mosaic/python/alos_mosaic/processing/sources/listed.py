@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Self
 
 from alos_mosaic.processing.sources.ftp import FtpSource
@@ -27,8 +28,10 @@ class ListedFtp:
         self._source.__enter__()
         return self
 
-    def __exit__(self, *ended: object) -> None:
-        self._source.__exit__(*ended)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.__exit__(kind, error, trace)
 
     def stat(self, path: str) -> RemoteFile | None:
         """Return what the folder's listing says of a file."""
