@@ -26,9 +26,8 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Compare the run's manifest with its workers' records and return the four counts and the verdict."""
     so_far, settings = event.get("so_far", {}), SummarySettings.from_env()
     stopped_by = so_far.get("map_failure", {}).get("Error")
-    estimated_usd = so_far.get("seed", {}).get("estimated_usd")
     with raised_as(ServiceError, BotoCoreError, ClientError):
-        summary = summarise_run(event, settings, _s3(), _sqs(), stopped_by, estimated_usd).to_dict()
+        summary = summarise_run(event, settings, _s3(), _sqs(), stopped_by, so_far.get("seed", {})).to_dict()
     logger.info("Run summarised", extra=summary)
     return summary
 

@@ -383,7 +383,7 @@ def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatc
     seed({"years": [2020], "tiles": ["N25W165", "N00E010"]})
     put_result(s3, "N25W165", "published", cells=["N23W161"], output_bytes=10, seconds={"check": 1.0, "gather": 99.0})
     put_result(s3, "N00E010", "failed", error="OutputError", cause="<script>alert(1)</script>")
-    so_far = {"seed": {"estimated_usd": 0.1234}}
+    so_far = {"seed": {"estimated_usd": 0.1234, "max_concurrency": 2}}
     summary = summarise_run.lambda_handler({"run": "a-run", "so_far": so_far}, CONTEXT)
     assert summary["report"] == "s3://runs/runs/a-run/report.html"
     kept = s3.get_object(Bucket="runs", Key="runs/a-run/report.html")
@@ -398,7 +398,7 @@ def test_a_report_lies_beside_the_summary_and_is_linked(s3: S3Client, monkeypatc
     assert told["report"] == summary["report"]
     assert told["worker"] == worker
     assert told["deployment"] == {"stack": "Trial", "aws_region": "us-east-1"}
-    assert told["estimated_usd"] == 0.1234
+    assert (told["estimated_usd"], told["max_concurrency"]) == (0.1234, 2)
     assert told["started"] <= told["ended"]
 
 

@@ -169,19 +169,29 @@ def test_a_run_without_a_failure_says_so_and_offers_no_command() -> None:
 
 
 def test_what_it_took_stands_beside_what_was_planned() -> None:
-    text = Outline(report_page(summary(published(), published("N05E010")))).text
-    assert "Work of all workers 1 min 40 s" in text
+    failed = TileResult(State.FAILED, 2020, "N15E010", error="OutputError", seconds={"until_failure": 20.0})
+    given = summary(published(), published("N05E010"), failed, max_concurrency=2)
+    text = Outline(report_page(given)).text
+    assert "2 published tiles Actual Planned" in text
+    assert "Work of their workers 1 min 40 s" in text
+    assert "3 tiles on record, 2 of them published: 2 min 0 s of work, $0.0048. It took 1 h 30 min" in text
+    assert "From start to end 1 h 30 min 3 min 14 s 8 min 46 s 38 min 25 s Work" in text
     assert "Planned at 20 MB/s Planned at 5 MB/s Planned at 1 MB/s" in text
     assert re.search(r"Cost( \$0\.\d+){4} ", text)
     assert "gather 80.0 % 40.0 s 40.0 s 40.0 s 2020/N10E010" in text
     assert "transfer (within gather) 60.0 %" in text
-    assert "It took 1 h 30 min, with 0.0 tiles at once on average." in text
-    assert "Elapsed" not in text
+
+
+def test_what_a_run_without_a_published_tile_took_is_told_without_a_plan() -> None:
+    failed = TileResult(State.FAILED, 2020, "N15E010", error="OutputError", seconds={"until_failure": 20.0})
+    text = Outline(report_page(summary(failed))).text
+    assert "1 tile on record, none of them published: 20.0 s of work, $0.00093. It took 1 h 30 min" in text
+    assert "Planned" not in text
 
 
 def test_without_a_price_there_is_time_only() -> None:
     text = Outline(report_page(summary(published(), worker={}))).text
-    assert "Work of all workers 50.0 s \N{EN DASH}" in text
+    assert "Work of their workers 50.0 s \N{EN DASH}" in text
     assert "$" not in text
 
 

@@ -57,6 +57,7 @@ class Run:
     ended: datetime | None
     worker: Mapping[str, Any]
     estimated_usd: float | None
+    max_concurrency: int | None
     known_absent: int
     deployment: Mapping[str, str] = field(default_factory=dict)
     """What finds it, as options of a command."""
@@ -74,6 +75,7 @@ class Run:
             ended=_time(summary.get("ended")),
             worker=summary.get("worker", {}),
             estimated_usd=_number(summary.get("estimated_usd")),
+            max_concurrency=_count(summary.get("max_concurrency")),
             known_absent=int(summary.get("known_absent", 0)),
             deployment=_deployment(summary.get("deployment")),
             pictures=pictures,
@@ -109,13 +111,25 @@ def report_page(summary: Mapping[str, Any], pictures: Mapping[str, Picture] | No
     main = joined(
         _map_section(run),
         not_there.sections(),
-        report_figures.time_section(run.results, run.started, run.ended, run.worker, run.estimated_usd, link=run.link),
+        report_figures.time_section(
+            run.results,
+            run.started,
+            run.ended,
+            run.worker,
+            run.estimated_usd,
+            max_concurrency=run.max_concurrency,
+            link=run.link,
+        ),
         report_figures.data_section({name: [result for _, result in each] for name, each in run.mosaics.items()}),
     )
     body = joined(_header(run), tag("main", main), _footer())
     anchors = not_there.anchors
     entries = [_entry(result, run.pictures, anchors) for result in run.results]
     return page(f"Run {run.name}", body, {"tiles": entries})
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _number(value: object) -> float | None:

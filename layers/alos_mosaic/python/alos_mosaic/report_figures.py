@@ -23,8 +23,8 @@ _SHOWN_TILES: Final = 10
 _SOURCE_RATES: Final = (20e6, TYPICAL_BYTES_PER_SECOND, 1e6)
 """Bytes a second of one connection to the source, fast, typical and slow; and what the deployment assumes."""
 _NOTE: Final = (
-    "Planned is the cost model for the published tiles, with the cells that JAXA lists. Actual is what workers "
-    "recorded of the invocation that ended their tile: earlier ones, and those of tiles that failed, are not in it."
+    "Planned is the cost model for the published tiles, with the cells that JAXA lists, as many of them at once as the "
+    "run was allowed. Actual is what workers recorded of the invocation that ended their tile, without earlier ones."
 )
 _PER_CENT: Final = 100
 
@@ -36,19 +36,23 @@ def time_section(
     worker: Mapping[str, Any],
     estimated_usd: float | None,
     *,
+    max_concurrency: int | None,
     link: Link,
 ) -> Markup:
-    """Return the section on time and money."""
+    """Return the section on time and money; ``max_concurrency`` tiles were allowed at once."""
     timed = [result for result in results if result.seconds]
     if not timed:
         return tag("section", tag("h2", "Time and cost"), tag("p", "No worker recorded its time.", class_="muted"))
     made = [result for result in timed if result.state is State.PUBLISHED]
     elapsed = (ended - started).total_seconds() if started and ended else None
+    model = _worker(worker)
     return tag(
         "section",
         tag("h2", "Time and cost"),
-        _planned_and_actual(timed, elapsed, _worker(worker)),
-        tag("p", _NOTE, class_="muted"),
+        joined(_planned_and_actual(made, elapsed, model, max_concurrency), tag("p", _NOTE, class_="muted"))
+        if made
+        else None,
+        tag("p", _pace(timed, len(made), elapsed, model), class_="muted"),
         tag("p", _estimate(len(results), worker, estimated_usd), class_="muted") if estimated_usd else None,
         _stages(made or timed, link),
         _slowest(made, link) if made else None,
@@ -74,9 +78,10 @@ def _worker(given: Mapping[str, Any]) -> Worker | None:
         return None
 
 
-def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, worker: Worker | None) -> Markup:
-    made = [result for result in timed if result.state is State.PUBLISHED]
-    seconds = sum(result.worker_seconds for result in timed)
+def _planned_and_actual(
+    made: Sequence[TileResult], elapsed: float | None, worker: Worker | None, max_concurrency: int | None
+) -> Markup:
+    seconds = sum(result.worker_seconds for result in made)
     fetched = sum(result.archive.get("size", 0) for result in made)
     written = sum(result.output_bytes for result in made)
     cells = [_cells(result) for result in made]
@@ -85,30 +90,37 @@ def _planned_and_actual(timed: Sequence[TileResult], elapsed: float | None, work
     unplanned = (NOTHING,) * len(source_rates)
     rows: list[tuple[Content, ...]] = []
     if worker is None:
-        rows.append(("Work of all workers", duration(seconds), *unplanned))
+        rows.append(("Work of their workers", duration(seconds), *unplanned))
     else:
         planned = [_at(worker, rate) for rate in source_rates]
         times = [sum(each.times(count).total_seconds for count in cells) for each in planned]
         costs = [each.cost_of(cells).total for each in planned]
-        actual = worker.spent(seconds, len(timed), written).total
-        rows.append(("Work of all workers", duration(seconds), *map(duration, times)))
+        actual = worker.spent(seconds, len(made), written).total
+        if elapsed and max_concurrency:
+            at_once = min(max_concurrency, len(made))
+            rows.append(("From start to end", duration(elapsed), *(duration(time / at_once) for time in times)))
+        rows.append(("Work of their workers", duration(seconds), *map(duration, times)))
         rows.append(("Cost", dollars(actual), *map(dollars, costs)))
-        if made:
-            each_costs = (dollars(cost / len(made)) for cost in costs)
-            rows.append(("Cost of a published tile", dollars(actual / len(made)), *each_costs))
+        rows.append(("Cost of a tile", dollars(actual / len(made)), *(dollars(cost / len(made)) for cost in costs)))
         engine, all_cells = worker.engine, sum(cells)
         rows.append(("Archives", size(fetched), *(size(engine.archive_bytes * all_cells) for _ in planned)))
         rows.append(("COGs", size(written), *(size(engine.output_bytes * all_cells) for _ in planned)))
     rates = [f"Planned at {rate / 1e6:g} MB/s" for rate in source_rates]
-    count = counted(len(timed), "tile")
-    return joined(
-        table("Actual, and planned by what the source gives", (count, "Actual", *rates), rows),
-        tag("p", _pace(elapsed, seconds), class_="muted") if elapsed else None,
+    head = (counted(len(made), "published tile"), "Actual", *rates)
+    return table("Actual, and planned by what the source gives", head, rows)
+
+
+def _pace(timed: Sequence[TileResult], made: int, elapsed: float | None, worker: Worker | None) -> str:
+    """Say what all tiles took that left a time, also those that no plan counts."""
+    seconds = sum(result.worker_seconds for result in timed)
+    cost = (
+        "" if worker is None else dollars(worker.spent(seconds, len(timed), sum(r.output_bytes for r in timed)).total)
     )
-
-
-def _pace(elapsed: float, seconds: float) -> str:
-    return f"It took {duration(elapsed)}, with {seconds / elapsed:.1f} tiles at once on average."
+    others = f", {f'{made:,}' if made else 'none'} of them published" if made < len(timed) else ""
+    took = f"{counted(len(timed), 'tile')} on record{others}: {duration(seconds)} of work{f', {cost}' if cost else ''}"
+    if not elapsed:
+        return f"{took}."
+    return f"{took}. It took {duration(elapsed)}, with {seconds / elapsed:.1f} tiles at once on average."
 
 
 def _at(worker: Worker, rate: float) -> Worker:

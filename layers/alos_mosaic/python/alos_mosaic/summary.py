@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.errors import TOLERANCE_EXCEEDED, InvalidRequestError, ServiceError, error_message
@@ -60,6 +61,8 @@ class Summary:
     and ``assumed_megabytes_per_second`` from the source."""
     estimated_usd: float | None = None
     """What the run was estimated at before it began, in US dollars."""
+    max_concurrency: int | None = None
+    """So many tiles it was allowed to work on at once."""
     report_uri: str | None = None
     """Where the report lies; None where there is none."""
     deployment: Mapping[str, str] = field(default_factory=dict)
@@ -156,6 +159,7 @@ class Summary:
             "deployment": dict(self.deployment),
             "worker": dict(self.worker),
             "estimated_usd": self.estimated_usd,
+            "max_concurrency": self.max_concurrency,
             "failures_by_error": dict(Counter(result.error or UNKNOWN for result in failed)),
             "tiles": [result.to_dict() for result in self.results],
         }
@@ -221,7 +225,7 @@ def summarise_run(
     s3: S3Client,
     sqs: SQSClient,
     stopped_by: str | None = None,
-    estimated_usd: float | None = None,
+    seed: Mapping[str, Any] = MappingProxyType({}),
 ) -> Summary:
     """Compare a run's manifest with what its workers recorded, and keep the summary beside them.
 
@@ -230,7 +234,7 @@ def summarise_run(
     others are sent from here: of tiles that were never begun, whose retry never came since the Map was broken off, or
     whose letter the queue did not take. A tile gets two letters only if its child ended between sending and keeping
     the first, or if this was tried again; a redrive makes one of them. ``stopped_by`` is the error that broke the Map
-    off, ``estimated_usd`` what the run was estimated at.
+    off, ``seed`` what was said of the run when its tiles were listed.
     """
     run = event["run"]
     asked = manifest_of(s3, settings.runs_bucket, run)
@@ -253,7 +257,8 @@ def summarise_run(
         started=asked.written,
         ended=datetime.now(UTC).replace(microsecond=0),
         worker=settings.worker,
-        estimated_usd=estimated_usd,
+        estimated_usd=seed.get("estimated_usd"),
+        max_concurrency=seed.get("max_concurrency"),
         deployment=settings.deployment,
     )
     summary = replace(summary, report_uri=_keep_report(summary, settings.runs_bucket, s3))
