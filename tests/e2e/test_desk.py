@@ -263,7 +263,7 @@ def test_whatever_a_command_answers_comes_as_json_too(first: Desk, tmp_path: Pat
     assert of_json("failures", "rehearsed-as-json") == []
 
 
-def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:
+def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk, tmp_path: Path) -> None:
     assert COMMAND is not None
     environment = {**first.cloud.environment, "PATH": "/usr/bin:/bin"}
     arguments = ("run", "--years", "2009", "--tiles", "N10E010", "--name", "slow", "--yes", "--wait")
@@ -280,7 +280,12 @@ def test_ctrl_c_leaves_the_run_running_and_says_so(first: Desk) -> None:
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:slow"
     states = first.cloud.client("stepfunctions")
     assert states.describe_execution(executionArn=arn)["status"] == "RUNNING"
+    assert "slow has no report yet: it is going on; alos-mosaic status slow" in invoke("report", "slow", code=1).stderr
     states.stop_execution(executionArn=arn)
+    path = tmp_path / "slow.html"
+    ended = invoke("report", "slow", "--html", str(path)).stdout
+    assert re.search(r"aborted: (0|1) published, 0 skipped, 0 absent, 0 failed, (0|1) not ended of 1 seeded\n$", ended)
+    assert "Incomplete" in path.read_text()
 
 
 @pytest.mark.parametrize(

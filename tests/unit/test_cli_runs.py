@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from alos_mosaic import errors
 from alos_mosaic.advice import ADVICE, advice_on
-from alos_mosaic.cli import deployment
+from alos_mosaic.cli import deployment, report
 from alos_mosaic.cli.console import out, table
 from alos_mosaic.cli.main import app
 from alos_mosaic.processing import validation
@@ -84,6 +84,8 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     made = Desk()
     monkeypatch.setattr(deployment, "_session", lambda *_: made)
     monkeypatch.setattr(deployment, "RunRecords", made.records)
+    monkeypatch.setattr(report, "describe", lambda *_: None)
+    monkeypatch.setattr(report, "read_run_end", lambda *_: None)  # there is no bucket to read
     return made
 
 
@@ -216,7 +218,7 @@ def test_the_newest_run_with_tiles_is_looked_at_where_none_is_named(desk: Desk) 
     line(desk, {"tile": "N10E010", "year": 2020, "run": "real", "message": "Fetched"})
     assert "failed in real" in invoke("failures", code=1).stdout
     assert "Fetched" in invoke("logs", "2020/N10E010").stdout
-    assert "real has no summary" in invoke("report", code=1).stderr
+    assert "real has no report: it ended before its tiles were listed" in invoke("report", code=1).stderr
     assert invoke("status", code=1).stdout.startswith("SourceUnavailableError"), "what went on last"
 
 
@@ -231,7 +233,7 @@ def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
     desk.executions.add("old", "SUCCEEDED", output=json.dumps({"seed": {}, "summary": {}}))
     desk.executions.add("new", "RUNNING")
     assert invoke("failures").stdout == "Nothing failed in new.\n"
-    assert "it is going on or was broken off" in invoke("report", code=1).stderr
+    assert "new has no report yet: it is going on" in invoke("report", code=1).stderr
 
 
 def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) -> None:
@@ -257,10 +259,11 @@ def test_commands_to_copy_find_the_same_deployment(desk: Desk, monkeypatch: pyte
     commands = {
         "status": "alos-mosaic failures a",
         "failures": "alos-mosaic run --years 2020 --tiles N10E010 --accept-partial",
-        "report": "alos-mosaic status a",
+        "report": "alos-mosaic status b",
     }
+    desk.executions.add("b", "RUNNING")
     for name, command in commands.items():
-        done = CliRunner().invoke(app, [name, "a", *where])
+        done = CliRunner().invoke(app, [name, command[-1] if name == "report" else "a", *where])
         assert f"{command} {' '.join(where)}" in " ".join(done.output.split()), name
 
 

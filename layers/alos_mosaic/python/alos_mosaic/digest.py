@@ -62,8 +62,7 @@ class Digest:
             return str(self.end.summary["sentence"])
         if not self.end.requests:
             return "no tile was listed"
-        counts = ", ".join(f"{count} {state}" for state, count in self.end.counts.items())
-        return f"{counts}, {self.end.unfinished} not ended of {len(self.end.requests)} seeded"
+        return self.end.sentence
 
     @property
     def subject(self) -> str:

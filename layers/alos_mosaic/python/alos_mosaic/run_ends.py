@@ -98,6 +98,12 @@ class RunEnd:
         return counts_of(self.results)
 
     @property
+    def sentence(self) -> str:
+        """Say in a line how its tiles ended, of a run that was broken off once they were listed."""
+        counts = ", ".join(f"{count} {state}" for state, count in self.counts.items())
+        return f"{counts}, {self.unfinished} not ended of {len(self.requests)} seeded"
+
+    @property
     def failures(self) -> dict[str, tuple[TileResult, ...]]:
         """Failed tiles by their error, the most frequent one first."""
         failed = [result for result in self.results if result.state is State.FAILED]

@@ -123,6 +123,10 @@ class PriceSettings(Settings):
     """What a run is priced with as the rate of one connection to the source."""
 
 
+WORKER_FACTS: Final = tuple(PriceSettings.__dataclass_fields__)
+"""What a summary tells of the tile Lambda."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunLimits(PriceSettings):
     """How much a run may take at once, and in all, and what has to be known to price and begin it."""
@@ -226,8 +230,7 @@ class SummarySettings(PlaceSettings):
         """What the tile Lambda is, as the summary tells it; nothing where that is not known."""
         if not self.memory_mib:
             return {}
-        names = ("memory_mib", "ephemeral_storage_mib", "architecture", "assumed_megabytes_per_second")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in WORKER_FACTS if getattr(self, name) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
