@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.grid import Tile
@@ -26,9 +26,6 @@ from alos_mosaic.processing.freshness import has_same_archives
 from alos_mosaic.processing.sources.protocol import Source
 from alos_mosaic.products import PRODUCTS, Product, product_of
 from alos_mosaic.publication import Publications
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
 
