@@ -269,6 +269,7 @@ def broken(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]]
         (broken(lambda item: item.update(assets=["hh"])), "lacks or garbles assets"),
         (broken(lambda item: item.update(properties=None)), "lacks or garbles properties"),
         (broken(lambda item: item["properties"].update(datetime="soon")), "lacks or garbles properties"),
+        (broken(lambda item: item["properties"].update(updated="20200101T000000Z")), "lacks or garbles properties"),
         (broken(lambda item: item["properties"].update(updated=5)), "lacks or garbles properties"),
         (broken(lambda item: item["properties"].update(title=["x"])), "lacks or garbles properties"),
         (broken(lambda item: item.update(geometry=None)), "lacks or garbles geometry"),
@@ -295,12 +296,15 @@ def test_an_item_that_makes_no_sense_is_named_and_left_out(
     assert again.left_out == done.left_out, "it is told as long as it is there"
 
 
-def test_a_year_of_which_no_table_can_be_made_does_not_stop_the_others(filled: Output, run: Run) -> None:
-    """A field that has another type in one item than in the others is for the table's writer to find."""
+@pytest.mark.parametrize("odd", [{"platform": {"a": 1}}, {"title": "\ud800"}, {"alos_mosaic:cells_defective": 10**30}])
+def test_a_year_of_which_no_table_can_be_made_does_not_stop_the_others(
+    filled: Output, run: Run, odd: dict[str, Any]
+) -> None:
+    """A value of another type than the other items have, say, is for the table's writer to find."""
     run(filled)
     before = filled.files()
     item = json.loads(before[ITEM])
-    item["properties"]["platform"] = {"a": 1}
+    item["properties"] |= odd
     filled.write(ITEM, json.dumps(item).encode())
     done = run(filled)
     assert changes(done) == all_of(Change.UNCHANGED) | {(ALOS, 2020): (2, "not written")}

@@ -12,7 +12,7 @@ from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.doctor import print_checks
 from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.source import s3_client
-from alos_mosaic.errors import InvalidRequestError, OutputError
+from alos_mosaic.errors import InvalidRequestError, OutputError, shown
 from alos_mosaic.naming import THUMBNAIL
 from alos_mosaic.processing.checks import Verdict
 from alos_mosaic.processing.publish import Target, open_target
@@ -120,11 +120,11 @@ def catalogue(output: Output, as_json: Annotated[bool, JsonOption] = False) -> N
 
 def _print_catalogued(done: Catalogued, root: str) -> None:
     console = out()
-    shown = table("product", "year", "items", "", right=("items",))
+    years = table("product", "year", "items", "", right=("items",))
     for year in done.years:
-        shown.add_row(year.product, str(year.year), f"{year.items:,}", year.change.value)
+        years.add_row(year.product, str(year.year), f"{year.items:,}", year.change.value)
     if done.years:
-        console.print(shown)
+        console.print(years)
     if not any(year.items for year in done.years):
         console.print("Nothing that is published can be listed; the catalogue is empty.")
     if done.left_out:
@@ -145,8 +145,8 @@ def _write_table(items: list[dict[str, Any]], path: Path) -> None:
         ) from error
     try:
         rustac.write_sync(str(path), items)
-    except rustac.RustacError as error:
-        raise OutputError(str(error)) from error
+    except Exception as error:  # rustac lets out whatever its Rust raises, bare Exception included
+        raise OutputError(shown(str(error))) from error
 
 
 def _opened(uri: str) -> tuple[PublishedPlace, Target]:

@@ -154,7 +154,7 @@ class _Writer:
         if change is Change.WRITTEN:
             self._put(catalog_key, text)
         self.years.append(CataloguedYear(product.name, year, len(items), change))
-        return change is not Change.FAILED or known is not None
+        return change is not Change.FAILED or catalogs.is_year_catalog(known, product.name, year)
 
     def _read(self, product: Product, year: int, tiles: list[tuple[Tile, str]]) -> list[tuple[str, dict[str, Any]]]:
         """Return the items that can be listed, each with its key."""

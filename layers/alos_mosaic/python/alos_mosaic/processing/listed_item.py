@@ -6,6 +6,7 @@ Whether a tile is whole is another question: see :mod:`alos_mosaic.processing.va
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final
@@ -18,6 +19,7 @@ from alos_mosaic.messages import parse_time
 from alos_mosaic.naming import item_id
 from alos_mosaic.products import Product
 
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})")
 _TIMES: Final = ("datetime", "created", "updated", "start_datetime", "end_datetime")
 
 
@@ -71,11 +73,15 @@ def _is_bbox(value: Any) -> bool:
 def _are_properties(value: Any) -> bool:
     if not _are_strings(value, "datetime") or not isinstance(value.get("title", ""), str):
         return False
+    return all(_is_time(value[name]) for name in _TIMES if name in value)
+
+
+def _is_time(value: Any) -> bool:
+    """Tell whether this is a time as tables want it, RFC 3339's, which is less than ISO 8601 allows."""
     try:
-        times = [parse_time(value[name]) for name in _TIMES if name in value]
-    except (ValueError, TypeError):
+        return isinstance(value, str) and bool(_TIME.fullmatch(value) and parse_time(value))
+    except ValueError:
         return False
-    return bool(times)
 
 
 def _are_assets(value: Any) -> bool:
