@@ -93,7 +93,7 @@ def test_many_that_are_missing_are_made_by_the_same_selection(tmp_path: Path) ->
 
 def test_the_extra_for_tables_is_named_as_it_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install can be had without the repository, of which whoever has a wheel knows nothing."""
-    from alos_mosaic.cli.published import _write_table  # noqa: PLC0415
+    from alos_mosaic.cli.catalogue import _write_table  # noqa: PLC0415
 
     project = tomllib.loads((Path(__file__).parents[2] / "layers/alos_mosaic/pyproject.toml").read_text())
     (pinned,) = project["project"]["optional-dependencies"]["catalogue"]
