@@ -17,8 +17,8 @@ import rustac
 from pystac.validation import JsonSchemaSTACValidator, validate_dict
 from typer.testing import CliRunner, Result
 
-from alos_mosaic.cli.main import app
 from alos_mosaic.cli.catalogue import _write_table
+from alos_mosaic.cli.main import app
 from alos_mosaic.errors import InvalidRequestError, OutputError
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileRequest, TileYear
