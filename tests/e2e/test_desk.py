@@ -246,7 +246,7 @@ def test_whatever_a_command_answers_comes_as_json_too(first: Desk, tmp_path: Pat
         "reconcile": ({"whole", "orphans", "tiles"}, ("reconcile", *selected), 0),
         "validate": ({"uri", "valid", "checks"}, ("validate", uri), 0),
         "show": ({"quicklook", "bbox", "properties"}, ("show", uri, "--to", str(tmp_path / "q.webp")), 0),
-        "catalogue": ({"catalog", "years"}, ("catalogue",), 0),
+        "catalogue": ({"catalog", "years", "left_out"}, ("catalogue",), 0),
         "redrive": ({"run", "status", "output"}, ("redrive", "--dry-run", "--name", "rehearsed-as-json"), 0),
         "resume": ({"run", "input"}, ("resume", "first", "--name", "on-as-json", "--yes"), 0),
     }

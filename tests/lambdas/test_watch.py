@@ -196,9 +196,18 @@ def test_a_source_that_is_down_is_an_error_of_its_own_and_looked_at_the_next_tim
 
 def test_an_item_that_makes_no_sense_is_not_compared(scene: Scene, server: JaxaServer) -> None:
     s3 = boto3.client("s3")
-    for name, body in (("N10E015", b"{"), ("N10E020", b'{"properties": {}}'), ("nowhere", b"{}")):
-        s3.put_object(Bucket="out", Key=f"mosaics/alos_palsar_mosaic/2020/{name}/x.stac-item.json", Body=body)
+    for name, body in (("N10E015", b"{"), ("N10E020", b'{"properties": {}}')):
+        key = f"mosaics/alos_palsar_mosaic/2020/{name}/{name}_20.stac-item.json"
+        s3.put_object(Bucket="out", Key=key, Body=body)
     assert scene.watch(server) == {"news": [], "compared": 2, "not_compared": 2, "started": None}
+
+
+def test_a_copy_of_an_item_elsewhere_is_no_tile(scene: Scene, server: JaxaServer) -> None:
+    s3 = boto3.client("s3")
+    item = "N10E010/N10E010_20.stac-item.json"
+    for name in (f"backup/{item}", "N10E010/N10E010_19.stac-item.json", "backup/x.stac-item.json", "nowhere/x"):
+        s3.put_object(Bucket="out", Key=f"mosaics/alos_palsar_mosaic/2020/{name}", Body=b"{}")
+    assert scene.watch(server) == {"news": [], "compared": 2, "not_compared": 0, "started": None}
 
 
 def test_the_secret_opens_the_source(scene: Scene) -> None:

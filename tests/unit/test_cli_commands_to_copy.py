@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import boto3
@@ -97,11 +99,14 @@ def test_many_that_are_missing_are_made_by_the_same_selection(tmp_path: Path) ->
     assert list(mending(missing, named, output(tmp_path))) == ["alos-mosaic run, with the same options"]
 
 
-def test_the_extra_for_tables_is_named_as_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alos_mosaic.cli.published import _write_table  # noqa: PLC0415
+def test_the_extra_for_tables_is_named_as_it_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install can be had without the repository, of which whoever has a wheel knows nothing."""
+    from alos_mosaic.cli.catalogue import _write_table  # noqa: PLC0415
 
+    project = tomllib.loads((Path(__file__).parents[2] / "layers/alos_mosaic/pyproject.toml").read_text())
+    (pinned,) = project["project"]["optional-dependencies"]["catalogue"]
     monkeypatch.setitem(sys.modules, "rustac", None)
-    with pytest.raises(InvalidRequestError, match=r"pip install './layers/alos_mosaic\[catalogue\]'"):
+    with pytest.raises(InvalidRequestError, match=re.escape(f"pip install '{pinned}'")):
         _write_table([], Path("none"))
     shown = " ".join(CliRunner().invoke(app, ["catalogue", "--help"]).stdout.split())
-    assert "pip install './layers/alos_mosaic[catalogue]'" in shown
+    assert f"pip install '{pinned}'" in shown

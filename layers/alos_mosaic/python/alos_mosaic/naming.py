@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from alos_mosaic.bands import Band
+from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Cell, Tile
-from alos_mosaic.products import Product
+from alos_mosaic.products import Product, product_of
 
 _MEMBER = re.compile(
     r"(?P<cell>[NS]\d{2}[EW]\d{3})_(?P<year>\d{4}|\d{2})_(?:sl_)?(?P<band>HH|HV|VH|VV|linci|date|mask|C)"
@@ -22,6 +23,8 @@ _SIDECAR = re.compile(
     r"(?:_(?P<suffix>[FU][0-9A-Z_]{2}[SDQ][AD_][RL_]))?(?P<extension>\.xml)"
 )
 """A cell's metadata beside its GeoTIFFs, as in the real archive of 2020: ``N23W161_20_F02DAR.xml``."""
+
+_ITEM_KEY = re.compile(r"(?P<product>[^/]+)/(?P<year>[0-9]{4})/(?P<tile>[NS][0-9]{2}[EW][0-9]{3})/[^/]+")
 
 _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 """The namespace of the Open Data Cube tools' deterministic dataset ids."""
@@ -150,6 +153,26 @@ def item_key(product: Product, year: int, tile: Tile) -> str:
     'alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json'
     """
     return f"{tile_prefix(product, year, tile)}/{item_file_name(tile, year)}"
+
+
+def parse_item_key(key: str) -> tuple[Product, int, Tile] | None:
+    """Return product, year and tile of which a key is the item, or None: a copy elsewhere is no tile's item.
+
+    >>> product, year, tile = parse_item_key("alos_palsar_mosaic/2020/N10E010/N10E010_20.stac-item.json")
+    >>> product.name, year, tile.name
+    ('alos_palsar_mosaic', 2020, 'N10E010')
+    >>> parse_item_key("alos_palsar_mosaic/2020/backup/N10E010_20.stac-item.json") is None
+    True
+    """
+    match = _ITEM_KEY.fullmatch(key)
+    if match is None:
+        return None
+    try:
+        year, tile = int(match["year"]), Tile.from_name(match["tile"])
+        product = product_of(year, match["product"])
+    except InvalidRequestError:
+        return None
+    return (product, year, tile) if key == item_key(product, year, tile) else None
 
 
 def item_id(algorithm: str, year: int, tile: Tile) -> uuid.UUID:

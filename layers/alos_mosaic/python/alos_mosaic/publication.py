@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.grid import Tile
 from alos_mosaic.messages import Mode, TileRequest, parse_time
-from alos_mosaic.naming import ITEM_ENDING, item_key
+from alos_mosaic.naming import item_key, parse_item_key
 from alos_mosaic.products import Product, product_of
 
 if TYPE_CHECKING:
@@ -45,11 +45,16 @@ class Publications:
 
     def tiles(self, product: Product, year: int) -> frozenset[Tile]:
         """Return the tiles of a product and year that have an item, by one listing."""
+        return frozenset(tile for tile, _ in self.items(product, year))
+
+    def items(self, product: Product, year: int) -> Iterator[tuple[Tile, str]]:
+        """Yield the tiles of a product and year that have an item, and its whole key, as the listing goes on."""
         folder = f"{self._prefix}{product.name}/{year}/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
-        keys = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-        names = (key.rsplit("/", 2)[1] for key in keys if key.endswith(ITEM_ENDING))
-        return frozenset(Tile.from_name(name) for name in names)
+        for entry in (entry for page in pages for entry in page.get("Contents", ())):
+            place = parse_item_key(entry["Key"].removeprefix(self._prefix))
+            if place is not None:
+                yield place[2], entry["Key"]
 
     def time_of(self, request: TileRequest) -> datetime | None:
         """Return when a tile was published as it is asked for, None if it was not.

@@ -10,6 +10,7 @@ import typer
 
 import alos_mosaic
 from alos_mosaic.cli import inventory
+from alos_mosaic.cli.catalogue import catalogue
 from alos_mosaic.cli.console import Commands, JsonOption, numbers_of, print_json, register
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
@@ -17,7 +18,7 @@ from alos_mosaic.cli.failures import failures
 from alos_mosaic.cli.logs import logs
 from alos_mosaic.cli.plan import plan
 from alos_mosaic.cli.process import process
-from alos_mosaic.cli.published import catalogue, show, validate
+from alos_mosaic.cli.published import show, validate
 from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run

@@ -1,17 +1,16 @@
-"""``alos-mosaic validate``, ``show`` and ``catalogue``: what is published, looked at and listed."""
+"""``alos-mosaic validate`` and ``show``: what is published, looked at."""
 
 from __future__ import annotations
 
 import shlex
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alos_mosaic.cli.console import JsonOption, errors, out, print_json, table
+from alos_mosaic.cli.console import JsonOption, errors, out, print_json
 from alos_mosaic.cli.doctor import print_checks
-from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.source import s3_client
 from alos_mosaic.cli.viewer import open_file
 from alos_mosaic.errors import InvalidRequestError
@@ -94,41 +93,6 @@ def show(
     typer.echo(f"{path}: {item.get('properties', {}).get('title', name)}")
     if to is None and not open_file(path):
         errors.print("No viewer was found to open it: copy it, or name a file with --to", style="yellow")
-
-
-@on_output
-def catalogue(output: Output, as_json: Annotated[bool, JsonOption] = False) -> None:
-    """Write static STAC catalogs and tables (stac-geoparquet) over all that is published.
-
-    Years that have not changed are left alone, so it may follow every run. Needs an extra, out of the repository: pip
-    install './layers/alos_mosaic[catalogue]'.
-
-    Example: alos-mosaic catalogue --to s3://bucket
-    """
-    from alos_mosaic.processing import cataloguing  # noqa: PLC0415 - GDAL and pystac load slowly
-    from alos_mosaic.processing.pipeline import work_folder  # noqa: PLC0415
-
-    with work_folder(Path(tempfile.gettempdir())) as work:
-        done = cataloguing.catalogue(output.target, work, _write_table)
-    if as_json:
-        print_json({"catalog": output.target.uri(cataloguing.ROOT_KEY), "years": [year.to_dict() for year in done]})
-        return
-    shown = table("product", "year", "items", "", right=("items",))
-    for year in done:
-        shown.add_row(year.product, str(year.year), f"{year.items:,}", "written" if year.is_new else "as it was")
-    console = out()
-    console.print(shown)
-    console.print(f"\n{output.target.uri(cataloguing.ROOT_KEY)}", soft_wrap=True)
-
-
-def _write_table(items: list[dict[str, Any]], path: Path) -> None:
-    try:
-        import rustac  # noqa: PLC0415 - an extra, and large
-    except ModuleNotFoundError as error:
-        raise InvalidRequestError(
-            "tables need another package; in the repository: pip install './layers/alos_mosaic[catalogue]'"
-        ) from error
-    rustac.write_sync(str(path), items)
 
 
 def _opened(uri: str) -> tuple[PublishedPlace, Target]:

@@ -13,22 +13,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from alos_mosaic.errors import InvalidRequestError, SourceUnavailableError
+from alos_mosaic.errors import SourceUnavailableError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import known_years
 from alos_mosaic.layouts import Layout, layouts_of
 from alos_mosaic.messages import Mode, TileYear
 from alos_mosaic.missions import MISSIONS, mission_of
-from alos_mosaic.naming import ITEM_ENDING
 from alos_mosaic.processing.finding import has_archives
 from alos_mosaic.processing.freshness import has_same_archives
 from alos_mosaic.processing.sources.protocol import Source
 from alos_mosaic.products import PRODUCTS, Product, product_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from alos_mosaic.publication import Publications
 
 logger = logging.getLogger(__name__)
 
@@ -77,28 +74,12 @@ class Findings:
     answer."""
 
 
-class PublishedTiles:
-    """The items below an output's products."""
-
-    def __init__(self, s3: S3Client, output_uri: str) -> None:
-        bucket, _, prefix = output_uri.removeprefix("s3://").partition("/")
-        self._s3, self._bucket, self._prefix = s3, bucket, f"{prefix}/" if prefix else ""
-
-    def keys(self, product: Product, year: int) -> Iterator[tuple[Tile, str]]:
-        """Yield the tiles of a year that have an item, and its key."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"{self._prefix}{product.name}/{year}/"
-        )
-        for entry in (entry for page in pages for entry in page.get("Contents", ())):
-            if entry["Key"].endswith(ITEM_ENDING):
-                try:
-                    yield Tile.from_name(entry["Key"].split("/")[-2]), entry["Key"]
-                except InvalidRequestError:
-                    logger.warning("Item of no tile passed over", extra={"key": entry["Key"]})
+class PublishedTiles(Publications):
+    """The items below an output's products, to be read."""
 
     def has_any(self, product: Product, year: int) -> bool:
         """Tell whether anything of a year is published."""
-        return next(self.keys(product, year), None) is not None
+        return next(self.items(product, year), None) is not None
 
     def read(self, key: str) -> Mapping[str, Any]:
         """Return an item; an empty one if it makes no sense or is gone by now."""
@@ -124,7 +105,7 @@ class Watch:
         compared = published = 0
         asked = [(product, year) for year in years for product in _products_of(year)]
         for product, year in asked:
-            items = list(self._published.keys(product, year))
+            items = list(self._published.items(product, year))
             verdicts = dict(self._verdicts(product, year, items, seconds_left))
             reissued = sorted(tile.name for tile, is_same in verdicts.items() if not is_same)
             if reissued:
