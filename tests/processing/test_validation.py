@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from rasterio.transform import Affine
 
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import TileRequest, TileYear
+from alos_mosaic.messages import Mode, TileRequest, TileYear
 from alos_mosaic.naming import THUMBNAIL
 from alos_mosaic.processing import validation
 from alos_mosaic.processing.checks import Check, Verdict
@@ -25,7 +26,8 @@ from alos_mosaic.processing.pipeline import Workplace, process_tile
 from alos_mosaic.processing.publish import FileTarget
 from alos_mosaic.processing.published_place import PublishedPlace, quicklook_name, read_item
 from alos_mosaic.processing.validation import validate_tile
-from local.archives import place_archive
+from alos_mosaic.products import FOREST_PRODUCT
+from local.archives import first_layout, make_cell, make_forest_cell, make_quad_cell, place_archive, write_archive
 
 TILE = Tile.from_name("N10E010")
 CELLS = TILE.cells[6:9]
@@ -93,6 +95,37 @@ def test_of_a_tile_as_it_was_made_all_is_well(made: Path, grid: Grid) -> None:
     assert {"item: id", "item: bbox", "hv: href", "hv: type", "hv: is cloud-optimized", "odc_yaml: href"} <= set(checks)
     subjects = [name.partition(":")[0] for name in checks]
     assert len(set(subjects)) == sum(a != b for a, b in zip(subjects, [None, *subjects[:-1]], strict=True))
+
+
+@pytest.mark.parametrize(("year", "product"), [(1996, None), (2009, None), (2020, None), (2009, FOREST_PRODUCT)])
+@pytest.mark.parametrize("mode", [Mode.OVERWRITE, Mode.METADATA_ONLY])
+def test_so_it_is_of_every_mission_and_product(
+    mirror: Path,
+    place: Callable[[], Workplace],
+    published: Path,
+    grid: Grid,
+    year: int,
+    product: str | None,
+    mode: Mode,
+) -> None:
+    """Cells in quad-polarization and two parts of a footprint included; also of a tile that is described anew."""
+    cells = (TILE.cells[0], TILE.cells[7], TILE.cells[24])
+    if product is None:
+        cell = (make_quad_cell if year == 2020 else make_cell)(cells[0], year, grid)
+        made = [cell, *(make_cell(each, year, grid) for each in cells[1:])]
+        write_archive(place_archive(mirror, TILE, year, grid, cells=[]), made, year)
+    else:
+        forest = [make_forest_cell(each, year, grid) for each in cells]
+        write_archive(mirror / first_layout(year).folder(year) / f"{TILE}_09_FNF.tar.gz", forest, year)
+    request = TileRequest(TileYear(year, TILE), run="a-run", product=product)
+    item_uri = process_tile(request, place()).item_uri
+    if mode is not Mode.OVERWRITE:
+        process_tile(replace(request, mode=mode), place())
+    assert item_uri is not None
+    checks = validate_tile(PublishedPlace.from_uri(item_uri), FileTarget(published), grid, published.parent / "work")
+    assert [check for check in checks if check.verdict is not Verdict.OK] == []
+    if year == 2020:
+        assert {"vh", "vv"} <= {check.subject for check in checks}
 
 
 def test_a_tile_on_another_grid_than_the_deployments_is_wrong(made: Path) -> None:
