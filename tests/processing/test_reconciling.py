@@ -166,6 +166,6 @@ def test_a_partial_tile_is_named_and_no_fault(out: Path, grid: Grid) -> None:
     )
     found = look(out, grid, tiles=[WHOLE])
     assert of(found, WHOLE).problems == (
-        "its item says that cells are left out, being defective at the source: ['N10E010']",
+        "cells are left out, being defective at the source: ['N10E010']; mode refresh tries them again",
     )
     assert (of(found, WHOLE).condition, found.is_whole) == (Condition.PARTIAL, True)

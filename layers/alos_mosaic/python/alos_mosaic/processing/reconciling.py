@@ -164,7 +164,9 @@ def _finding(
     orphans = _keys(product, tile_year, names - kept)
     defective = standing.item["properties"].get("alos_mosaic:cells_defective")
     if defective:
-        lacking = f"its item says that cells are left out, being defective at the source: {shown(defective)}"
+        lacking = (
+            f"cells are left out, being defective at the source: {shown(defective)}; mode refresh tries them again"
+        )
         return Finding(tile_year, Condition.PARTIAL, (lacking,), orphans)
     if not is_expected:
         return Finding(tile_year, Condition.UNEXPECTED, ("JAXA's listings do not have it",), orphans)
