@@ -16,7 +16,7 @@ from alos_mosaic.cli.reconcile import deleting, mending
 from alos_mosaic.cli.selection import execution_input
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid
-from alos_mosaic.messages import TileYear
+from alos_mosaic.messages import Mode, TileYear
 from alos_mosaic.processing.publish import open_target
 from alos_mosaic.processing.reconciling import Condition, Finding, Reconciliation
 
@@ -82,6 +82,10 @@ def test_what_is_damaged_is_overwritten(tmp_path: Path) -> None:
     assert list(mending(both, selected, output(tmp_path))) == [
         "alos-mosaic run --years 2020 --tiles N10E010",
         "alos-mosaic run --years 2020 --tiles N10E015,N10E020 --mode overwrite",
+    ]
+    assert list(mending(both, selected, output(tmp_path), Mode.METADATA_ONLY)) == [
+        "alos-mosaic run --years 2020 --tiles N10E010",
+        "alos-mosaic run --years 2020 --tiles N10E015,N10E020 --mode metadata-only",
     ]
     assert list(mending(both, selected, output(tmp_path, "file:///out"))) == [
         "alos-mosaic process 2020/N10E010 --to file:///out",

@@ -151,6 +151,7 @@ def test_what_is_in_no_item_can_be_deleted(tmp_path: Path) -> None:
         "To make what is missing and mend what is damaged:",
         f"alos-mosaic process 2020/N10E010 --to {tmp_path.as_uri()}",
     ]
+    assert "--mode skip mends nothing" in refused("reconcile", *SELECTED, "--to", tmp_path.as_uri(), "--mode", "skip")
     told = json.loads(invoke("reconcile", *SELECTED, "--to", tmp_path.as_uri(), "--json", code=1).stdout)
     assert told["commands"] == [f"alos-mosaic process 2020/N10E010 --to {tmp_path.as_uri()}"]
     assert (told["orphans"], told["strays"]) == (1, [])

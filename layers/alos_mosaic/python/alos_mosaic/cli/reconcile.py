@@ -15,6 +15,7 @@ from rich.text import Text
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.selection import run_command, selecting_without_mode
+from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.quantities import counted
 
@@ -27,10 +28,24 @@ _STYLES: Final = {"whole": "green", "partial": "yellow", "missing": "red", "dama
 _VARIABLES: Final = {"profile": "AWS_PROFILE", "aws_region": "AWS_DEFAULT_REGION"}
 """What says to ``process`` what options say here."""
 
+MendingModeOption = Annotated[
+    Mode,
+    typer.Option(
+        "--mode",
+        help="The mode of the commands that are printed for damaged tiles: to make them anew (overwrite, refresh), or "
+        "to describe anew what has all its COGs (metadata-only). Missing tiles need none.",
+    ),
+]
+
 
 @on_output
 @selecting_without_mode
-def reconcile(selected: dict[str, Any], output: Output, as_json: Annotated[bool, JsonOption] = False) -> None:
+def reconcile(
+    selected: dict[str, Any],
+    output: Output,
+    mode: MendingModeOption = Mode.OVERWRITE,
+    as_json: Annotated[bool, JsonOption] = False,
+) -> None:
     """Hold against one another what JAXA publishes, what lies in the bucket, and what the items say.
 
     Only the selection is looked at: its tiles and, where it is a region, what lies beside the tiles' folders of its
@@ -42,10 +57,12 @@ def reconcile(selected: dict[str, Any], output: Output, as_json: Annotated[bool,
     """
     from alos_mosaic.processing import reconciling  # noqa: PLC0415 - GDAL and pystac load slowly
 
+    if mode is Mode.SKIP:
+        raise InvalidRequestError("--mode skip mends nothing: a run in that mode takes damaged tiles for published")
     request = RunRequest.from_input(selected, output.default_region)
     is_region = "bbox" not in selected and not request.are_named
     found = reconciling.reconcile(request, output.target, output.grid, beside_tiles=is_region)
-    commands = list(mending(found, selected, output))
+    commands = list(mending(found, selected, output, mode))
     if as_json:
         print_json({**found.to_dict(), "commands": commands})
     else:
@@ -80,22 +97,24 @@ def _print(found: Reconciliation, commands: list[str], output: Output, console: 
         _print_more(len(commands), console, _SHOWN_COMMANDS)
 
 
-def mending(found: Reconciliation, selected: Mapping[str, Any], output: Output) -> Iterator[str]:
+def mending(
+    found: Reconciliation, selected: Mapping[str, Any], output: Output, mode: Mode = Mode.OVERWRITE
+) -> Iterator[str]:
     """Yield the commands that make tiles: runs of a deployment or, where no deployment publishes, one for each tile.
 
     Of many missing tiles of a region or box it is the run over all of it, which leaves alone what is there. Damaged
-    tiles are named, however many: their items are there, so only a run that overwrites them does not pass them by.
+    tiles are named, however many, and the mode is: since their items are there, a run without would pass them by.
     """
-    overwritten = {"mode": Mode.OVERWRITE.value}
+    mended = {"mode": mode.value}
     if output.to is not None:
-        for tiles, how in ((found.missing, {}), (found.damaged, overwritten)):
+        for tiles, how in ((found.missing, {}), (found.damaged, mended)):
             yield from (_process(each, selected, how, output) for each in tiles)
         return
     if len(found.missing) > _SHOWN and "tiles" not in selected:
         yield run_command(selected, **output.options)
     else:
         yield from _runs(found.missing, selected, {}, output)
-    yield from _runs(found.damaged, selected, overwritten, output)
+    yield from _runs(found.damaged, selected, mended, output)
 
 
 def _process(tile_year: TileYear, selected: Mapping[str, Any], how: Mapping[str, str], output: Output) -> str:
