@@ -203,6 +203,7 @@ SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0
             change("assets", "hh", "bands", to=[{"name": "HH", "data_type": "int16", "nodata": 0}]),
             {"hh: bands": "is [{'name': 'HH', 'data_type': 'int16', 'nodata': 0}], should be"},
         ),
+        (change("assets", "hh", "file:size", to=float("inf")), {"hh: is described": "the item lacks or garbles"}),
         (change("assets", "hh", "proj:shape", to=[1, 1]), {"hh: proj:shape": "is [1, 1], should be [150, 150]"}),
     ],
 )

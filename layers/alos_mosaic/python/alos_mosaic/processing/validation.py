@@ -121,7 +121,7 @@ def _geometry(item: Mapping[str, Any], tile: Tile) -> Iterator[Check]:
     )
 
 
-def _schemas(item: dict[str, Any] | Any) -> Iterator[Check]:
+def _schemas(item: Mapping[str, Any]) -> Iterator[Check]:
     """Validate against STAC's schema, which pystac brings, and those of extensions, which lie on the web."""
     core = {**item, "stac_extensions": []}
     yield _valid("STAC schema", core)
@@ -137,9 +137,9 @@ def _valid(name: str, item: dict[str, Any]) -> Check:
         validate_dict(item, validator=JsonSchemaSTACValidator())
     except Exception as error:  # noqa: BLE001 - pystac lets out whatever its validator and the network raise
         if "GetSchemaError" in type(error).__name__ or isinstance(error, OSError):
-            return Check("item", name, Verdict.SKIPPED, "its schema can't be read from the web")
-        return Check("item", name, Verdict.FAILED, " ".join(str(error).split())[:300])
-    return Check("item", name, Verdict.OK)
+            return Check(ITEM, name, Verdict.SKIPPED, "its schema can't be read from the web")
+        return Check(ITEM, name, Verdict.FAILED, " ".join(str(error).split())[:300])
+    return Check(ITEM, name, Verdict.OK)
 
 
 def _asset(name: str, fields: Mapping[str, Any], place: PublishedPlace, grid: Grid) -> Iterator[Check]:
@@ -169,7 +169,7 @@ def _file(
     try:
         file_name, size = str(fields["href"]).removeprefix("./"), int(fields["file:size"])
         sha256 = from_multihash(str(fields["file:checksum"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         yield Check(name, "is described", Verdict.FAILED, f"the item lacks or garbles {error}")
         return
     if file_name not in standing.names:
