@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -183,13 +184,25 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
     key = "alos_palsar_mosaic/2020/N10E010/old.tif"
     s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     odd = lines(invoke("reconcile", *selected, code=1).stdout)
-    assert odd == ["2 whole", "1 file that no item names:", f"  {key}"]
+    assert odd == [
+        "2 whole",
+        "1 file that no item names:",
+        f"  {key}",
+        "Nothing of ours reads them. While no run goes on, what is of no use to others may be deleted:",
+        f"  aws s3 rm s3://{bucket}/{key}",
+    ]
+    assert lines(invoke("reconcile", "--years", "2020", "--tiles", "N25W165").stdout) == ["1 whole"]
     s3.delete_object(Bucket=bucket, Key=key)
 
     uri = f"s3://{bucket}/alos_palsar_mosaic/2020/N10E010"
-    told = of_json("validate", uri)
+    told = of_json("validate", "2020/N10E010")
     assert isinstance(told, dict)
-    assert told["valid"]
+    assert told["valid"], told
+    assert told["uri"] == f"{uri}/N10E010_20.stac-item.json"
+    by_uri = of_json("validate", uri, code=1)
+    assert isinstance(by_uri, dict)
+    details = [check["detail"] for check in by_uri["checks"] if (check["subject"], check["name"]) == ("hh", "size")]
+    assert details == ["is '150 x 150', should be '22500 x 22500'"], "by its URI it is held against JAXA's own grid"
     assert {check["subject"] for check in told["checks"]} == {
         "odc_yaml",
         "item", "hh", "hv", "linci", "date", "mask", "thumbnail",
@@ -208,9 +221,41 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
     assert lines(invoke("reconcile", *selected).stdout) == ["2 whole"]
 
 
+def test_what_reconcile_says_mends_a_damaged_tile(first: Desk) -> None:
+    bucket, s3 = first.outputs["OutputBucketName"], first.cloud.client("s3")
+    folder = "alos_palsar_mosaic/2020/N25W165/"
+    (key,) = (
+        entry["Key"]
+        for entry in s3.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]
+        if "_linci_" in entry["Key"]
+    )
+    s3.delete_object(Bucket=bucket, Key=key)
+    selected = ("--years", "2020", "--tiles", "N10E010,N25W165")
+    told = lines(invoke("reconcile", *selected, code=1).stdout)
+    assert told[:3] == [
+        "1 whole, 1 damaged",
+        "tile  is  because",
+        f"2020/N25W165  damaged  {key.removeprefix(folder)} is missing",
+    ]
+    assert told[3:] == [
+        "To make what is missing and mend what is damaged:",
+        "  alos-mosaic run --years 2020 --tiles N25W165 --mode overwrite",
+    ]
+    asked = of_json("reconcile", *selected, code=1)
+    assert isinstance(asked, dict)
+    (command,) = asked["commands"]
+    ended = lines(invoke(*shlex.split(command)[1:], "--name", "mended", "--yes", "--wait").stdout)
+    assert "1 published" in ended
+    assert lines(invoke("reconcile", *selected).stdout) == ["2 whole"]
+
+
 def test_a_plan_knows_what_is_published(first: Desk, tmp_path: Path) -> None:
     nothing = lines(invoke("plan", "--years", "2020", "--tiles", "N10E010", code=3).stdout)
-    assert nothing == ["year  published", "2020  1", "Nothing to do: all that JAXA has of it is published."]
+    assert nothing == [
+        "year  have an item",
+        "2020  1",
+        "Nothing to do: all that JAXA has of it has an item. alos-mosaic reconcile says whether each is whole.",
+    ]
     page, squares = tmp_path / "plan.html", tmp_path / "plan.geojson"
     invoke("plan", *SELECTED, "--html", str(page), "--geojson-out", str(squares))
     assert "2 tiles would be made" in page.read_text()
@@ -244,7 +289,7 @@ def test_whatever_a_command_answers_comes_as_json_too(first: Desk, tmp_path: Pat
         "status": ({"run", "status", "seeded", "last_failures"}, ("status", "first"), 1),
         "report": ({"run", "seeded", "tiles"}, ("report", "first"), 0),
         "reconcile": ({"whole", "orphans", "tiles"}, ("reconcile", *selected), 0),
-        "validate": ({"uri", "valid", "checks"}, ("validate", uri), 0),
+        "validate": ({"uri", "valid", "checks"}, ("validate", "2020/N10E010"), 0),
         "show": ({"quicklook", "bbox", "properties"}, ("show", uri, "--to", str(tmp_path / "q.webp")), 0),
         "catalogue": ({"catalog", "years", "left_out"}, ("catalogue",), 0),
         "redrive": ({"run", "status", "output"}, ("redrive", "--dry-run", "--name", "rehearsed-as-json"), 0),

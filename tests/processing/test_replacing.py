@@ -16,7 +16,7 @@ import pytest
 
 from alos_mosaic.errors import OutputError, PublishError
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import Mode, TileRequest, TileYear
+from alos_mosaic.messages import Mode, RunRequest, TileRequest, TileYear
 from alos_mosaic.processing import pipeline, publish, rebuilding, s3_target
 from alos_mosaic.processing.checksums import sha256_of
 from alos_mosaic.processing.pipeline import Workplace, process_tile
@@ -293,7 +293,8 @@ def test_a_link_to_another_document_is_not_ours(
 
 def found(output: Output) -> Reconciliation:
     """Reconcile what is published with the tile."""
-    return reconcile([TileRequest(TileYear(2020, TILE), Mode.SKIP)], output.target, Grid(30))
+    request = RunRequest.from_input({"years": [2020], "tiles": [TILE.name]}, "global")
+    return reconcile(request, output.target, Grid(30))
 
 
 # Two workers at once

@@ -91,7 +91,7 @@ def test_an_unknown_option_is_a_usage_error(path: str) -> None:
         ({"AWS_DEFAULT_REGION": None, "AWS_REGION": None}, "say which: --aws-region eu-central-1, or AWS_REGION"),
         (
             {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
-            "name a profile (--profile) or log in, as for the AWS CLI",
+            "name a profile (--profile or AWS_PROFILE) or log in, as for the AWS CLI",
         ),
         ({"AWS_PROFILE": "nope"}, "`aws configure list-profiles` shows those there are"),
     ],

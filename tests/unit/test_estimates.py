@@ -114,5 +114,5 @@ def test_the_report_tells_it_beside_what_the_tiles_that_were_made_should_have_co
     text = Outline(report_page(summary)).text
     assert f"the run was estimated at {dollars(ESTIMATED)}: 178 tiles, all of them made at 2.5 MB/s" in text
     assert "Planned at 20 MB/s Planned at 5 MB/s Planned at 2.5 MB/s Planned at 1 MB/s" in text
-    (costs,) = (line for line in text.split("Cost of a published tile")[0].split("Cost ")[-1:])
+    (costs,) = (line for line in text.split("Cost of a tile")[0].split("Cost ")[-1:])
     assert costs.split()[3] == dollars(ESTIMATED), "all were made, so what was planned for them is the estimate"

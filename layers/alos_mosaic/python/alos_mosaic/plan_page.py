@@ -50,7 +50,7 @@ def plan_page(plan: Plan, made: datetime, start: str) -> str:
 
 def _header(plan: Plan, drawn: Iterable[PlannedTile], made: datetime) -> Markup:
     is_done = not plan.to_do
-    verdict = " All that JAXA has of it is published." if is_done else f" {_to_do(plan)} would be made."
+    verdict = " All that JAXA has of it has an item." if is_done else f" {_to_do(plan)} would be made."
     word = "Nothing to do." if is_done else "Something to do."
     facts = (
         f"Mode {plan.mode}",

@@ -33,8 +33,8 @@ BROKEN_OFF: Final = 130
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _NEXT_STEPS: Final = {
-    "NoCredentialsError": "name a profile (--profile) or log in, as for the AWS CLI",
-    "PartialCredentialsError": "name a profile (--profile) or log in, as for the AWS CLI",
+    "NoCredentialsError": "name a profile (--profile or AWS_PROFILE) or log in, as for the AWS CLI",
+    "PartialCredentialsError": "name a profile (--profile or AWS_PROFILE) or log in, as for the AWS CLI",
     "ProfileNotFound": "`aws configure list-profiles` shows those there are",
     "NoRegionError": "say which: --aws-region eu-central-1, or AWS_REGION",
     "EndpointConnectionError": "is the region right, and the network there?",
@@ -91,14 +91,20 @@ def _unforeseen(error: Exception) -> str:
 
 
 def spelt(error: Exception) -> str:
-    """Return an error as a sentence with the next step, where one is known."""
-    response = getattr(error, "response", None)
-    code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
-    step = _NEXT_STEPS.get(code) or _NEXT_STEPS.get(type(error).__name__)
+    """Return an error as a sentence with the next step, where one is known of it or of what it came from."""
+    step, cause = _next_step(error), error.__cause__
+    while step is None and cause is not None:
+        step, cause = _next_step(cause), cause.__cause__
     text = str(error).strip().rstrip(".")
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {error.strerror}"
     return f"{text}; {step}" if step else text
+
+
+def _next_step(error: BaseException) -> str | None:
+    response = getattr(error, "response", None)
+    code = response["Error"].get("Code", "") if isinstance(response, dict) and "Error" in response else ""
+    return _NEXT_STEPS.get(code) or _NEXT_STEPS.get(type(error).__name__)
 
 
 def fail(sentence: str, code: int = 1) -> NoReturn:

@@ -67,11 +67,8 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """Return a client of one AWS service, the same one each time, with room for many requests at once."""
-        from botocore.config import Config  # noqa: PLC0415 - it takes a third of a second
-
         if service not in self._clients:
-            config = Config(max_pool_connections=32)
-            self._clients[service] = self.session.client(service, config=config)  # type: ignore[call-overload]
+            self._clients[service] = _client(self.session, service)
         return self._clients[service]
 
     @functools.cached_property
@@ -170,6 +167,18 @@ def options_said(stack: str | None, profile: str | None, aws_region: str | None)
         name: next((os.environ[each] for each in names if os.environ.get(each)), None) for name, names in told.items()
     }
     return {name: value for name, value in given.items() if value is not None and value != in_environment.get(name)}
+
+
+def client_without_stack(service: str, profile: str | None, aws_region: str | None) -> Any:
+    """Return a client of one AWS service, with the credentials and region that find a deployment elsewhere."""
+    return _client(_session(profile, aws_region), service)
+
+
+def _client(session: boto3.Session, service: str) -> Any:
+    """Return a client of one AWS service, with room for many requests at once."""
+    from botocore.config import Config  # noqa: PLC0415 - it takes a third of a second
+
+    return session.client(service, config=Config(max_pool_connections=32))  # type: ignore[call-overload]
 
 
 def _session(profile: str | None, aws_region: str | None) -> boto3.Session:

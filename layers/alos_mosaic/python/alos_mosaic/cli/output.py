@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from alos_mosaic.cli.deployment import OPTIONS, find
+from alos_mosaic.cli.deployment import OPTIONS, find, options_said
 from alos_mosaic.cli.options import with_options
 from alos_mosaic.cli.source import s3_client
+from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid
 from alos_mosaic.processing.publish import Target, open_target
 from alos_mosaic.settings import DEFAULT_REGION
@@ -31,13 +32,16 @@ class Output:
     to: str | None = None
     """Its URI, where that was given and no deployment looked for."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What found its deployment, as :func:`~alos_mosaic.cli.deployment.options_said` has it."""
+    """What found it, as :func:`~alos_mosaic.cli.deployment.options_said` has it."""
 
 
 def open_output(to: str | None, stack: str | None, profile: str | None, aws_region: str | None) -> Output:
-    """Return the output at a URI or, without one, the deployment's."""
+    """Return the output at a URI or, without one, the deployment's; only credentials are for both."""
     if to is not None:
-        return Output(open_target(to, s3_client(to)), Grid(), DEFAULT_REGION, to)
+        options = options_said(stack, profile, aws_region)
+        if "stack" in options:
+            raise InvalidRequestError("--to and --stack name two places to look at; leave out one of them")
+        return Output(open_target(to, s3_client(to, profile, aws_region)), Grid(), DEFAULT_REGION, to, options)
     deployment = find(stack, profile, aws_region)
     settings = deployment.seed_settings
     target = open_target(settings.output_uri, deployment.client("s3"))

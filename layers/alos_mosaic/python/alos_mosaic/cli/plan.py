@@ -29,8 +29,8 @@ from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import counted, dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
-_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}"}
-"""Standings whose tiles are counted as to do, too."""
+_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}", Standing.PUBLISHED: "have an item"}
+"""Headings that say more than a standing's name: whose tiles are counted as to do, too; what is known of it."""
 
 RateOption = Annotated[
     float | None,
@@ -123,7 +123,10 @@ def print_plan(made: Plan, console: Console, asked_concurrency: int | None = Non
         years, are = ", ".join(map(str, made.unlisted_years)), "is" if len(made.unlisted_years) == 1 else "are"
         console.print(f"{years} {are} not listed yet: what JAXA has of any year is to do.\n")
     if not made.to_do:
-        console.print("Nothing to do: all that JAXA has of it is published.")
+        console.print(
+            "Nothing to do: all that JAXA has of it has an item. alos-mosaic reconcile says whether each is whole.",
+            soft_wrap=True,
+        )
         return
     estimate = made.estimate
     low, high = estimate.low, estimate.high

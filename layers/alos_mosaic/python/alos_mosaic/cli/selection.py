@@ -45,20 +45,25 @@ _LONGEST_COMMAND: Final = 300
 _HALF_ROUND: Final = 180
 _ROUND: Final = 360
 """Degrees: what spans them all is the globe, and meant so."""
-_OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
+_WHICH: Final[Mapping[str, tuple[Any, Any]]] = {
     "years": (YearsOption, inspect.Parameter.empty),
     "region": (RegionOption, None),
     "bbox": (BboxOption, None),
     "tiles": (TilesOption, None),
     "geojson": (GeojsonOption, None),
     "product": (ProductOption, None),
-    "mode": (ModeOption, Mode.SKIP),
 }
+_HOW: Final[Mapping[str, tuple[Any, Any]]] = {"mode": (ModeOption, Mode.SKIP)}
 
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``."""
-    return with_options(command, "selected", _OPTIONS, execution_input, first=True)
+    """Give a command the options that select tiles and a mode, and hand it the input they make as ``selected``."""
+    return with_options(command, "selected", {**_WHICH, **_HOW}, execution_input, first=True)
+
+
+def selecting_without_mode(command: Callable[..., None]) -> Callable[..., None]:
+    """Do as :func:`selecting` does for a command that looks at tiles, and changes nothing of them."""
+    return with_options(command, "selected", _WHICH, execution_input, first=True)
 
 
 def execution_input(

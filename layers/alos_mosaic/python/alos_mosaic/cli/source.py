@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alos_mosaic.cli.deployment import client_without_stack
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.extra_layouts import layouts_from_json
 from alos_mosaic.layouts import Layout
@@ -27,13 +28,12 @@ RequesterPaysOption = Annotated[
 ]
 
 
-def s3_client(uri: str) -> S3Client | None:
-    """Return a client for an ``s3://`` URI, None for any other."""
+def s3_client(uri: str, profile: str | None = None, aws_region: str | None = None) -> S3Client | None:
+    """Return a client for an ``s3://`` URI, None for any other, which needs none."""
     if not uri.startswith("s3:"):
         return None
-    import boto3  # noqa: PLC0415 - it takes a third of a second, which a folder need not wait for
-
-    return boto3.client("s3")
+    client: S3Client = client_without_stack("s3", profile, aws_region)
+    return client
 
 
 def source_access(source: str, allow_plain_login: bool = False, requester_pays: bool = False) -> SourceAccess:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from alos_mosaic.errors import shown
+
 SERVER: Final = "server"
 """The subject of checks that concern the source as a whole."""
 
@@ -36,6 +38,17 @@ class Check:
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form."""
         return {"subject": self.subject, "name": self.name, "verdict": self.verdict, "detail": self.detail}
+
+
+def compared(subject: str, name: str, found: object, expected: object) -> Check:
+    """Return the check of whether something is what it should be.
+
+    >>> compared("hh", "type", "uint8", "uint16").detail
+    "is 'uint8', should be 'uint16'"
+    """
+    if found == expected:
+        return Check(subject, name, Verdict.OK, str(expected))
+    return Check(subject, name, Verdict.FAILED, f"is {shown(found)}, should be {shown(expected)}")
 
 
 @dataclass(frozen=True)

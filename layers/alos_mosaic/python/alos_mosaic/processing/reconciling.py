@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import Grid, Tile
-from alos_mosaic.messages import TileRequest, TileYear
-from alos_mosaic.naming import catalogue_keys, eo3_file_name, item_file_name, item_key, tile_prefix
+from alos_mosaic.messages import RunRequest, TileYear
+from alos_mosaic.naming import catalogue_keys, item_file_name, item_key, tile_prefix
+from alos_mosaic.processing.checks import Check, Verdict
 from alos_mosaic.processing.publish import Target
-from alos_mosaic.processing.standing import Expected, Standing, asset_names, expected_of, look
+from alos_mosaic.processing.standing import ITEM, Expected, Standing, asset_names, expected_of, held_against, look
 from alos_mosaic.products import Product, product_of
+from alos_mosaic.seeding import tiles_to_seed
 
 _READERS: Final = 32
 
@@ -42,9 +44,9 @@ class Finding:
     tile_year: TileYear
     condition: Condition
     problems: tuple[str, ...] = ()
-    """What is wrong, a sentence each."""
+    """Why it is not simply whole, or missing, a sentence each."""
     orphans: tuple[str, ...] = ()
-    """Keys of files in the tile's folder that no item names."""
+    """Keys of files in the tile's folder that no item names, nor a run that makes the tile would write."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -62,7 +64,7 @@ class Reconciliation:
 
     findings: tuple[Finding, ...]
     strays: tuple[str, ...] = ()
-    """Keys of files that lie beside the tiles' folders."""
+    """Keys of files that belong to no tile that is expected or has an item."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -76,15 +78,22 @@ class Reconciliation:
         return (*self.strays, *(key for finding in self.findings for key in finding.orphans))
 
     @property
-    def to_mend(self) -> tuple[TileYear, ...]:
-        """Tiles that a run in mode ``skip`` would make."""
-        wrong = (Condition.MISSING, Condition.DAMAGED)
-        return tuple(finding.tile_year for finding in self.findings if finding.condition in wrong)
+    def missing(self) -> tuple[TileYear, ...]:
+        """Tiles that any run makes."""
+        return self._tiles(Condition.MISSING)
+
+    @property
+    def damaged(self) -> tuple[TileYear, ...]:
+        """Tiles that are made anew where a run is told to overwrite them: their item has a plan count them as there."""
+        return self._tiles(Condition.DAMAGED)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that is expected is there as it should be, and nothing besides."""
-        return not self.to_mend and not self.orphans
+        """Whether all that is expected is there as it should be, and no file that no item names."""
+        return not (self.missing or self.damaged or self.orphans)
+
+    def _tiles(self, condition: Condition) -> tuple[TileYear, ...]:
+        return tuple(finding.tile_year for finding in self.findings if finding.condition is condition)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: counts, and every tile that is not simply whole."""
@@ -93,70 +102,86 @@ class Reconciliation:
         return {**self.counts, "orphans": len(self.orphans), "strays": list(self.strays), "tiles": tiles}
 
 
-def reconcile(requests: Iterable[TileRequest], target: Target, grid: Grid) -> Reconciliation:
-    """Look at every expected tile, and at whatever else lies in the folders of its products and years.
+def reconcile(request: RunRequest, target: Target, grid: Grid, *, beside_tiles: bool = False) -> Reconciliation:
+    """Look at every tile that a run over a selection would make, and at what else lies in folders of selected tiles.
 
-    Raises :class:`~alos_mosaic.errors.PublishError` if the target can't be read.
+    ``beside_tiles`` also tells what lies in the folders of the selected products and years, but in no tile's. Raises
+    :class:`~alos_mosaic.errors.PublishError` if the target can't be read.
     """
-    asked = tuple(requests)
-    years = dict.fromkeys((product_of(each.tile_year.year, each.product), each.tile_year.year) for each in asked)
-    names: dict[tuple[Product, TileYear], set[str]] = defaultdict(set)
+    expected, selected = frozenset(tiles_to_seed(request)), frozenset(request.tiles)
+    places: dict[TileYear, set[str]] = {tile_year: set() for tile_year in expected}
     strays = []
-    for product, year in years:
-        folder = f"{product.name}/{year}"
+    for year in request.years:
+        folder = f"{product_of(year, request.product).name}/{year}"
         for key in target.keys(folder):
-            tile, slash, name = key.removeprefix(f"{folder}/").partition("/")
-            if slash and _is_tile(tile):
-                names[product, TileYear(year, Tile.from_name(tile))].add(name)
-            elif key not in catalogue_keys(folder):
+            name, slash, rest = key.removeprefix(f"{folder}/").partition("/")
+            tile = _tile_called(name) if slash else None
+            if tile is not None and tile in selected:
+                places.setdefault(TileYear(year, tile), set()).add(rest)
+            elif beside_tiles and tile is None and key not in catalogue_keys(folder):
                 strays.append(key)
-    expected = {(product_of(each.tile_year.year, each.product), each.tile_year) for each in asked}
-    places = sorted(expected | names.keys(), key=lambda place: (place[0].name, place[1]))
 
-    def find(place: tuple[Product, TileYear]) -> Finding:
-        product, tile_year = place
-        return _finding(product, tile_year, place in expected, names.get(place, set()), target, grid)
+    def find(tile_year: TileYear) -> Finding | None:
+        product = product_of(tile_year.year, request.product)
+        return _finding(product, tile_year, tile_year in expected, places[tile_year], target, grid)
 
     with ThreadPoolExecutor(_READERS) as readers:
-        return Reconciliation(tuple(readers.map(find, places)), tuple(strays))
+        looked_at = sorted(places)
+        findings = dict(zip(looked_at, readers.map(find, looked_at), strict=True))
+    for tile_year in (each for each, finding in findings.items() if finding is None):
+        strays += _keys(product_of(tile_year.year, request.product), tile_year, places[tile_year])
+    return Reconciliation(tuple(filter(None, findings.values())), tuple(sorted(strays)))
 
 
-def _is_tile(name: str) -> bool:
+def _tile_called(name: str) -> Tile | None:
     try:
-        Tile.from_name(name)
+        return Tile.from_name(name)
     except InvalidRequestError:
-        return False
-    return True
+        return None
+
+
+def _keys(product: Product, tile_year: TileYear, names: Iterable[str]) -> tuple[str, ...]:
+    prefix = tile_prefix(product, tile_year.year, tile_year.tile)
+    return tuple(f"{prefix}/{name}" for name in sorted(names))
 
 
 def _finding(
     product: Product, tile_year: TileYear, is_expected: bool, names: set[str], target: Target, grid: Grid
-) -> Finding:
+) -> Finding | None:
+    """Return what was found of a tile; None if nobody expects it and it has no item."""
     year, tile = tile_year.year, tile_year.tile
-    prefix = tile_prefix(product, year, tile)
-    if item_file_name(tile, year) not in names:
-        no_item: tuple[str, ...] = ("there is no item",) if names else ()
-        condition = Condition.MISSING if is_expected else Condition.DAMAGED
-        return Finding(tile_year, condition, no_item, tuple(f"{prefix}/{name}" for name in sorted(names)))
+    expected = expected_of(tile_year, product, grid, accept_partial=True)
+    foreign = {name for name in names if not expected.has_name(name)}
+    item_name = item_file_name(tile, year)
+    if item_name not in names:
+        orphans = _keys(product, tile_year, foreign)
+        return Finding(tile_year, Condition.MISSING, orphans=orphans) if is_expected else None
     standing = look(target, item_key(product, year, tile))
-    problems = _problems(standing, expected_of(tile_year, product, grid, accept_partial=True), target)
-    kept = asset_names(standing.item) | {item_file_name(tile, year), eo3_file_name(tile, year)}
-    orphans = tuple(f"{prefix}/{name}" for name in sorted(names - kept))
-    properties = standing.item.get("properties")
+    problems = _problems(standing, expected, target)
     if problems:
-        condition = Condition.DAMAGED
-    elif isinstance(properties, dict) and properties.get("alos_mosaic:cells_defective"):
-        condition = Condition.PARTIAL
-    else:
-        condition = Condition.WHOLE if is_expected else Condition.UNEXPECTED
-    return Finding(tile_year, condition, problems, orphans)
+        return Finding(tile_year, Condition.DAMAGED, problems, _keys(product, tile_year, foreign - {item_name}))
+    kept = asset_names(standing.item) | {item_name, expected.eo3_name}
+    orphans = _keys(product, tile_year, names - kept)
+    defective = standing.item["properties"].get("alos_mosaic:cells_defective")
+    if defective:
+        lacking = (
+            f"cells are left out, being defective at the source: {shown(defective)}; mode refresh tries them again"
+        )
+        return Finding(tile_year, Condition.PARTIAL, (lacking,), orphans)
+    if not is_expected:
+        return Finding(tile_year, Condition.UNEXPECTED, ("JAXA's listings do not have it",), orphans)
+    return Finding(tile_year, Condition.WHOLE, orphans=orphans)
 
 
 def _problems(standing: Standing, expected: Expected, target: Target) -> tuple[str, ...]:
-    """Say what is not as the item says."""
+    """Say what is not as the item says, or what of the item is not as this tile's."""
+    if not standing.item:
+        return ("the item is no item",)
     promised = standing.promised(expected)
     if promised is None:
-        return ("the item is not this tile's, or none of ours",)
+        checks = held_against(standing.item, expected)
+        said = tuple(_said(check) for check in checks if check.verdict is Verdict.FAILED)
+        return said or ("the item does not say size and checksum of each of its files",)
     problems = []
     for name, stored in promised.values():
         found = target.stat(f"{standing.folder}/{name}") if name in standing.names else None
@@ -167,3 +192,11 @@ def _problems(standing: Standing, expected: Expected, target: Target) -> tuple[s
         elif found != stored:
             problems.append(f"{name} has another checksum than the item says")
     return tuple(problems)
+
+
+def _said(check: Check) -> str:
+    """Return what is wrong with an item as a sentence."""
+    if (check.subject, check.name) == (ITEM, "assets"):
+        return f"the item {check.detail}"
+    subject = "" if check.subject == ITEM else f"{check.subject} "
+    return f"the item's {subject}{check.name} {check.detail}"

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from alos_mosaic.bands import BANDS, bands_of, possible_codes
+from alos_mosaic.errors import shown
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileYear, parse_time
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, band_file_stem, eo3_file_name, item_id, quicklook_file_name
+from alos_mosaic.processing.checks import Check, Verdict, compared
 from alos_mosaic.processing.checksums import from_multihash
 from alos_mosaic.products import Product
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from alos_mosaic.processing.publish import Target
 
 logger = logging.getLogger(__name__)
+
+ITEM: Final = "item"
+"""The subject of checks that concern the item as a whole."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,10 @@ class Expected:
     """What its EO3 document is called."""
     accept_partial: bool = False
     """Whether it may lack cells that JAXA has and that could not be read."""
+
+    def has_name(self, name: str) -> bool:
+        """Tell whether a file in the tile's folder is called as one of the tile's own."""
+        return name == self.eo3_name or name.startswith(tuple(self.file_stems.values()))
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,10 @@ class Standing:
             return None
         try:
             return promised_by(self.item, expected)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            logger.warning("Item is not as asked, which counts as unpublished", extra={"key": self.item_key})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning(
+                "Item is not as asked, which counts as unpublished", extra={"key": self.item_key, "cause": str(error)}
+            )
             return None
 
     def is_whole(self, target: Target, expected: Expected) -> bool:
@@ -128,34 +139,52 @@ def look(target: Target, item_key: str) -> Standing:
 
 def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of the files that an item's assets lie in, whatever it is worth otherwise; plain names only."""
-    assets = item.get("assets")
-    values = list(assets.values()) if isinstance(assets, dict) else []
-    hrefs = [asset.get("href") for asset in values if isinstance(asset, dict)]
+    hrefs = [object_of(asset).get("href") for asset in object_of(item.get("assets")).values()]
     names = [href.removeprefix("./") for href in hrefs if isinstance(href, str)]
     return frozenset(name for name in names if "/" not in name)
+
+
+def held_against(item: Mapping[str, Any], expected: Expected) -> tuple[Check, ...]:
+    """Hold what an item says, whatever it is worth otherwise, against what it says if it is the expected one."""
+    assets = object_of(item.get("assets"))
+    known = {name: object_of(asset).get("href") for name, asset in assets.items() if name in expected.file_stems}
+    return (
+        compared(ITEM, "id", item.get("id"), expected.item_id),
+        compared(ITEM, "proj:shape", object_of(item.get("properties")).get("proj:shape"), list(expected.shape)),
+        _assets(assets, expected),
+        *(_file_name(name, href, expected.file_stems[name]) for name, href in known.items()),
+        *(compared(EO3_RELATION, "href", link.get("href"), f"./{expected.eo3_name}") for link in eo3_links(item)),
+    )
+
+
+def _assets(assets: Mapping[str, Any], expected: Expected) -> Check:
+    lacking = ", ".join(sorted(expected.required - assets.keys()))
+    foreign = ", ".join(sorted(assets.keys() - expected.file_stems.keys()))
+    if lacking or foreign:
+        parts = (f"lacks {lacking}" if lacking else "", f"has {foreign}, which no such tile has" if foreign else "")
+        return Check(ITEM, "assets", Verdict.FAILED, " and ".join(filter(None, parts)))
+    return Check(ITEM, "assets", Verdict.OK, ", ".join(assets))
+
+
+def _file_name(asset: str, href: object, stem: str) -> Check:
+    name = href.removeprefix("./") if isinstance(href, str) else ""
+    if name.startswith(stem) and "/" not in name:
+        return Check(asset, "href", Verdict.OK, name)
+    return Check(asset, "href", Verdict.FAILED, f"is {shown(href)}, should be a file called {stem}...")
 
 
 def promised_by(item: Mapping[str, Any], expected: Expected) -> dict[str, tuple[str, StoredFile]]:
     """Return the name, size and checksum of each file that an item names, by asset, and of its EO3 document.
 
-    Raises ValueError, KeyError, TypeError or AttributeError if it is not the expected one.
+    Raises ValueError, KeyError or TypeError if it is not the expected one.
     """
-    assets = item["assets"]
-    if item["id"] != expected.item_id or tuple(item["properties"]["proj:shape"]) != expected.shape:
-        raise ValueError("another item")
-    if not expected.required <= assets.keys() <= expected.file_stems.keys():
-        raise ValueError("other assets")
+    for check in held_against(item, expected):
+        if check.verdict is Verdict.FAILED:
+            raise ValueError(f"{check.subject}: {check.name} {check.detail}")
     if item["properties"].get("alos_mosaic:cells_defective") and not expected.accept_partial:
         raise ValueError("a partial tile")
-    files = {}
-    for measurement, asset in assets.items():
-        name = asset["href"].removeprefix("./")
-        if not name.startswith(expected.file_stems[measurement]) or "/" in name:
-            raise ValueError("another file")
-        files[measurement] = (name, _stored(asset))
+    files = {name: (asset["href"].removeprefix("./"), _stored(asset)) for name, asset in item["assets"].items()}
     for link in eo3_links(item):
-        if link["href"] != f"./{expected.eo3_name}":
-            raise ValueError("another document")
         files[EO3_RELATION] = (expected.eo3_name, _stored(link))
     return files
 
@@ -170,6 +199,11 @@ def eo3_links(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [link for link in known if link.get("rel") == EO3_RELATION and "file:checksum" in link]
 
 
+def object_of(value: object) -> dict[str, Any]:
+    """Return a JSON value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def _stored(fields: Mapping[str, Any]) -> StoredFile:
     """Return what the fields of the file extension say."""
     return StoredFile(fields["file:size"], from_multihash(fields["file:checksum"]))
@@ -180,4 +214,4 @@ def _json_object(content: bytes | None) -> dict[str, Any]:
         read = None if content is None else json.loads(content)
     except (ValueError, RecursionError):
         return {}
-    return read if isinstance(read, dict) else {}
+    return object_of(read)

@@ -40,17 +40,18 @@ ITEM_MEDIA_TYPE: Final = "application/geo+json"
 def describe(product: TileProduct, self_href: str, eo3: WrittenFile | None = None) -> dict[str, Any]:
     """Return the STAC 1.1 item of a tile as a JSON object; its assets lie beside it.
 
-    The interval is the nominal year, as Digital Earth Africa's: a data cube groups by it. ``eo3`` is the EO3 document
-    beside the item, if there is one. The collection that it links to lies two folders above it.
+    ``eo3`` is the EO3 document beside the item, if there is one. The collection that it links to lies two folders above
+    it.
     """
     year, tile = product.tile_year.year, product.tile_year.tile
+    times = nominal_times(year)
     item = pystac.Item(
         id=str(item_id(product.described.algorithm, year, tile)),
         geometry=footprint(product.cells),
         bbox=bounding_box(product.cells),
-        datetime=datetime(year, 7, 1, tzinfo=UTC),
-        start_datetime=datetime(year, 1, 1, tzinfo=UTC),
-        end_datetime=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime=times["datetime"],
+        start_datetime=times["start_datetime"],
+        end_datetime=times["end_datetime"],
         properties=_properties(product),
     )
     for cog in product.cogs:
@@ -62,6 +63,18 @@ def describe(product: TileProduct, self_href: str, eo3: WrittenFile | None = Non
     document["links"] = _links(self_href, eo3)
     document["collection"] = product.described.name
     return document
+
+
+def nominal_times(year: int) -> dict[str, datetime]:
+    """Return a year's interval and its middle, by the item's names for them.
+
+    It is the nominal year, as Digital Earth Africa's: a data cube groups by it.
+    """
+    return {
+        "datetime": datetime(year, 7, 1, tzinfo=UTC),
+        "start_datetime": datetime(year, 1, 1, tzinfo=UTC),
+        "end_datetime": datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC),
+    }
 
 
 def _properties(product: TileProduct) -> dict[str, Any]:
