@@ -81,10 +81,17 @@ def desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "bin"
 
 
+def test_what_is_shown_lies_where_nobody_else_can_have_laid_a_link(folder: Path, desktop: Path) -> None:
+    victim = desktop / "victim"
+    (desktop.parent / "N10E010_20.webp").symlink_to(victim)
+    show(folder)
+    assert not victim.exists()
+
+
 def test_a_viewer_is_opened_without_its_noise(folder: Path, desktop: Path, capfd: pytest.CaptureFixture[str]) -> None:
     viewer(desktop, f'echo noise; echo noise >&2; echo "$1" > {desktop}/opened')
     done = show(folder)
-    path = desktop.parent / "N10E010_20.webp"
+    (path,) = desktop.parent.glob("alos-mosaic-show-*/N10E010_20.webp")
     assert (desktop / "opened").read_text() == f"{path}\n"
     assert (done.stdout, done.stderr) == (f"{path}: A tile\n", "")
     assert "noise" not in "".join(capfd.readouterr())
@@ -97,5 +104,6 @@ def test_without_a_viewer_that_is_said(folder: Path, desktop: Path, monkeypatch:
     if lack == "display":
         monkeypatch.delenv("DISPLAY")
     done = show(folder)
-    assert done.stdout == f"{desktop.parent / 'N10E010_20.webp'}: A tile\n"
+    (path,) = desktop.parent.glob("alos-mosaic-show-*/N10E010_20.webp")
+    assert done.stdout == f"{path}: A tile\n"
     assert done.stderr == "No viewer was found to open it: copy it, or name a file with --to\n"
