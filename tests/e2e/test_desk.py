@@ -210,7 +210,12 @@ def test_what_is_published_is_reconciled_validated_shown_and_catalogued(first: D
 
 def test_a_plan_knows_what_is_published(first: Desk, tmp_path: Path) -> None:
     nothing = lines(invoke("plan", "--years", "2020", "--tiles", "N10E010", code=3).stdout)
-    assert nothing == ["year  published", "2020  1", "Nothing to do: all that JAXA has of it is published."]
+    assert nothing == [
+        "year  published",
+        "2020  1",
+        "Nothing to do: all that JAXA has of it has an item; `alos-mosaic reconcile --years 2020 --tiles N10E010` says "
+        "whether each is whole",
+    ]
     page, squares = tmp_path / "plan.html", tmp_path / "plan.geojson"
     invoke("plan", *SELECTED, "--html", str(page), "--geojson-out", str(squares))
     assert "2 tiles would be made" in page.read_text()

@@ -278,6 +278,6 @@ def test_a_plan_ends_with_the_command_that_starts_it(opened: Open) -> None:
 
 def test_a_plan_of_nothing_starts_nothing(opened: Open) -> None:
     watched = opened("plan-done")
-    expect(watched.page.locator(".verdict")).to_have_text("Nothing to do. All that JAXA has of it is published.")
+    expect(watched.page.locator(".verdict")).to_have_text("Nothing to do. All that JAXA has of it has an item.")
     assert watched.page.locator(".command").count() == 0
     assert watched.page.get_by_text("What it takes").count() == 0

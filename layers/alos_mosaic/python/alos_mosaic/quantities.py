@@ -11,6 +11,8 @@ _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
 _IN_DAYS: Final = 4 * _DAY
 """What is told in days, from here on."""
+_CENTS_ARE_ENOUGH: Final = 0.1
+"""US dollars that have two digits when they are told to the cent."""
 
 
 def counted(count: int, thing: str) -> str:
@@ -52,12 +54,12 @@ def size(count: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Return US dollars, to the cent from one dollar on and to two digits below.
+    """Return US dollars, to the cent from ten cents on and to two digits below.
 
-    >>> dollars(15.966), dollars(0.0181), dollars(0)
-    ('$15.97', '$0.018', '$0')
+    >>> dollars(15.966), dollars(0.4), dollars(0.0181), dollars(0)
+    ('$15.97', '$0.40', '$0.018', '$0')
     """
-    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}"
+    return f"${amount:,.2f}" if round(amount, 3) >= _CENTS_ARE_ENOUGH else f"${amount:.2g}"
 
 
 def percent(share: float) -> str:

@@ -115,7 +115,12 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
     >>> run_command({"years": ["2020"], "bbox": [-10.0, 0.0, 10.5, 5.0]}, max_concurrency=4, stack=None)
     'alos-mosaic run --years 2020 --bbox -10,0,10.5,5 --max-concurrency 4'
     """
-    words = ["alos-mosaic", "run"]
+    return spelt_command("run", selected, **others)
+
+
+def spelt_command(command: str, selected: Mapping[str, Any], **others: object) -> str:
+    """Return a command over an execution's input, as :func:`run_command` does."""
+    words = ["alos-mosaic", command]
     for name, value in (*selected.items(), *others.items()):
         if value is not None:
             listed = value if isinstance(value, list) else [value]
@@ -124,9 +129,9 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
     return shlex.join(words)
 
 
-def of_bearable_length(command: str) -> str:
-    """Return a command that runs or, of one with a long list of tiles, how to come by it."""
-    return command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
+def of_bearable_length(command: str, name: str = "run") -> str:
+    """Return a command of that name or, of one with a long list of tiles, how to come by it."""
+    return command if len(command) <= _LONGEST_COMMAND else f"alos-mosaic {name}, with the same options"
 
 
 def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
