@@ -13,22 +13,36 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from alos_mosaic.cli.console import errors, numbers_of
+from alos_mosaic.cli.console import errors, fail, numbers_of, spelt
 from alos_mosaic.cli.options import with_options
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
-from alos_mosaic.messages import Mode
+from alos_mosaic.messages import Mode, RunRequest
 from alos_mosaic.missions import mosaic_years, valid_years
 from alos_mosaic.products import FOREST_PRODUCT
+from alos_mosaic.settings import DEFAULT_REGION
 
 _MODES: Final = (
     "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
     "make it again anyway, or describe it again without the source."
 )
+MISUSE: Final = 2
+"""Exit code where options make no sense, as of options that there are not."""
+
+
+def _regions(begun: str) -> list[str]:
+    return [name for name in sorted(REGIONS) if name.startswith(begun)]
+
+
 YearsOption = Annotated[str, typer.Option("--years", help="Years and spans of years, like 2007,2015-2020.")]
 RegionOption = Annotated[
-    str | None, typer.Option("--region", help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.")
+    str | None,
+    typer.Option(
+        "--region",
+        autocompletion=_regions,
+        help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.",
+    ),
 ]
 BboxOption = Annotated[str | None, typer.Option("--bbox", help="west,south,east,north in degrees.")]
 TilesOption = Annotated[str | None, typer.Option("--tiles", help="Names of tiles, separated by commas.")]
@@ -52,13 +66,30 @@ _OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
     "tiles": (TilesOption, None),
     "geojson": (GeojsonOption, None),
     "product": (ProductOption, None),
-    "mode": (ModeOption, Mode.SKIP),
 }
+_MODE: Final[Mapping[str, tuple[Any, Any]]] = {"mode": (ModeOption, Mode.SKIP)}
 
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``."""
-    return with_options(command, "selected", _OPTIONS, execution_input, first=True)
+    """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``.
+
+    Where they make no sense, the command ends with :data:`MISUSE`.
+    """
+    return with_options(command, "selected", {**_OPTIONS, **_MODE}, _checked_input, first=True)
+
+
+def selecting_tiles(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that makes none the options that select tiles, as :func:`selecting` does, without ``--mode``."""
+    return with_options(command, "selected", _OPTIONS, _checked_input, first=True)
+
+
+def _checked_input(**given: Any) -> dict[str, Any]:
+    try:
+        selected = execution_input(**given)
+        RunRequest.from_input(selected, DEFAULT_REGION)
+    except (InvalidRequestError, OSError) as error:
+        fail(spelt(error), MISUSE)
+    return selected
 
 
 def execution_input(
