@@ -127,6 +127,10 @@ def test_the_digest_tells_what_bounded_the_run() -> None:
     digest = Digest(RunEnd(execution, REQUESTS), settings, now)
     assert digest.to_report()["estimated_usd"] == ESTIMATED
     assert f"estimated {ESTIMATED:.2f} before it began, as if every tile is made at 2.5 MB/s" in digest.to_text()
+    described = tuple(replace(request, mode=Mode.METADATA_ONLY) for request in REQUESTS)
+    text = Digest(RunEnd(execution, described), settings, now).to_text()
+    said = "before it began, as if every tile is described again, without the source"
+    assert f"estimated {estimated_usd(described, settings):.2f} {said}" in text
 
 
 def test_the_report_tells_it_beside_what_the_tiles_that_were_made_should_have_cost() -> None:

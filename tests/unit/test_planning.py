@@ -79,7 +79,7 @@ def test_a_named_tile_is_tried_though_it_is_not_listed_and_estimated_as_if_jaxa_
 
 def test_what_is_not_listed_stands_beside_what_it_is_a_part_of() -> None:
     made = plan({"years": [2009, 2020], "tiles": [TILE, "S05E055", NOT_IN_2020]}, {2020: {TILE}})
-    assert printed(made)[0].split("  ") == ["year", "to do", "of them not listed upstream", "published"]
+    assert printed(made)[0].split("  ") == ["year", "to do", "of them not listed upstream", "have an item"]
 
 
 def test_years_stand_by_themselves() -> None:

@@ -23,6 +23,11 @@ def estimated_usd(requests: Iterable[TileRequest], settings: PriceSettings) -> f
     return round(sum(in_mode(worker, each.mode).cost(_cells_of(each)).total for each in requests), 4)
 
 
+def are_described(requests: Iterable[TileRequest]) -> bool:
+    """Tell whether tiles are all only described again, so that no source is asked."""
+    return all(each.mode is Mode.METADATA_ONLY for each in requests)
+
+
 def in_mode(worker: Worker, mode: Mode) -> Worker:
     """Return a worker as the cost model has it at tiles that are asked for with a mode."""
     return worker.describing() if mode is Mode.METADATA_ONLY else worker
@@ -48,7 +53,7 @@ def refusal(requests: Sequence[TileRequest], usd: float, max_usd: float, limits:
     """Say why a run over these tiles is refused that is estimated above its cap, and what to do about it."""
     count, ceiling = len(requests), limits.max_usd_ceiling
     there, source = "nothing published yet", f"{limits.assumed_megabytes_per_second:g} MB/s from the source"
-    if all(each.mode is Mode.METADATA_ONLY for each in requests):
+    if are_described(requests):
         there, source = "all published", "nothing from the source"
     more = f"raise max_usd, up to {dollars(ceiling)}" if max_usd < ceiling else "deploy with a higher max_usd_ceiling"
     return (

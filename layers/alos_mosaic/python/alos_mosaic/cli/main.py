@@ -21,7 +21,7 @@ from alos_mosaic.cli.published import catalogue, show, validate
 from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run
-from alos_mosaic.cli.selection import selecting_tiles
+from alos_mosaic.cli.selection import selecting_without_mode
 from alos_mosaic.cli.status import runs, status
 from alos_mosaic.messages import RunRequest
 from alos_mosaic.seeding import none_of, tiles_to_try
@@ -75,7 +75,7 @@ def main(
         logging.getLogger(alos_mosaic.__name__).addHandler(logging.NullHandler())  # commands tell what matters
 
 
-@selecting_tiles
+@selecting_without_mode
 def tiles(selected: dict[str, Any], as_json: Annotated[bool, JsonOption] = False) -> None:
     """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -31,8 +32,8 @@ from alos_mosaic.publication import Publications
 from alos_mosaic.quantities import counted, dollars, duration, size
 from alos_mosaic.settings import DEFAULT_MAX_CONCURRENCY, DEFAULT_REGION
 
-_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}"}
-"""Standings whose tiles are counted as to do, too."""
+_PARTS: Final = {Standing.UNLISTED: f"of them {Standing.UNLISTED}", Standing.PUBLISHED: "have an item"}
+"""Headings that say more than a standing's name: whose tiles are counted as to do, too; what is known of it."""
 
 RateOption = Annotated[
     float | None,
@@ -82,8 +83,7 @@ def plan(
     if as_json:
         print_json(made.to_dict())
     else:
-        check = spelt_command("reconcile", {name: selected[name] for name in selected if name != "mode"}, **options)
-        print_plan(made, out(), max_concurrency, of_bearable_length(check, "reconcile"))
+        print_plan(made, out(), max_concurrency, check_command(selected, options))
         if made.refusal:
             out().print(f"\nIt would be refused: {made.refusal}", style="red", markup=False, soft_wrap=True)
         elif made.to_do:
@@ -114,6 +114,12 @@ def make_plan(
     worker = deployment.worker
     machine = Machine(worker.memory_mib, worker.architecture, worker.ephemeral_storage_mib, concurrency, rates)
     return plan_run(request, machine, Publications(deployment.client("s3"), limits.output_uri).tiles, limits)
+
+
+def check_command(selected: Mapping[str, Any], options: Mapping[str, str]) -> str:
+    """Return the command that says whether the tiles of a selection are whole; ``options`` find the deployment."""
+    which = {name: value for name, value in selected.items() if name in ("years", "region", "bbox", "tiles", "product")}
+    return of_bearable_length(spelt_command("reconcile", which, **options), "reconcile")
 
 
 def print_plan(

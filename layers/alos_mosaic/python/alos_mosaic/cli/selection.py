@@ -59,7 +59,7 @@ _LONGEST_COMMAND: Final = 300
 _HALF_ROUND: Final = 180
 _ROUND: Final = 360
 """Degrees: what spans them all is the globe, and meant so."""
-_OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
+_WHICH: Final[Mapping[str, tuple[Any, Any]]] = {
     "years": (YearsOption, inspect.Parameter.empty),
     "region": (RegionOption, None),
     "bbox": (BboxOption, None),
@@ -67,7 +67,7 @@ _OPTIONS: Final[Mapping[str, tuple[Any, Any]]] = {
     "geojson": (GeojsonOption, None),
     "product": (ProductOption, None),
 }
-_MODE: Final[Mapping[str, tuple[Any, Any]]] = {"mode": (ModeOption, Mode.SKIP)}
+_HOW: Final[Mapping[str, tuple[Any, Any]]] = {"mode": (ModeOption, Mode.SKIP)}
 
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,12 +75,12 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
 
     Where they make no sense, the command ends with :data:`MISUSE`.
     """
-    return with_options(command, "selected", {**_OPTIONS, **_MODE}, _checked_input, first=True)
+    return with_options(command, "selected", {**_WHICH, **_HOW}, _checked_input, first=True)
 
 
-def selecting_tiles(command: Callable[..., None]) -> Callable[..., None]:
+def selecting_without_mode(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that makes none the options that select tiles, as :func:`selecting` does, without ``--mode``."""
-    return with_options(command, "selected", _OPTIONS, _checked_input, first=True)
+    return with_options(command, "selected", _WHICH, _checked_input, first=True)
 
 
 def _checked_input(**given: Any) -> dict[str, Any]:
