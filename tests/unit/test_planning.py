@@ -145,7 +145,7 @@ def test_what_has_no_item_can_not_be_described_again() -> None:
     made = described([TILE, "N25W165"], {TILE})
     assert standings(made) == {f"2020/{TILE}": "to do", "2020/N25W165": "not published"}
     assert made.estimate == described([TILE], {TILE}).estimate
-    said = "1 tile without an item would be tried and fail: mode metadata-only makes none."
+    said = "1 tile without an item would be tried, too, and fail if there are no COGs. Leave it out, or have"
     assert any(line.startswith(said) for line in printed(made))
     assert "Not drawn: 1 tile without an item" in plan_page(made, datetime(2026, 11, 24, tzinfo=UTC), "alos-mosaic run")
     none = described([TILE], set())

@@ -25,7 +25,7 @@ def estimated_usd(requests: Iterable[TileRequest], settings: PriceSettings) -> f
 
 def are_described(requests: Iterable[TileRequest]) -> bool:
     """Tell whether tiles are all only described again, so that no source is asked."""
-    return all(each.mode is Mode.METADATA_ONLY for each in requests)
+    return {each.mode for each in requests} == {Mode.METADATA_ONLY}
 
 
 def in_mode(worker: Worker, mode: Mode) -> Worker:

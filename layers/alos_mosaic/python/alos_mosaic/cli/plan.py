@@ -142,8 +142,11 @@ def print_plan(
         console.print(f"Nothing to do: {made.nothing}; {_next_step(made, check)}", markup=False, soft_wrap=True)
         return
     if unpublished := made.counts[Standing.UNPUBLISHED]:
-        said = f"{counted(unpublished, 'tile')} without an item would be tried and fail: mode {made.mode} makes none."
-        console.print(f"{said} Leave them out, or have them made with --mode skip.\n", markup=False, soft_wrap=True)
+        which = "it" if unpublished == 1 else "them"
+        said = f"{counted(unpublished, 'tile')} without an item would be tried, too, and fail if there are no COGs."
+        console.print(
+            f"{said} Leave {which} out, or have {which} made with --mode skip.\n", markup=False, soft_wrap=True
+        )
     low, high = made.estimate.low, made.estimate.high
     at_once = f"{made.max_concurrency} at once"
     if asked_concurrency is not None and asked_concurrency > made.max_concurrency:
