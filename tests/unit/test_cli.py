@@ -38,18 +38,41 @@ def test_tiles_prints_lines_that_process_takes() -> None:
     ]
 
 
+def test_tiles_takes_every_way_to_select_them(tmp_path: Path) -> None:
+    area = tmp_path / "area.geojson"
+    area.write_text(json.dumps({"type": "Polygon", "coordinates": [[[11, 6], [12, 6], [12, 7], [11, 6]]]}))
+    for options in (("--tiles", "N10E010"), ("--geojson", str(area)), ("--bbox", "11,6,12,7")):
+        assert run("tiles", "--years", "2020", *options).stdout == "2020/N10E010\n"
+
+
+def test_a_place_without_tiles_is_told_by_the_exit_code() -> None:
+    asked = ("tiles", "--years", "2020", "--bbox", "-40,30,-35,35")
+    done = run(*asked)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "publishes none of the selected tiles (1) in 2020" in done.stderr
+    assert "name them in --tiles" in done.stderr
+    assert json.loads(run(*asked, "--json").stdout) == []
+    assert run("plan", "--no-stack", *asked[1:]).returncode == 3
+
+
+@pytest.mark.parametrize("command", [("tiles",), ("plan", "--no-stack")])
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (("--years", "2012"), "2015-"),
+        (("--years", "2020", "--region", "mars"), "mars"),
+        (("--years", "2020", "--tiles", "N12E010"), "off the grid"),
+        (("--years", "2020", "--geojson", "nowhere.json"), "nowhere.json"),
         (("--years", "2020", "--bbox", "1,2"), "bbox"),
         (("--years", ""), "not a year"),
-        (("--years", "2020", "--bbox", "-40,30,-35,35"), "publishes none of the selected tiles (1) in 2020"),
     ],
 )
-def test_a_senseless_selection_ends_with_one_sentence(arguments: tuple[str, ...], reason: str) -> None:
-    done = run("tiles", *arguments)
-    assert done.returncode == 1
+def test_a_senseless_selection_is_a_usage_error_of_one_sentence(
+    command: tuple[str, ...], arguments: tuple[str, ...], reason: str
+) -> None:
+    done = run(*command, *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
@@ -62,7 +85,7 @@ def test_a_span_is_its_years_that_have_a_mosaic() -> None:
     assert "2010/N10E010" in listed
     assert "2015/N10E010" in listed
     refused = run("tiles", "--years", "2011-2014", *asked)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "there is no mosaic of 2011-2014; years are 1993-1998, 2007-2010, 2015-" in refused.stderr
 
 
@@ -70,7 +93,7 @@ def test_the_forest_map_may_be_listed_for_years_that_have_one() -> None:
     asked = ("--bbox", "10,5,15,10", "--product", "alos_palsar_fnf")
     assert run("tiles", "--years", "2009", *asked).stdout == "2009/N10E010\n"
     refused = run("tiles", "--years", "1996", *asked)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "1996 has no alos_palsar_fnf" in refused.stderr
 
 

@@ -133,8 +133,9 @@ def test_a_stack_trace_is_shown_to_whom_asks(kind: type[Exception], said: str) -
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
-    debugged = CliRunner().invoke(broken(kind), ["--debug", "fails"])
-    assert isinstance(debugged.exception, kind), "which Python shows with its trace"
+    for words in (["--debug", "fails"], ["fails", "--debug"]):
+        debugged = CliRunner().invoke(broken(kind), words)
+        assert isinstance(debugged.exception, kind), "which Python shows with its trace"
 
 
 def test_the_trace_of_a_tile_that_fails_is_shown_to_whom_asks(tmp_path: Path) -> None:
@@ -162,6 +163,8 @@ def test_output_that_nobody_reads_on_is_no_error() -> None:
         (["inventory", "re"], {"refresh"}),
         (["plan", "--ge"], {"--geojson", "--geojson-out"}),
         (["plan", "--mode", "re"], {"refresh"}),
+        (["tiles", "--region", ""], {"africa", "global"}),
+        (["run", "--region", "gl"], {"global"}),
     ],
 )
 def test_the_shell_completes(words: list[str], expected: set[str]) -> None:

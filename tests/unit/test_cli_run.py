@@ -70,7 +70,7 @@ def test_a_run_above_its_caps_is_not_started(deployment: Deployment) -> None:
     deployment.client("s3").create_bucket(Bucket="out")
     selected = {"years": ["2020"], "tiles": ["N10E010", "N25W165"]}
     run = command("run").__wrapped__  # type: ignore[attr-defined]
-    for given, said in (({"max_tiles": 1}, "its limit is 1"), ({"max_usd": 0.01}, "the run's cap is 0.01")):
+    for given, said in (({"max_tiles": 1}, "its limit is 1"), ({"max_usd": 0.01}, r"the run's cap is \$0\.01")):
         with pytest.raises(InvalidRequestError, match=f"the run would be refused: .*{said}"):
             run(selected, deployment=deployment, yes=True, **given)
     assert started(deployment) == []

@@ -41,6 +41,13 @@ def test_a_fast_source_leaves_it_to_the_processors(memory_mib: int, seconds: flo
     assert times.total_seconds == pytest.approx(times.compute_seconds + times.trailing_seconds + 3)
 
 
+def test_what_is_described_again_comes_from_s3_and_is_counted_on_one_core() -> None:
+    for memory_mib in (2048, 10_240):
+        times = replace(WORKER, memory_mib=memory_mib).describing().times(25)
+        assert times.total_seconds == pytest.approx(25 * 94e6 / 75e6 + 25 * 0.72 + 3), "52 s, whatever the memory"
+    assert WORKER.describing().times(25) == replace(WORKER, source_bytes_per_second=1.0).describing().times(25)
+
+
 def test_arm64_takes_as_long_as_is_estimated_where_it_computes() -> None:
     fast = replace(WORKER, source_bytes_per_second=1e12)
     arm = replace(fast, architecture=Architecture.ARM64)

@@ -16,10 +16,11 @@ from alos_mosaic.cli.deployment import Deployment
 from alos_mosaic.cli.plan import make_plan, print_plan
 from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.digest import Digest
+from alos_mosaic.estimates import estimated_usd
 from alos_mosaic.manifests import seeded
-from alos_mosaic.messages import RunRequest, TileRequest
+from alos_mosaic.messages import Mode, RunRequest, TileRequest
 from alos_mosaic.plan_page import plan_page
-from alos_mosaic.planning import Machine, nothing_published, plan_run
+from alos_mosaic.planning import Machine, all_published, nothing_published, plan_run
 from alos_mosaic.quantities import dollars
 from alos_mosaic.report import report_page
 from alos_mosaic.results import State, TileResult
@@ -67,8 +68,8 @@ def test_the_plan_ends_where_the_guard_does() -> None:
         ({"max_tiles": 178}, {}, ""),
         ({"max_tiles": 10}, {}, "it lists 178 tiles, its limit is 10; ask for fewer tiles, or raise max_tiles, up to"),
         ({}, {"max_tiles_ceiling": 100}, "its limit is 100; ask for fewer tiles, or deploy with a higher ceiling"),
-        ({"max_usd": 0.5}, {}, "the run's cap is 0.50; ask for fewer tiles, or raise max_usd, up to 1000.00"),
-        ({}, {"max_usd_ceiling": 0.5}, "the run's cap is 0.50; ask for fewer tiles, or deploy with a higher"),
+        ({"max_usd": 0.5}, {}, "the run's cap is $0.50; ask for fewer tiles, or raise max_usd, up to $1,000.00"),
+        ({}, {"max_usd_ceiling": 0.5}, "the run's cap is $0.50; ask for fewer tiles, or deploy with a higher"),
     ],
 )
 def test_a_plan_says_what_the_guard_will(given: dict[str, Any], limits: dict[str, Any], said: str) -> None:
@@ -84,6 +85,27 @@ def test_a_plan_says_what_the_guard_will(given: dict[str, Any], limits: dict[str
     assert ("The deployment would refuse" in page) == bool(said)
 
 
+def test_what_is_only_described_again_is_priced_so_by_desk_and_guard() -> None:
+    asked = RunRequest.from_input(SELECTED | {"mode": "metadata-only"}, "global")
+    plan = plan_run(asked, MACHINE, all_published, replace(LIMITS, max_usd_ceiling=0.01))
+    assert plan.guard is not None
+    assert plan.estimate.high.dollars == pytest.approx(plan.guard.usd, abs=1e-4)
+    assert plan.guard.usd < ESTIMATED / 10
+    said = "(all published, 3072 MiB of arm64, nothing from the source), the run's cap is $0.01; ask for fewer tiles"
+    assert said in plan.refusal
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_plan(plan, console)
+    assert f"{dollars(plan.guard.usd)} of $0.01 as if all were published" in console.export_text()
+
+
+def test_each_tile_is_priced_by_its_own_mode() -> None:
+    described = [replace(request, mode=Mode.METADATA_ONLY) for request in REQUESTS]
+    mixed = estimated_usd([*described[:89], *REQUESTS[89:]], LIMITS)
+    parts = estimated_usd(described[:89], LIMITS), estimated_usd(REQUESTS[89:], LIMITS)
+    assert mixed == pytest.approx(sum(parts), abs=2e-4)
+    assert parts[0] < parts[1] / 10
+
+
 def test_what_is_all_published_is_not_refused() -> None:
     asked = RunRequest.from_input(SELECTED | {"max_tiles": 1}, "global")
     assert plan_run(asked, MACHINE, lambda _product, _year: frozenset(asked.tiles), LIMITS).refusal == ""
@@ -94,7 +116,7 @@ def test_a_plan_names_its_caps_and_the_ceiling_that_it_was_cut_to() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     print_plan(plan, console, 50)
     shown = console.export_text()
-    assert f"178 of 25,000 tiles, {dollars(ESTIMATED)} of $1,000.00, as if nothing were published" in shown
+    assert f"178 of 25,000 tiles, {dollars(ESTIMATED)} of $1,000.00 at 2.5 MB/s, as if nothing were published" in shown
     assert "2 at once, the deployment's ceiling, not 50" in shown
 
 
@@ -105,6 +127,10 @@ def test_the_digest_tells_what_bounded_the_run() -> None:
     digest = Digest(RunEnd(execution, REQUESTS), settings, now)
     assert digest.to_report()["estimated_usd"] == ESTIMATED
     assert f"estimated {ESTIMATED:.2f} before it began, as if every tile is made at 2.5 MB/s" in digest.to_text()
+    described = tuple(replace(request, mode=Mode.METADATA_ONLY) for request in REQUESTS)
+    text = Digest(RunEnd(execution, described), settings, now).to_text()
+    said = "before it began, as if every tile is described again, without the source"
+    assert f"estimated {estimated_usd(described, settings):.2f} {said}" in text
 
 
 def test_the_report_tells_it_beside_what_the_tiles_that_were_made_should_have_cost() -> None:

@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alos_mosaic import inventory
+from alos_mosaic.cli import console
+from alos_mosaic.cli import inventory as cli_inventory
 from alos_mosaic.cli.main import app
 from alos_mosaic.grid import Grid, Tile
 from alos_mosaic.inventory import ArchiveKind
@@ -117,8 +119,9 @@ def lines_of(year: int, cells_by_tile: dict[str, list[str]]) -> list[str]:
     return tiles + [f"/{year}/{tile}/{cell}_{ending}" for tile, cells in cells_by_tile.items() for cell in cells]
 
 
-def refresh(*arguments: object, code: int = 0) -> str:
-    done = CliRunner().invoke(app, ["inventory", "refresh", *map(str, arguments)])
+def refresh(*arguments: object, code: int = 0, yes: bool = True) -> str:
+    words = ["inventory", "refresh", *map(str, arguments), *(["--yes"] if yes else [])]
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == code, done.output
     return done.output
 
@@ -172,7 +175,7 @@ def test_the_command_lists_a_server_or_a_mirror(
     with JaxaServer(mirror, lacks=lacks) as server:
         url = server.url if kind == "ftp" else mirror.as_uri()
         arguments = ("--source", url, "--years", "2020,2021", "--to", made)
-        done = CliRunner().invoke(app, ["inventory", "refresh", *map(str, arguments)])
+        done = CliRunner().invoke(app, ["inventory", "refresh", "--yes", *map(str, arguments)])
     assert done.exit_code == 0, done.output
     commands = server.names()
     assert {"MLSD", "NLST"} & set(commands) == asked
@@ -235,6 +238,38 @@ def test_the_command_lists_the_folders_of_all_products_and_of_the_configuration(
     assert names(found[2021, MOS].tiles) == ["N10E010", "N25W165"]
     assert names(found[2021, MOS].cells_of(Tile.from_name("N10E010"))) == ["N09E012"]
     assert names(found[2021, FNF].tiles) == ["N00E010"]
+
+
+@pytest.mark.parametrize(("kept", "is_asked"), [(0.95, False), (0.85, True)])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_much_of_a_year_does_not_go_unasked(
+    tmp_path: Path, kept: float, is_asked: bool, options: tuple[str, ...]
+) -> None:
+    known = sorted(tile.name for tile in inventory.packaged()[2020, MOS].tiles)
+    left = known[: round(len(known) * kept)]
+    listing, made = tmp_path / "listing.txt", tmp_path / "made.json"
+    listing.write_text("\n".join(f"{FOLDER}/{name}_20_MOS_F02DAR.tar.gz" for name in left))
+    given = ("--listing", listing, "--date", "2026-11", "--to", made, *options)
+    said = refresh(*given, yes=False, code=1 if is_asked else 0)
+    assert made.exists() != is_asked
+    if is_asked:
+        assert f"would lose of 2020 (MOS) {len(known) - len(left)} of its {len(known):,} tiles" in said
+        assert "If it is whole, say --yes; nothing was written" in said
+        refresh(*given)
+    assert names(inventory.parse(made.read_text())[2020, MOS].tiles) == left
+
+
+def test_a_person_is_asked_before_much_of_a_year_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_inventory, "is_anybody_there", lambda: True)
+    monkeypatch.setattr(console, "is_anybody_there", lambda: True)
+    listing, made = tmp_path / "listing.txt", tmp_path / "made.json"
+    listing.write_text(f"{FOLDER}/N00E000_20_MOS_F02DAR.tar.gz")
+    words = ["inventory", "refresh", "--listing", str(listing), "--to", str(made)]
+    no = CliRunner().invoke(app, words, input="n\n")
+    assert (no.exit_code, made.exists()) == (1, False)
+    assert "Write it all the same?" in no.stderr
+    assert CliRunner().invoke(app, words, input="y\n").exit_code == 0
+    assert made.exists()
 
 
 def test_a_server_that_refuses_to_list_changes_nothing(tmp_path: Path, grid: Grid) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from alos_mosaic.cli.plan import print_plan
+from alos_mosaic.cli.plan import make_plan, print_plan
 from alos_mosaic.cli.selection import execution_input, run_command, tiles_of_area
 from alos_mosaic.costs import TAR, ZIP, Architecture
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Tile
 from alos_mosaic.inventory import tiles_of_any_year, tiles_of_year
 from alos_mosaic.messages import RunRequest
+from alos_mosaic.plan_page import plan_page
 from alos_mosaic.planning import Machine, Plan, Standing, nothing_published, plan_run
 from alos_mosaic.products import Product
 
@@ -54,18 +56,30 @@ def test_each_tile_stands_somewhere() -> None:
     }
 
 
-def test_a_named_tile_is_tried_though_it_is_not_listed_and_costs_nothing_in_the_estimate() -> None:
+def printed(made: Plan, **options: Any) -> list[str]:
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_plan(made, console, **options)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_a_named_tile_is_tried_though_it_is_not_listed_and_estimated_as_if_jaxa_had_it() -> None:
     made = plan({"years": [2020], "tiles": [NOT_IN_2020, TILE]})
     assert standings(made) == {f"2020/{NOT_IN_2020}": "not listed upstream", f"2020/{TILE}": "to do"}
     assert len(made.to_do) == made.counts["to do"] == made.counts_by_year[2020]["to do"] == made.to_dict()["to_do"] == 2
     assert made.counts["not listed upstream"] == 1, "of the two"
-    console = Console(width=200, record=True, file=io.StringIO())
-    print_plan(made, console)
-    assert [line.split() for line in console.export_text().splitlines()[:2]] == [
+    lines = printed(made)
+    assert [line.split() for line in lines[:2]] == [
         ["year", "to", "do", "of", "them", "not", "listed", "upstream"],
         ["2020", "2", "1"],
     ]
-    assert made.estimate == plan({"years": [2020], "tiles": [TILE]}).estimate
+    assert "download  4.4 GB at most, as if JAXA had 1 tile not listed" in lines
+    assert made.estimate == plan({"years": [2020], "tiles": [TILE, "N05E010"]}).estimate, "which has all its cells"
+    assert [tile.cells for tile in made.tiles] == [0, 25], "nobody has seen any of it"
+
+
+def test_what_is_not_listed_stands_beside_what_it_is_a_part_of() -> None:
+    made = plan({"years": [2009, 2020], "tiles": [TILE, "S05E055", NOT_IN_2020]}, {2020: {TILE}})
+    assert printed(made)[0].split("  ") == ["year", "to do", "of them not listed upstream", "have an item"]
 
 
 def test_years_stand_by_themselves() -> None:
@@ -99,8 +113,64 @@ def test_a_mode_that_makes_tiles_again_needs_no_listing_of_what_is_there() -> No
 def test_all_is_published() -> None:
     made = plan({"years": [2020], "tiles": [TILE]}, {2020: {TILE}})
     assert made.to_do == ()
+    said = "Nothing to do: all that JAXA has of it has an item; `alos-mosaic reconcile -x` says whether each is whole"
+    assert said in printed(made, check="alos-mosaic reconcile -x")
+    assert "All that JAXA has of it has an item." in plan_page(made, datetime(2026, 11, 24, tzinfo=UTC), "")
     for taken in (made.estimate.low, made.estimate.high):
         assert (taken.download_bytes, taken.output_bytes, taken.minutes, taken.dollars) == (0, 0, 0, 0)
+
+
+def described(tiles: list[str], published: set[str]) -> Plan:
+    return plan({"years": [2020], "tiles": tiles, "mode": "metadata-only"}, {2020: published})
+
+
+def test_what_is_described_again_is_not_fetched() -> None:
+    made, whole = described([TILE, "N25W165"], {TILE, "N25W165"}), plan({"years": [2020], "tiles": [TILE, "N25W165"]})
+    assert made.counts["to do"] == 2
+    assert made.estimate.low == made.estimate.high
+    taken, worker = made.estimate.high, MACHINE.worker(1e6, ZIP).describing()
+    assert (taken.download_bytes, taken.output_bytes, taken.read_bytes) == (0, 0, 27 * 94_000_000)
+    assert taken.dollars == pytest.approx(worker.cost(25).total + worker.cost(2).total)
+    assert taken.dollars < whole.estimate.low.dollars / 2
+    assert taken.minutes < whole.estimate.low.minutes / 2
+    lines = printed(made)
+    assert "download  none; 2.5 GB of COGs at most are read from the output" in lines
+    assert not any(line.startswith(("output", "source")) for line in lines)
+    page = plan_page(made, datetime(2026, 11, 24, tzinfo=UTC), "alos-mosaic run")
+    assert "2 tiles would be described anew" in page
+    assert "tar.gz at" not in page
+
+
+def test_what_has_no_item_can_not_be_described_again() -> None:
+    made = described([TILE, "N25W165"], {TILE})
+    assert standings(made) == {f"2020/{TILE}": "to do", "2020/N25W165": "not published"}
+    assert made.estimate == described([TILE], {TILE}).estimate
+    said = "1 tile without an item would be tried, too, and fail if there are no COGs. Leave it out, or have"
+    assert any(line.startswith(said) for line in printed(made))
+    assert "Not drawn: 1 tile without an item" in plan_page(made, datetime(2026, 11, 24, tzinfo=UTC), "alos-mosaic run")
+    none = described([TILE], set())
+    assert none.to_do == ()
+    assert printed(none)[-1] == (
+        "Nothing to do: none of it has an item to be made anew from its COGs; --mode skip makes what is not published"
+    )
+
+
+def test_without_a_deployment_what_is_to_be_described_counts_as_published() -> None:
+    selected = {"years": [2020], "tiles": [TILE], "mode": "metadata-only"}
+    assert make_plan(selected, None, None, None).counts["to do"] == 1
+
+
+def test_a_place_of_which_jaxa_has_no_tile_has_a_plan_of_nothing() -> None:
+    made = plan({"years": [2020], "bbox": [-40, 30, -35, 35]})
+    assert (made.to_do, made.counts["in no year"]) == ((), 1)
+    assert printed(made) == [
+        "year  in no year",
+        "2020           1",
+        "",
+        "Nothing to do: JAXA publishes none of the selected tiles (1) in 2020, as far as its listings tell; name them "
+        "in --tiles to have them tried all the same",
+    ]
+    assert "JAXA publishes none of" in plan_page(made, datetime(2026, 11, 24, tzinfo=UTC), "")
 
 
 def test_what_a_plan_takes_is_the_sum_over_its_tiles() -> None:
@@ -148,7 +218,6 @@ def test_a_box_across_the_antimeridian_has_tiles_on_both_sides() -> None:
         ({"years": [2020], "tiles": ["x"]}, "'x' is not a tile name; one looks like N10E010"),
         ({"years": [], "tiles": [TILE]}, "years"),
         ({"years": [2020], "tiles": []}, "tiles"),
-        ({"years": [2020], "bbox": [-40, 30, -35, 35]}, r"publishes none of the selected tiles \(1\)"),
         ({"years": [1996], "tiles": [TILE], "product": "alos_palsar_fnf"}, "1996 has no alos_palsar_fnf"),
     ],
 )
@@ -160,12 +229,12 @@ def test_what_a_run_would_be_refused_for_has_no_plan(given: dict[str, Any], said
 def test_what_a_plan_says_to_machines() -> None:
     told = json.loads(json.dumps(plan({"years": [2020], "tiles": [TILE, "N25W165"]}, {2020: {TILE}}).to_dict()))
     assert told["years"] == {"2020": {
-        "to do": 1, "published": 1, "not listed upstream": 0, "absent upstream": 0, "in no year": 0,
+        "to do": 1, "not listed upstream": 0, "published": 1, "not published": 0, "absent upstream": 0, "in no year": 0,
     }}  # fmt: skip
     assert (told["to_do"], told["published"], told["in_no_year"], told["max_concurrency"]) == (1, 1, 0, 2)
     assert told["tiles"][1] == {"year": 2020, "tile": "N25W165", "standing": "to do", "cells": 2}
     assert set(told["estimate"]["low"]) == {
-        "megabytes_per_second", "download_bytes", "output_bytes", "minutes", "dollars",
+        "megabytes_per_second", "download_bytes", "read_bytes", "output_bytes", "minutes", "dollars",
     }  # fmt: skip
 
 

@@ -172,11 +172,16 @@ class Digest:
             return ""
         return (
             "Cost, in US dollars at us-east-1's prices\n"
-            f"  estimated {self.estimated_usd:.2f} before it began, as if every tile is made at "
-            f"{self.settings.assumed_megabytes_per_second:g} MB/s from the source\n"
+            f"  estimated {self.estimated_usd:.2f} before it began, as if every tile is {self._assumed}\n"
             f"  actual    {self.actual_usd:.2f}, for the {self.worker_seconds / 3600:.2f} worker hours on record; "
             "retries and earlier parts of long transfers come on top"
         )
+
+    @property
+    def _assumed(self) -> str:
+        if estimates.are_described(self.end.requests):
+            return "described again, without the source"
+        return f"made at {self.settings.assumed_megabytes_per_second:g} MB/s from the source"
 
     def _causes(self) -> str:
         """Return the errors of failed tiles, each with one of its causes and its section in the runbook."""

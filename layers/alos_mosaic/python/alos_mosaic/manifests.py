@@ -116,7 +116,7 @@ def seeded(run: str, bucket: str, requests: Sequence[TileRequest], limits: RunLi
         "max_tiles": min(asked.max_tiles or limits.max_tiles_ceiling, limits.max_tiles_ceiling),
         "estimated_usd": usd,
         "max_usd": max_usd,
-        "cost_refusal": estimates.refusal(count, usd, max_usd, limits) if usd > max_usd else "",
+        "cost_refusal": estimates.refusal(requests, usd, max_usd, limits) if usd > max_usd else "",
     }
 
 

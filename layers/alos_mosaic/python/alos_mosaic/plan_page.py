@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from alos_mosaic import __version__, coastlines, maps
 from alos_mosaic.grid import CELLS_PER_TILE
+from alos_mosaic.messages import Mode
 from alos_mosaic.pages import Markup, command, joined, page, table, tag
 from alos_mosaic.planning import Plan, PlannedTile, Standing
 from alos_mosaic.quantities import counted, dollars, duration, size
@@ -19,7 +20,7 @@ _STATES: Final = {
     Standing.PUBLISHED: "published",
     Standing.ABSENT: "absent",
 }
-"""How each standing is drawn; what is in no year is not, the sea would cover the map."""
+"""How each standing is drawn; what is in no year is not, the sea would cover the map, nor what would fail."""
 _MEANINGS: Final = {
     "planned": "would be made",
     "published": "in the bucket already",
@@ -50,7 +51,9 @@ def plan_page(plan: Plan, made: datetime, start: str) -> str:
 
 def _header(plan: Plan, drawn: Iterable[PlannedTile], made: datetime) -> Markup:
     is_done = not plan.to_do
-    verdict = " All that JAXA has of it has an item." if is_done else f" {_to_do(plan)} would be made."
+    verdict = (
+        f" {plan.nothing[0].upper()}{plan.nothing[1:]}." if is_done else f" {_to_do(plan)} would be {_done(plan)}."
+    )
     word = "Nothing to do." if is_done else "Something to do."
     facts = (
         f"Mode {plan.mode}",
@@ -78,12 +81,18 @@ def _notes(plan: Plan) -> Iterable[str]:
             f"JAXA's listing of {_listed(plan.unlisted_years)} is not known yet: what any other year has counts as "
             f"planned, and what {_listed(plan.unlisted_years)} {has} will turn out."
         )
+    if unpublished := plan.counts[Standing.UNPUBLISHED]:
+        yield f"Not drawn: {counted(unpublished, 'tile')} without an item, at which mode {plan.mode} would fail."
     if nowhere := plan.counts[Standing.IN_NO_YEAR]:
         yield f"Not drawn: {counted(nowhere, 'square')} of which JAXA has no tile in any year, open sea mostly."
 
 
 def _to_do(plan: Plan) -> str:
     return counted(len(plan.to_do), "tile")
+
+
+def _done(plan: Plan) -> str:
+    return "described anew" if plan.mode is Mode.METADATA_ONLY else "made"
 
 
 def _listed(years: Iterable[int]) -> str:
@@ -108,6 +117,11 @@ def _figures(plan: Plan) -> Markup:
     if not plan.to_do:
         return joined()
     low, high = plan.estimate.low, plan.estimate.high
+    if plan.mode is Mode.METADATA_ONLY:
+        read = ("Read from the output, at most", size(high.read_bytes))
+        taken = (read, ("Time", duration(high.minutes * 60)), ("Cost", dollars(high.dollars)))
+        figures = table("Without the source", (_to_do(plan), "About"), taken)
+        return tag("section", tag("h2", "What it takes"), figures)
     rows = [
         ("Download", size(low.download_bytes), size(high.download_bytes)),
         ("Output", size(low.output_bytes), size(high.output_bytes)),

@@ -13,13 +13,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from alos_mosaic.costs import TAR, ZIP, Architecture, Engine, Worker
+from alos_mosaic.estimates import in_mode
 from alos_mosaic.grid import CELLS_PER_TILE, Tile
 from alos_mosaic.inventory import ArchiveKind, listing_of, nearest_listing, tiles_of_any_year
 from alos_mosaic.manifests import seeded
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.products import Product, product_of
 from alos_mosaic.quantities import counted
-from alos_mosaic.seeding import tiles_to_seed
+from alos_mosaic.seeding import none_of, tiles_to_try
 from alos_mosaic.settings import RunLimits
 
 SOURCE_RATES: Final = (20e6, 1e6)
@@ -31,10 +32,12 @@ class Standing(StrEnum):
     """Where a selected tile stands before the run."""
 
     TO_DO = "to do"
-    PUBLISHED = "published"
-    """As its item says; the worker looks at its files before it skips it."""
     UNLISTED = "not listed upstream"
     """Named, so it will be tried, though JAXA's listing of the year does not have it."""
+    PUBLISHED = "published"
+    """It has an item; the worker looks at its files before it skips it."""
+    UNPUBLISHED = "not published"
+    """It has no item, where tiles are only described again: it would be tried, and fail."""
     ABSENT = "absent upstream"
     """JAXA has such a tile, but not of that year, as far as its listings tell: not seeded."""
     IN_NO_YEAR = "in no year"
@@ -42,6 +45,8 @@ class Standing(StrEnum):
 
 
 _DONE_BY_RUN: Final = (Standing.TO_DO, Standing.UNLISTED)
+_LOOKING: Final = (Mode.SKIP, Mode.METADATA_ONLY)
+"""Modes in which what is published decides whether there is anything to do."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,11 @@ class Taken:
     """What a plan takes, if one connection to the source gives so much."""
 
     megabytes_per_second: float
+    """From the source or, where tiles are only described again, from the output."""
     download_bytes: float
+    """From the source."""
+    read_bytes: float
+    """From the output: COGs that are described again."""
     output_bytes: float
     minutes: float
     dollars: float
@@ -72,7 +81,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a plan takes: from a fast source with tar.gz archives to a slow one with zips."""
+    """What a plan takes: from a fast source with tar.gz archives to a slow one with zips.
+
+    Where no source is asked, both are the same.
+    """
 
     low: Taken
     high: Taken
@@ -98,22 +110,25 @@ class Machine:
         """Return the worker of the cost model."""
         return Worker(rate, self.memory_mib, self.architecture, self.ephemeral_storage_mib, engine=engine)
 
-    def estimate(self, cells_by_tile: Iterable[int]) -> Estimate:
+    def estimate(self, cells_by_tile: Iterable[int], mode: Mode = Mode.SKIP) -> Estimate:
         """Return what tiles of so many cells each take."""
         by_cells = Counter(cells_by_tile)
         fast, slow = self.source_bytes_per_second
-        return Estimate(self._taken(by_cells, fast, TAR), self._taken(by_cells, slow, ZIP))
+        best, worst = (in_mode(self.worker(*each), mode) for each in ((fast, TAR), (slow, ZIP)))
+        return Estimate(self._taken(by_cells, best, mode), self._taken(by_cells, worst, mode))
 
-    def _taken(self, by_cells: Mapping[int, int], rate: float, engine: Engine) -> Taken:
-        worker = self.worker(rate, engine)
+    def _taken(self, by_cells: Mapping[int, int], worker: Worker, mode: Mode) -> Taken:
         seconds = {cells: worker.times(cells).total_seconds for cells in by_cells}
         in_all = sum(seconds[cells] * count for cells, count in by_cells.items())
         longest = max(seconds.values(), default=0.0)
         cells_in_all = sum(cells * count for cells, count in by_cells.items())
+        bytes_in = cells_in_all * worker.engine.archive_bytes
+        is_described = mode is Mode.METADATA_ONLY
         return Taken(
-            megabytes_per_second=rate / 1e6,
-            download_bytes=cells_in_all * engine.archive_bytes,
-            output_bytes=cells_in_all * engine.output_bytes,
+            megabytes_per_second=worker.source_bytes_per_second / 1e6,
+            download_bytes=0 if is_described else bytes_in,
+            read_bytes=bytes_in if is_described else 0,
+            output_bytes=cells_in_all * worker.engine.output_bytes,
             minutes=max(in_all / self.concurrency, longest) / 60,
             dollars=sum(worker.cost(cells).total * count for cells, count in by_cells.items()),
         )
@@ -121,7 +136,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Guard:
-    """What a deployment will say of the run before it begins: as if nothing were published yet."""
+    """What a deployment will say of the run before it begins, whatever is published by then."""
 
     count: int
     """Tiles that it lists."""
@@ -129,6 +144,8 @@ class Guard:
     usd: float
     """US dollars that it is estimated at."""
     max_usd: float
+    megabytes_per_second: float
+    """From the source, as the estimate has it."""
     refusal: str
     """Why it would be refused; empty if it would not."""
 
@@ -142,7 +159,8 @@ class Guard:
             ceiling = limits.max_tiles_ceiling
             more = f"raise max_tiles, up to {ceiling}" if max_tiles < ceiling else "deploy with a higher ceiling"
             refusal = f"it lists {counted(count, 'tile')}, its limit is {max_tiles}; ask for fewer tiles, or {more}"
-        return cls(count, max_tiles, seed["estimated_usd"], seed["max_usd"], refusal)
+        rate = limits.assumed_megabytes_per_second
+        return cls(count, max_tiles, seed["estimated_usd"], seed["max_usd"], rate, refusal)
 
 
 @dataclass(frozen=True)
@@ -157,6 +175,8 @@ class Plan:
     estimate: Estimate
     max_concurrency: int
     """Tiles at once, which is what the estimate's time is by."""
+    none_listed: str = ""
+    """That JAXA has none of the selected tiles; empty if it may have some."""
     guard: Guard | None = None
     """What the deployment will say of it; None where it is planned without one."""
 
@@ -164,6 +184,17 @@ class Plan:
     def refusal(self) -> str:
         """Why the run would be refused; empty if it would not, or if there is nothing to do."""
         return self.guard.refusal if self.guard and self.to_do else ""
+
+    @property
+    def nothing(self) -> str:
+        """Why there is nothing to do; empty if there is something."""
+        if self.to_do:
+            return ""
+        if self.none_listed:
+            return self.none_listed
+        if self.counts[Standing.UNPUBLISHED]:
+            return "none of it has an item to be made anew from its COGs"
+        return "all that JAXA has of it has an item"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -227,17 +258,24 @@ def nothing_published(_product: Product, _year: int) -> frozenset[Tile]:
     return frozenset()
 
 
+def all_published(product: Product, _year: int) -> frozenset[Tile]:
+    """Return every tile that exists: for a plan that looks at no output, of a run over what is published."""
+    return tiles_of_any_year(ArchiveKind.of_product(product.name))
+
+
 def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, limits: RunLimits | None = None) -> Plan:
     """Return what a run would do; :class:`~alos_mosaic.errors.InvalidRequestError` if it would be refused.
 
     ``limits`` are the deployment's; what a run is refused for that they bound, the plan itself says.
     With the mode ``refresh`` all published tiles count as to do: only the source knows which of them JAXA re-issued.
+    With ``metadata-only`` none but published ones do. Tiles that no listing knows are estimated at their most: as if
+    JAXA had all their cells.
     """
     kind = ArchiveKind.of_product(request.product)
-    listed = tiles_to_seed(request)
+    listed = tiles_to_try(request)
     to_seed = frozenset(listed)
     there: dict[int, frozenset[Tile]] = {}
-    if request.mode is Mode.SKIP:
+    if request.mode in _LOOKING:
         with ThreadPoolExecutor(_READERS) as readers:
             looked = readers.map(lambda year: published(product_of(year, request.product), year), request.years)
             there = dict(zip(request.years, looked, strict=True))
@@ -248,16 +286,23 @@ def plan_run(request: RunRequest, machine: Machine, published: PublishedTiles, l
         is_listed = listing_of(year, kind) is not None
         for tile in request.tiles:
             cells = 0 if listing is None else listing.cell_count_of(tile)
-            if tile in there.get(year, ()):
+            is_published = tile in there.get(year, ())
+            if is_published and request.mode is Mode.SKIP:
                 standing = Standing.PUBLISHED
             elif TileYear(year, tile) not in to_seed:
                 standing = Standing.ABSENT if tile in known else Standing.IN_NO_YEAR
+            elif request.mode is Mode.METADATA_ONLY:
+                standing = Standing.TO_DO if is_published else Standing.UNPUBLISHED
             elif is_listed and listing is not None and tile not in listing.tiles:
                 standing = Standing.UNLISTED
             else:
-                standing, cells = Standing.TO_DO, cells or CELLS_PER_TILE
+                standing = Standing.TO_DO
+            if standing is Standing.TO_DO:
+                cells = cells or CELLS_PER_TILE
             planned.append(PlannedTile(year, tile, standing, cells))
-    estimate = machine.estimate(tile.cells for tile in planned if tile.standing is Standing.TO_DO)
+    to_do = (tile for tile in planned if tile.standing in _DONE_BY_RUN)
+    estimate = machine.estimate((tile.cells or CELLS_PER_TILE for tile in to_do), request.mode)
     unlisted = tuple(year for year in request.years if listing_of(year, kind) is None)
     guard = None if limits is None else Guard.of(request, listed, limits)
-    return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency, guard)
+    none_listed = "" if listed else none_of(request)
+    return Plan(request.mode, tuple(planned), unlisted, estimate, machine.concurrency, none_listed, guard)

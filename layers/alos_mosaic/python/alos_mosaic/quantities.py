@@ -11,6 +11,9 @@ _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
 _IN_DAYS: Final = 4 * _DAY
 """What is told in days, from here on."""
+_DAYS_ARE_ENOUGH: Final = 100
+_CENTS_ARE_ENOUGH: Final = 0.1
+"""US dollars that have two digits when they are told to the cent."""
 
 
 def counted(count: int, thing: str) -> str:
@@ -25,8 +28,8 @@ def counted(count: int, thing: str) -> str:
 def duration(seconds: float) -> str:
     """Return a duration with two units at most.
 
-    >>> duration(4.21), duration(250), duration(20_000), duration(400_000)
-    ('4.2 s', '4 min 10 s', '5 h 33 min', '4 days 15 h')
+    >>> duration(4.21), duration(250), duration(20_000), duration(400_000), duration(305_877_600)
+    ('4.2 s', '4 min 10 s', '5 h 33 min', '4 days 15 h', '3,540 days')
     """
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
@@ -35,6 +38,8 @@ def duration(seconds: float) -> str:
     if seconds < _IN_DAYS:
         minutes = round(seconds / _MINUTE)
         return f"{minutes // 60} h {minutes % 60} min"
+    if seconds >= _DAYS_ARE_ENOUGH * _DAY:
+        return counted(round(seconds / _DAY), "day")
     hours = round(seconds / _HOUR)
     return f"{hours // 24:,} days {hours % 24} h"
 
@@ -52,12 +57,12 @@ def size(count: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Return US dollars, to the cent from one dollar on and to two digits below.
+    """Return US dollars, to the cent from ten cents on and to two digits below.
 
-    >>> dollars(15.966), dollars(0.0181), dollars(0)
-    ('$15.97', '$0.018', '$0')
+    >>> dollars(15.966), dollars(0.4), dollars(0.0181), dollars(0)
+    ('$15.97', '$0.40', '$0.018', '$0')
     """
-    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}"
+    return f"${amount:,.2f}" if round(amount, 3) >= _CENTS_ARE_ENOUGH else f"${amount:.2g}"
 
 
 def percent(share: float) -> str:

@@ -21,25 +21,31 @@ if TYPE_CHECKING:
 
 
 def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
-    """Return the tiles of a run, years first, each once.
+    """Return the tiles of a run, as :func:`tiles_to_try` does; :class:`InvalidRequestError` if there is none."""
+    tiles = tiles_to_try(request)
+    if not tiles:
+        raise InvalidRequestError(f"{none_of(request)}; name them in tiles to have them tried all the same")
+    return tiles
+
+
+def tiles_to_try(request: RunRequest) -> tuple[TileYear, ...]:
+    """Return the tiles of a selection that JAXA may have, years first, each once; there may be none.
 
     Of a region or a box those that the inventory knows for the year; of a year that it does not know, all that exist
-    in any year. Tiles that were named are seeded as asked: what JAXA lacks comes out absent.
-    :class:`InvalidRequestError` if nothing is left.
+    in any year. Tiles that were named are tried as asked: what JAXA lacks comes out absent.
     """
-    tiles = tuple(
+    return tuple(
         TileYear(year, tile)
         for year in request.years
         for tile in request.tiles
         if request.are_named or tile in _published(year, ArchiveKind.of_product(request.product))
     )
-    if not tiles:
-        years = ", ".join(map(str, request.years))
-        raise InvalidRequestError(
-            f"JAXA publishes none of the selected tiles ({len(request.tiles):,}) in {years}, as far as its listings "
-            "tell; name them in tiles to have them tried all the same"
-        )
-    return tiles
+
+
+def none_of(request: RunRequest) -> str:
+    """Say that there is no tile to try of a selection."""
+    years = ", ".join(map(str, request.years))
+    return f"JAXA publishes none of the selected tiles ({len(request.tiles):,}) in {years}, as far as its listings tell"
 
 
 def _published(year: int, kind: ArchiveKind) -> frozenset[Tile]:

@@ -14,7 +14,16 @@ import typer
 from rich.table import Table
 
 from alos_mosaic import inventory
-from alos_mosaic.cli.console import JsonOption, errors, out, print_json, register, table
+from alos_mosaic.cli.console import (
+    JsonOption,
+    ask,
+    errors,
+    is_anybody_there,
+    out,
+    print_json,
+    register,
+    table,
+)
 from alos_mosaic.cli.selection import years_of
 from alos_mosaic.cli.source import AllowPlainLoginOption, RequesterPaysOption, extra_layouts, source_access
 from alos_mosaic.errors import InvalidRequestError
@@ -29,6 +38,8 @@ from alos_mosaic.settings import DEFAULT_SOURCE_URI
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _SHOWN_NAMES: Final = 5
+_BEARABLE_LOSS: Final = 0.1
+"""Share of a year's tiles that a listing may lack which were known before; where it lacks more, it may be cut off."""
 
 app = typer.Typer(help="Which tiles and cells JAXA publishes per year, as seeding knows it.", no_args_is_help=True)
 
@@ -63,6 +74,9 @@ def refresh(
         str | None, typer.Option(help="When it was listed, like 2021-04; the file's own date, or today.")
     ] = None,
     to: Annotated[Path | None, typer.Option(help="File to write; the one that this installation reads.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask where more than a tenth of a year's tiles would go.")
+    ] = False,
     allow_plain_login: AllowPlainLoginOption = False,
     requester_pays: RequesterPaysOption = False,
     as_json: Annotated[bool, JsonOption] = False,
@@ -70,8 +84,9 @@ def refresh(
     """Make the inventory anew from listings and say what they change; a year they don't name keeps its data.
 
     From a source every folder of a tile is listed, one after the other: some 1100 a year. Entries that are no archive,
-    off the grid or there twice are passed over and counted. Nothing is written where no archive is found. A user and
-    password for the source and layouts beside the table's are read from the environment, as process does.
+    off the grid or there twice are passed over and counted. Nothing is written where no archive is found; where a year
+    would lose more than a tenth of its tiles, only after a question, or with --yes. A user and password for the source
+    and layouts beside the table's are read from the environment, as process does.
 
     Example: alos-mosaic inventory refresh --listing listing.txt.gz --date 2021-04 --to inventory.json
     """
@@ -85,20 +100,38 @@ def refresh(
             else _ask(url, source_access(url, allow_plain_login, requester_pays), years, date)
         )
         if not found.years:
-            raise InvalidRequestError("no archive was found; the inventory stays as it is")
+            where = "are these listings of JAXA's folders?" if listing else f"does {url} have JAXA's folders?"
+            raise InvalidRequestError(f"no archive was found, so the inventory stays as it is; {where}")
         found_changes = changes(inventory.packaged(), found)
         known = {**inventory.packaged(), **{(change.year, change.kind): change.listing for change in found_changes}}
+        if not as_json:
+            _print_changes(found_changes)
+        _ask_for_losses(found_changes, yes)
         path.write_text(inventory.spell(known), encoding="utf-8")
     except (EOFError, zlib.error) as error:
         raise InvalidRequestError(f"a listing that is cut off or no gzip: {error}") from error
     if as_json:
         print_json(_report(found_changes, found, known, path))
         return
-    _print_changes(found_changes)
     typer.echo(
         f"Passed over: {', '.join(f'{count} {reason}' for reason, count in _ignored(found).items()) or 'nothing'}"
     )
     typer.echo(f"Written to {path}")
+
+
+def _ask_for_losses(found_changes: list[Change], yes: bool) -> None:
+    """Ask before much of a year goes; :class:`InvalidRequestError` where nobody can be asked."""
+    losses = []
+    for change in found_changes:
+        known, lost = change.before.tile_count if change.before else 0, len(change.tiles_removed)
+        if lost > _BEARABLE_LOSS * known:
+            losses.append(f"{change.year} ({change.kind}) {lost:,} of its {counted(known, 'tile')}")
+    if yes or not losses:
+        return
+    said = f"The inventory would lose of {', of '.join(losses)}; a listing that is cut off looks like this"
+    if not is_anybody_there():
+        raise InvalidRequestError(f"{said[0].lower()}{said[1:]}. If it is whole, say --yes; nothing was written")
+    ask(yes, f"{said}. Write it all the same?")
 
 
 def _check_options(listing: list[Path] | None, source: str | None, years: str | None, date: str | None) -> None:

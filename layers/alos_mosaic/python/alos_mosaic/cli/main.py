@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 import alos_mosaic
 from alos_mosaic.cli import inventory
 from alos_mosaic.cli.catalogue import catalogue
-from alos_mosaic.cli.console import Commands, JsonOption, numbers_of, print_json, register
+from alos_mosaic.cli.console import NOTHING_TO_DO, Commands, JsonOption, fail, print_json, register
 from alos_mosaic.cli.destroy import destroy
 from alos_mosaic.cli.doctor import doctor
 from alos_mosaic.cli.failures import failures
@@ -22,14 +22,27 @@ from alos_mosaic.cli.published import show, validate
 from alos_mosaic.cli.reconcile import reconcile
 from alos_mosaic.cli.report import report
 from alos_mosaic.cli.run import redrive, resume, run
-from alos_mosaic.cli.selection import ProductOption, YearsOption, years_of
+from alos_mosaic.cli.selection import selecting_without_mode
 from alos_mosaic.cli.status import runs, status
 from alos_mosaic.messages import RunRequest
-from alos_mosaic.seeding import tiles_to_seed
+from alos_mosaic.seeding import none_of, tiles_to_try
 from alos_mosaic.settings import DEFAULT_REGION
 
+_DEBUG: Final = "--debug"
+
+
+class _Desk(Commands):
+    """The command itself, which takes ``--debug`` wherever it stands: whoever adds it has the rest typed already."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words behind the command's name."""
+        if _DEBUG in args:
+            args = [_DEBUG, *(word for word in args if word != _DEBUG)]
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=_Desk,
     help="JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,7 +63,10 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show where an error came from, and what is logged on the way.")
+        bool,
+        typer.Option(
+            _DEBUG, help="Show where an error came from, and what is logged on the way; also behind a command's name."
+        ),
     ] = False,
 ) -> None:
     """JAXA's global 25 m radar mosaics as cloud-optimized, catalogued data."""
@@ -60,27 +76,24 @@ def main(
         logging.getLogger(alos_mosaic.__name__).addHandler(logging.NullHandler())  # commands tell what matters
 
 
-def tiles(
-    years: YearsOption,
-    region: Annotated[str | None, typer.Option(help=f"A named region; {DEFAULT_REGION} if nothing is chosen.")] = None,
-    bbox: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.")] = None,
-    product: ProductOption = None,
-    as_json: Annotated[bool, JsonOption] = False,
-) -> None:
+@selecting_without_mode
+def tiles(selected: dict[str, Any], as_json: Annotated[bool, JsonOption] = False) -> None:
     """List the tiles that a run over a selection would seed: those that JAXA publishes, as far as is known.
+
+    Nobody is asked, no deployment either: without a place it is the whole globe. Exits with 3 if there is no such tile,
+    and with 2 if the options make no sense.
 
     Example: alos-mosaic tiles --years 2020 --region africa
     """
-    given: dict[str, Any] = {"years": years_of(years)}
-    given |= {} if product is None else {"product": product}
-    given |= {} if region is None else {"region": region}
-    given |= {} if bbox is None else {"bbox": numbers_of(bbox, "bbox")}
-    listed = tiles_to_seed(RunRequest.from_input(given, DEFAULT_REGION))
+    request = RunRequest.from_input(selected, DEFAULT_REGION)
+    listed = tiles_to_try(request)
     if as_json:
         print_json([tile_year.to_dict() for tile_year in listed])
-        return
-    for tile_year in listed:
-        typer.echo(f"{tile_year.year}/{tile_year.tile}")
+    else:
+        for tile_year in listed:
+            typer.echo(f"{tile_year.year}/{tile_year.tile}")
+    if not listed:
+        fail(f"{none_of(request)}; name them in --tiles to have them tried all the same", NOTHING_TO_DO)
 
 
 register(

@@ -13,22 +13,36 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from alos_mosaic.cli.console import errors, numbers_of
+from alos_mosaic.cli.console import errors, fail, numbers_of, spelt
 from alos_mosaic.cli.options import with_options
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
-from alos_mosaic.messages import Mode
+from alos_mosaic.messages import Mode, RunRequest
 from alos_mosaic.missions import mosaic_years, valid_years
 from alos_mosaic.products import FOREST_PRODUCT
+from alos_mosaic.settings import DEFAULT_REGION
 
 _MODES: Final = (
     "What to do with a tile that is published already: nothing, make it again if the source has another archive now, "
     "make it again anyway, or describe it again without the source."
 )
+MISUSE: Final = 2
+"""Exit code where options make no sense, as of options that there are not."""
+
+
+def _regions(begun: str) -> list[str]:
+    return [name for name in sorted(REGIONS) if name.startswith(begun)]
+
+
 YearsOption = Annotated[str, typer.Option("--years", help="Years and spans of years, like 2007,2015-2020.")]
 RegionOption = Annotated[
-    str | None, typer.Option("--region", help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.")
+    str | None,
+    typer.Option(
+        "--region",
+        autocompletion=_regions,
+        help=f"A named region: {' or '.join(sorted(REGIONS))}; not an AWS region.",
+    ),
 ]
 BboxOption = Annotated[str | None, typer.Option("--bbox", help="west,south,east,north in degrees.")]
 TilesOption = Annotated[str | None, typer.Option("--tiles", help="Names of tiles, separated by commas.")]
@@ -57,13 +71,25 @@ _HOW: Final[Mapping[str, tuple[Any, Any]]] = {"mode": (ModeOption, Mode.SKIP)}
 
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that select tiles and a mode, and hand it the input they make as ``selected``."""
-    return with_options(command, "selected", {**_WHICH, **_HOW}, execution_input, first=True)
+    """Give a command the options that select tiles, and hand it the execution's input they make as ``selected``.
+
+    Where they make no sense, the command ends with :data:`MISUSE`.
+    """
+    return with_options(command, "selected", {**_WHICH, **_HOW}, _checked_input, first=True)
 
 
 def selecting_without_mode(command: Callable[..., None]) -> Callable[..., None]:
-    """Do as :func:`selecting` does for a command that looks at tiles, and changes nothing of them."""
-    return with_options(command, "selected", _WHICH, execution_input, first=True)
+    """Give a command that makes none the options that select tiles, as :func:`selecting` does, without ``--mode``."""
+    return with_options(command, "selected", _WHICH, _checked_input, first=True)
+
+
+def _checked_input(**given: Any) -> dict[str, Any]:
+    try:
+        selected = execution_input(**given)
+        RunRequest.from_input(selected, DEFAULT_REGION)
+    except (InvalidRequestError, OSError) as error:
+        fail(spelt(error), MISUSE)
+    return selected
 
 
 def execution_input(
@@ -120,7 +146,12 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
     >>> run_command({"years": ["2020"], "bbox": [-10.0, 0.0, 10.5, 5.0]}, max_concurrency=4, stack=None)
     'alos-mosaic run --years 2020 --bbox -10,0,10.5,5 --max-concurrency 4'
     """
-    words = ["alos-mosaic", "run"]
+    return spelt_command("run", selected, **others)
+
+
+def spelt_command(command: str, selected: Mapping[str, Any], **others: object) -> str:
+    """Return a command over an execution's input, as :func:`run_command` does."""
+    words = ["alos-mosaic", command]
     for name, value in (*selected.items(), *others.items()):
         if value is not None:
             listed = value if isinstance(value, list) else [value]
@@ -129,9 +160,9 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
     return shlex.join(words)
 
 
-def of_bearable_length(command: str) -> str:
-    """Return a command that runs or, of one with a long list of tiles, how to come by it."""
-    return command if len(command) <= _LONGEST_COMMAND else "alos-mosaic run, with the same options"
+def of_bearable_length(command: str, name: str = "run") -> str:
+    """Return a command of that name or, of one with a long list of tiles, how to come by it."""
+    return command if len(command) <= _LONGEST_COMMAND else f"alos-mosaic {name}, with the same options"
 
 
 def tiles_of_area(path: Path, product: str | None = None) -> tuple[Tile, ...]:
