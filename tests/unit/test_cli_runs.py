@@ -25,7 +25,7 @@ from alos_mosaic.run_records import Progress
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:Mosaics"
 STACK = {
     "StackName": "Mosaics",
-    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment._OUTPUTS - {"StateMachineArn"}]
+    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment.OUTPUTS - {"StateMachineArn"}]
     + [{"OutputKey": "StateMachineArn", "OutputValue": MACHINE}],
 }
 STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
