@@ -529,9 +529,13 @@ def test_a_run_is_priced_with_the_deployments_own_tile_lambda(s3: S3Client, monk
 @pytest.mark.parametrize(
     ("ceiling", "given", "advice"),
     [
-        (1000.0, {"max_usd": 5}, "the run's cap is 5.00; ask for fewer tiles, or raise max_usd, up to 1000.00"),
-        (3.5, {"max_usd": 5}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
-        (3.5, {}, "the run's cap is 3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+        (
+            1000.0,
+            {"max_usd": 5},
+            "the run's cap is $5.00; ask for fewer tiles, or raise max_usd (--max-usd), up to $1,000.00",
+        ),
+        (3.5, {"max_usd": 5}, "the run's cap is $3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
+        (3.5, {}, "the run's cap is $3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
     ],
 )
 def test_a_run_above_its_price_says_so_and_leaves_nothing(
@@ -541,7 +545,7 @@ def test_a_run_above_its_price_says_so_and_leaves_nothing(
     use(monkeypatch, replace(SEED, max_usd_ceiling=ceiling, source_uri=nobody_listens))
     seeded = seed({"years": [2020], "region": "africa", **given})
     assert seeded["estimated_usd"] > seeded["max_usd"] == min(5, ceiling)
-    priced = "178 tiles are estimated at 11.64 US dollars (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
+    priced = "178 tiles are estimated at $11.64 (nothing published yet, 2048 MiB of x86_64, 1 MB/s"
     assert seeded["cost_refusal"].startswith(priced)
     assert seeded["cost_refusal"].endswith(advice)
     assert s3.list_objects_v2(Bucket="runs")["KeyCount"] == 0

@@ -469,7 +469,7 @@ def test_a_redrive_above_its_price_leaves_all_letters_in_the_queue(desk: Desk) -
     desk.publish("N20E010")
     seed = redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "max_usd": 0.1}), CONTEXT)
     assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
-    assert seed["cost_refusal"].startswith("2 tiles are estimated at 0.16 US dollars")
+    assert seed["cost_refusal"].startswith("2 tiles are estimated at $0.16 (")
     assert desk.in_sight() == 3
     assert desk.written() == 0
     desk.end("again")

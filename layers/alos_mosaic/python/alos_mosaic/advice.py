@@ -13,6 +13,7 @@ _DIED: Final = "it timed out or ran out of memory: see its log; redrive, and rai
 
 ADVICE: Final = {
     errors.InvalidRequestError.__name__: "correct what was asked for; trying again ends the same way",
+    errors.RunGoingOnError.__name__: "wait for that run's end, or start this one beside it (--allow-parallel)",
     errors.TileAbsentError.__name__: "JAXA has no such tile in that year; nothing is to be done",
     errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then redrive",
     errors.ArchiveUnavailableError.__name__: (
@@ -27,8 +28,10 @@ ADVICE: Final = {
     errors.DeadlineExceededError.__name__: "the source may be too slow for one invocation; redrive",
     errors.ServiceError.__name__: "AWS had a bad minute: start the run again",
     errors.IncompleteRunError.__name__: "see what failed (alos-mosaic failures), mend it, redrive",
-    errors.RunTooLargeError.__name__: "select less, or raise max_tiles",
-    errors.RunTooExpensiveError.__name__: "select less, or raise max_usd; alos-mosaic plan says what a selection costs",
+    errors.RunTooLargeError.__name__: "select less, or raise max_tiles (--max-tiles)",
+    errors.RunTooExpensiveError.__name__: (
+        "select less, or raise max_usd (--max-usd); alos-mosaic plan says what a selection costs"
+    ),
     "ABORTED": "somebody stopped it; alos-mosaic resume goes on with what is not published",
     "TIMED_OUT": "it took longer than a run may; alos-mosaic resume goes on with what is not published",
     UNKNOWN: "the worker left no word: see its log, then redrive",

@@ -28,6 +28,10 @@ class InvalidRequestError(MosaicError):
     """What was asked for makes no sense: unknown key, year without a mosaic, name off the grid. Never retried."""
 
 
+class RunGoingOnError(InvalidRequestError):
+    """Another run is going on, which this one was not allowed beside. To Step Functions a name of its own."""
+
+
 class TileAbsentError(MosaicError):
     """JAXA publishes no such tile in that year: a result, not a failure. Never retried."""
 

@@ -12,7 +12,7 @@ from alos_mosaic.costs import Architecture, Worker
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.inventory import ArchiveKind, cells_of_tile
 from alos_mosaic.messages import TileRequest
-from alos_mosaic.quantities import counted
+from alos_mosaic.quantities import counted, dollars
 from alos_mosaic.settings import PriceSettings, RunLimits
 
 
@@ -40,10 +40,14 @@ def _cells_of(request: TileRequest) -> int:
 def refusal(count: int, usd: float, max_usd: float, limits: RunLimits) -> str:
     """Say why a run of so many tiles is refused that is estimated above its cap, and what to do about it."""
     ceiling = limits.max_usd_ceiling
-    more = f"raise max_usd, up to {ceiling:.2f}" if max_usd < ceiling else "deploy with a higher max_usd_ceiling"
+    more = (
+        f"raise max_usd (--max-usd), up to {dollars(ceiling)}"
+        if max_usd < ceiling
+        else "deploy with a higher max_usd_ceiling"
+    )
     return (
-        f"{counted(count, 'tile')} {'is' if count == 1 else 'are'} estimated at {usd:.2f} US dollars (nothing "
+        f"{counted(count, 'tile')} {'is' if count == 1 else 'are'} estimated at {dollars(usd)} (nothing "
         f"published yet, {limits.memory_mib} MiB of {limits.architecture}, "
-        f"{limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is {max_usd:.2f}; ask for fewer "
-        f"tiles, or {more}"
+        f"{limits.assumed_megabytes_per_second:g} MB/s from the source), the run's cap is {dollars(max_usd)}; "
+        f"ask for fewer tiles, or {more}"
     )

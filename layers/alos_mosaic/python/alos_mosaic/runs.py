@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import InvalidRequestError, RunTooExpensiveError, RunTooLargeError, SourceUnavailableError
+from alos_mosaic.errors import (
+    InvalidRequestError,
+    RunGoingOnError,
+    RunTooExpensiveError,
+    RunTooLargeError,
+    SourceUnavailableError,
+)
 from alos_mosaic.results import said
 
 if TYPE_CHECKING:
@@ -18,7 +24,8 @@ if TYPE_CHECKING:
 RUNNING: Final = "RUNNING"
 SUCCEEDED: Final = "SUCCEEDED"
 _REFUSALS: Final = frozenset(
-    each.__name__ for each in (InvalidRequestError, RunTooLargeError, RunTooExpensiveError, SourceUnavailableError)
+    each.__name__
+    for each in (InvalidRequestError, RunGoingOnError, RunTooLargeError, RunTooExpensiveError, SourceUnavailableError)
 )
 """What ends a run ahead of its first tile: one that came to its tiles ends as incomplete, or by an error of AWS'."""
 _LOOKED_AT: Final = 20
@@ -83,9 +90,10 @@ class Run:
         return {key: value for key, value in plain.items() if value not in (None, {}, "")}
 
 
-def list_runs(states: SFNClient, state_machine: str) -> Iterator[Run]:
+def list_runs(states: SFNClient, state_machine: str, *, only_running: bool = False) -> Iterator[Run]:
     """Yield the runs of a state machine that Step Functions still knows (90 days), the newest first."""
-    for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine):
+    which: Any = {"statusFilter": RUNNING} if only_running else {}
+    for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine, **which):
         for each in page["executions"]:
             if "mapRunArn" not in each:
                 ended = each.get("stopDate")

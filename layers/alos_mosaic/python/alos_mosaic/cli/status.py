@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -174,7 +174,33 @@ def _pace(run: Run, progress: Progress, worker: Worker) -> Text:
 def _failures(failures: tuple[TileResult, ...]) -> Any:
     shown = table("tile", "error", "cause")
     for result in failures:
-        cause = (result.cause or "").splitlines()[0] if result.cause else ""
-        cut = cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
-        shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(cut))
+        shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(_short_cause(result)))
     return shown
+
+
+def _short_cause(result: TileResult) -> str:
+    cause = (result.cause or "").splitlines()[0] if result.cause else ""
+    return cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
+
+
+class Lines:
+    """A run's progress in lines, where nobody looks: each time only what is new."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._ended = -1
+        self._told: set[tuple[int, str, str | None]] = set()
+        """Failures by year, tile and product; one that a retry mends is told all the same."""
+
+    def of(self, run: Run, progress: Progress) -> Iterator[str]:
+        """Yield what is new since the last look; nothing before the run's tiles are listed."""
+        if progress.seeded and len(progress.results) != self._ended:
+            self._ended = len(progress.results)
+            ended = f"{self._ended:,} of {counted(progress.seeded, 'tile')} ended, {len(progress.failures):,} failed"
+            yield f"{ended}; {_pace(run, progress, self._worker)}"
+        new = [each for each in progress.failures if (each.year, each.tile, each.product) not in self._told]
+        self._told |= {(each.year, each.tile, each.product) for each in new}
+        for failure in new[:_SHOWN_FAILURES]:
+            yield f"  failed: {failure.year}/{failure.tile} {failure.error or ''}: {_short_cause(failure)}"
+        if len(new) > _SHOWN_FAILURES:
+            yield f"  failed: {len(new) - _SHOWN_FAILURES:,} more"
