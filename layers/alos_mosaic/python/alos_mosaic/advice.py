@@ -10,6 +10,7 @@ from alos_mosaic.commands import command_line
 from alos_mosaic.results import UNKNOWN, TileResult
 
 _DIED: Final = "it timed out or ran out of memory: see its log; redrive, and raise memory_mib if it happens again"
+_ABSENT: Final = "see that the source still has its folders (alos-mosaic doctor --source), then run it again"
 
 ADVICE: Final = {
     errors.InvalidRequestError.__name__: "correct what was asked for; trying again ends the same way",
@@ -76,6 +77,11 @@ def partial_commands(failures: Iterable[TileResult], options: Mapping[str, str])
         )
         for (year, product), tiles in found.items()
     )  # fmt: skip
+
+
+def advice_on_run(error: str) -> str:
+    """Return what to do about a run of which no tile failed; that it is incomplete then says that tiles were absent."""
+    return _ABSENT if error == errors.IncompleteRunError.__name__ else advice_on(error)
 
 
 def advice_on(error: str) -> str:
