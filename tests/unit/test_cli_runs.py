@@ -326,12 +326,18 @@ def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
 
 def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) -> None:
     desk.executions.add("a b", "FAILED", error="IncompleteRunError")
-    broken, busy = failed("N10E010", product="forest"), failed("N10E015", "SourceUnavailableError", log="/group stream")
+    broken, busy = (
+        failed("N10E010", product="forest", defective_cells=("N09E010",)),
+        failed("N10E015", "SourceUnavailableError", log="/group stream"),
+    )
     desk.progress["a b"] = Progress(2, (broken, busy))
     shown = [" ".join(each.split()) for each in invoke("failures", "a b", code=1).stdout.splitlines()]
     assert "log alos-mosaic logs 2020/N10E015 --run 'a b'" in shown
-    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --accept-partial"
+    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --mode refresh --accept-partial"
     assert [each for each in shown if "--accept-partial" in each and "or accept" in each][-1] == f"or accept {partial}"
+    desk.progress["a b"] = Progress(1, (failed("N10E010"),))
+    assert "or accept " not in invoke("failures", "a b", code=1).stdout, "of a whole archive nothing can be accepted"
+    desk.progress["a b"] = Progress(2, (broken, busy))
     told = json.loads(invoke("failures", "a b", "--json", code=1).stdout)
     assert [each["accept_partial"] for each in told] == [partial, None]
     assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
@@ -343,10 +349,10 @@ def test_commands_to_copy_find_the_same_deployment(desk: Desk, monkeypatch: pyte
     where = ("--stack", "Mosaics", "--profile", "team", "--aws-region", "us-east-1")
     assert f"start one: alos-mosaic run --years 2020 {' '.join(where)}" in invoke("runs", *where).stdout
     desk.executions.add("a", "FAILED", error="IncompleteRunError")
-    desk.progress["a"] = Progress(1, (failed("N10E010"),))
+    desk.progress["a"] = Progress(1, (failed("N10E010", defective_cells=("N09E010",)),))
     commands = {
         "status": "alos-mosaic failures a",
-        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --accept-partial",
+        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --mode refresh --accept-partial",
         "report": "alos-mosaic status a",
     }
     for name, command in commands.items():

@@ -22,7 +22,7 @@ ADVICE: Final = {
     ),
     errors.CorruptArchiveError.__name__: (
         "the archive lies broken on the server: look into it (alos-mosaic doctor --archive), redrive when JAXA has "
-        "replaced it, or accept a partial tile (alos-mosaic run --accept-partial)"
+        "replaced it or, if only cells of it are broken, accept a partial tile (alos-mosaic run --accept-partial)"
     ),
     errors.OutputError.__name__: "see the log; is ephemeral_storage_mib enough?",
     errors.PublishError.__name__: "see that the worker may write to the output bucket and its key, then redrive",
@@ -47,8 +47,8 @@ ADVICE_HERE: Final = {
     errors.SourceUnavailableError.__name__: "see that the source answers (alos-mosaic doctor), then try again",
     errors.ArchiveUnavailableError.__name__: "is JAXA re-issuing the tile? Try again later",
     errors.CorruptArchiveError.__name__: (
-        "look into the archive (alos-mosaic doctor --archive) and try again when it is replaced, or accept a partial "
-        "tile (--accept-partial)"
+        "look into the archive (alos-mosaic doctor --archive) and try again when it is replaced or, if only cells of "
+        "it are broken, accept a partial tile (--accept-partial)"
     ),
     errors.OutputError.__name__: "see that there is room for scratch files, or name another folder (--work)",
     errors.PublishError.__name__: "see that --to may be written to, then try again",
@@ -64,16 +64,17 @@ def partial_command(failure: TileResult) -> str | None:
 def partial_commands(failures: Iterable[TileResult], options: Mapping[str, str]) -> tuple[str, ...]:
     """Return what publishes tiles without what is broken of them: one command for each year and product.
 
-    None of them for tiles whose error leaves no such way out. ``options`` find the deployment.
+    None of them for tiles that can't be made so, or were to be. An old item may stand there, which is no reason to do
+    nothing: hence the mode ``refresh``. ``options`` find the deployment.
     """
     found: dict[tuple[int, str | None], list[str]] = {}
     for failure in failures:
-        if failure.error == errors.CorruptArchiveError.__name__:
+        if failure.defective_cells:
             found.setdefault((failure.year, failure.product), []).append(failure.tile)
     return tuple(
         command_line(
             "run", "--years", str(year), "--tiles", ",".join(tiles), *(("--product", product) if product else ()),
-            "--accept-partial", options=options,
+            "--mode", "refresh", "--accept-partial", options=options,
         )
         for (year, product), tiles in found.items()
     )  # fmt: skip
