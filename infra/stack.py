@@ -7,6 +7,7 @@ from typing import Any
 import aws_cdk as cdk
 from constructs import Construct
 
+from alos_mosaic.naming import STACK_DESCRIPTION
 from infra.alarms import Alarms
 from infra.budget import Budget
 from infra.config import StackConfig
@@ -30,7 +31,7 @@ class AlosMosaicStack(cdk.Stack):
         super().__init__(
             scope,
             construct_id,
-            description="JAXA's global 25 m radar mosaics as cloud-optimized data",
+            description=STACK_DESCRIPTION,
             env=cdk.Environment(account=config.account, region=config.region),
             termination_protection=config.termination_protection,
             permissions_boundary=_boundary(config.permissions_boundary),

@@ -95,7 +95,8 @@ def _answer(request: TileRequest, settings: TileSettings, seconds: float, facts:
         taken = time.monotonic() - begun
         logger.exception("Tile failed", extra={"error": name, "log": facts["log"]})
         failure = TileResult(State.FAILED, **facts, attempt=request.attempt, error=name, cause=cause)
-        failure = replace(failure, seconds={UNTIL_FAILURE: round(taken, 3)})
+        defective = error.defective_cells if isinstance(error, CorruptArchiveError) else ()
+        failure = replace(failure, seconds={UNTIL_FAILURE: round(taken, 3)}, defective_cells=defective)
         _record_if_possible(failure, request, settings)
         emit_metrics(settings.metrics_namespace, Invocation(request, failure, taken, peak))
         if staging is not None and isinstance(error, CorruptArchiveError):

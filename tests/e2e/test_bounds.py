@@ -49,8 +49,10 @@ def system(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Iterator[Sys
 def test_a_price_above_the_cap_a_dead_source_and_one_that_dies_cost_no_run(system: System) -> None:
     dear = system.run("dear", {**ASKED, "max_usd": 0.01})
     assert (dear["status"], dear["error"]) == ("FAILED", "RunTooExpensiveError")
-    assert dear["cause"].startswith("3 tiles are estimated at 0.")
-    assert dear["cause"].endswith("the run's cap is 0.01; ask for fewer tiles, or raise max_usd, up to 1000.00")
+    assert dear["cause"].startswith("3 tiles are estimated at $0.")
+    assert dear["cause"].endswith(
+        "the run's cap is $0.01; ask for fewer tiles, or raise max_usd (--max-usd), up to $1,000.00"
+    )
 
     dead = system.run("dead", ASKED)
     assert (dead["status"], dead["error"]) == ("FAILED", "SourceUnavailableError")

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from alos_mosaic.cli import console
 from alos_mosaic.cli import destroy as command
+from alos_mosaic.cli.deployment import OUTPUTS
 from alos_mosaic.cli.main import app
+from alos_mosaic.naming import STACK_DESCRIPTION
 from infra.application import STACK_NAME, synthesize
 from local.emulator import Cloud, running_cloud
 
@@ -101,7 +103,7 @@ def test_all_goes_but_what_is_published_and_its_key(cloud: Cloud, tmp_path: Path
     (key,) = before["AWS::KMS::Key"]
     ended = _destroy(answer="y\n")
     assert ended.exit_code == 0, ended.output
-    assert "some 1 messages in it" in ended.output
+    assert "some 1 message in it" in ended.output
     assert f"What stayed: {', '.join(sorted((key, outputs['OutputBucketName'])))}" in ended.output
     assert _buckets(cloud) & before["AWS::S3::Bucket"] == {outputs["OutputBucketName"]}
     assert _published(cloud, outputs) == set(KEYS)
@@ -181,13 +183,38 @@ def test_access_logs_that_come_late_are_emptied_again(
         assert _destroy("--yes").exit_code == 0, "taken up where it stopped"
 
 
-def test_what_is_no_deployment_is_left_alone(cloud: Cloud) -> None:
-    assert "there is no stack AlosMosaic-nowhere" in _destroy("--yes", stack="AlosMosaic-nowhere").output
-    template = '{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}'
-    cloud.client("cloudformation").create_stack(StackName="Other", TemplateBody=template)
+def _foreign(outputs: set[str], description: str, policy: str = "Delete") -> str:
+    """A template with two buckets of somebody else's, and outputs that are named as ours are."""
+    bucket = {"Type": "AWS::S3::Bucket", "DeletionPolicy": policy}
+    resources = {name: {**bucket, "Properties": {"BucketName": name.lower()}} for name in ("Payroll", "Exports")}
+    told = {name: {"Value": "exports"} for name in outputs}
+    return json.dumps({"Description": description, "Resources": resources, "Outputs": told})
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (_foreign({"Nothing"}, STACK_DESCRIPTION), "it lacks the output DeadLetterQueueUrl"),
+        (_foreign({"OutputBucketName"}, STACK_DESCRIPTION), "it lacks the output DeadLetterQueueUrl"),
+        (_foreign(set(OUTPUTS), "Pays people"), "its description is not"),
+        (_foreign(set(OUTPUTS), STACK_DESCRIPTION), "would let the bucket exports go, with all that is published"),
+    ],
+)
+def test_what_is_no_deployment_is_left_alone(cloud: Cloud, template: str, said: str) -> None:
+    cloudformation, s3 = cloud.client("cloudformation"), cloud.client("s3")
+    cloudformation.create_stack(StackName="Other", TemplateBody=template)
+    s3.put_object(Bucket="payroll", Key="payroll.csv", Body=b"1")
     ended = _destroy("--yes", stack="Other")
     assert ended.exit_code == 1
-    assert "not a deployment of alos-mosaic" in ended.output
+    assert said in ended.stderr
+    assert s3.head_object(Bucket="payroll", Key="payroll.csv")
+    assert {"payroll", "exports"} <= _buckets(cloud)
+    s3.delete_object(Bucket="payroll", Key="payroll.csv")
+    cloudformation.delete_stack(StackName="Other")
+
+
+def test_a_stack_that_is_not_there_is_said_so(cloud: Cloud) -> None:
+    assert "there is no stack AlosMosaic-nowhere" in _destroy("--yes", stack="AlosMosaic-nowhere").output
 
 
 def test_versions_and_delete_markers_go_too(cloud: Cloud) -> None:

@@ -298,6 +298,18 @@ def test_a_failed_tile_is_recorded_and_raised_as_json(s3: S3Client, mirror: Path
     assert s3.list_objects_v2(Bucket="runs", Prefix="runs/a-run/outcomes/")["KeyCount"] == 0
 
 
+def test_a_failed_tile_s_record_names_the_cells_that_it_could_be_made_without(
+    s3: S3Client, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise CorruptArchiveError("a cell is broken", defective_cells=["N25W164"])
+
+    monkeypatch.setattr(process_tile, "process_tile", fail)
+    with pytest.raises(CorruptArchiveError):
+        process_tile.lambda_handler(event(), CONTEXT)
+    assert read(s3, "runs/a-run/results/2020/N25W165.json")["defective_cells"] == ["N25W164"]
+
+
 def test_a_record_that_can_not_be_kept_is_a_publish_error(
     s3: S3Client, mirror: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -529,7 +541,11 @@ def test_a_run_is_priced_with_the_deployments_own_tile_lambda(s3: S3Client, monk
 @pytest.mark.parametrize(
     ("ceiling", "given", "advice"),
     [
-        (1000.0, {"max_usd": 5}, "the run's cap is $5.00; ask for fewer tiles, or raise max_usd, up to $1,000.00"),
+        (
+            1000.0,
+            {"max_usd": 5},
+            "the run's cap is $5.00; ask for fewer tiles, or raise max_usd (--max-usd), up to $1,000.00",
+        ),
         (3.5, {"max_usd": 5}, "the run's cap is $3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
         (3.5, {}, "the run's cap is $3.50; ask for fewer tiles, or deploy with a higher max_usd_ceiling"),
     ],

@@ -88,7 +88,7 @@ def test_a_dry_run_says_what_would_be_and_leaves_all_as_it_was(desk: Desk) -> No
     assert told["redrive"] == {
         "dry_run": True, "tiles": 2, "first_tiles": told["redrive"]["first_tiles"],
         "letters_by_error": {"SourceUnavailableError": 2, "CorruptArchiveError": 1}, "published_since": 1,
-        "left_in_queue": 0, "unreadable": 0, "estimated_usd": 0.1564,
+        "left_in_queue": 0, "left_by_error": {}, "unreadable": 0, "estimated_usd": 0.1564,
     }  # fmt: skip
     assert set(told["redrive"]["first_tiles"]) == {"2020/N10E010", "2020/N15E010"}
     assert desk.in_sight() == 3
@@ -154,6 +154,15 @@ def test_a_redrive_takes_no_more_letters_than_its_run_may_have_tiles(desk: Desk)
     given = {"redrive": {}, "max_tiles": 2}
     assert redrive_tiles.lambda_handler(desk.event("again", given), CONTEXT)["count"] == 2
     assert desk.letters() == 3
+
+
+def test_a_redrive_tells_the_errors_of_what_it_passes_over(desk: Desk) -> None:
+    desk.fail("N10E010", "OutputError")
+    desk.fail("N15E010", "OutputError")
+    desk.fail("N20E010", "PublishError")
+    told = desk.redrive(error="Output")["redrive"]
+    assert (told["tiles"], told["left_in_queue"]) == (0, 3)
+    assert told["left_by_error"] == {"OutputError": 2, "PublishError": 1}
 
 
 def test_nothing_to_redrive_is_nothing_to_do(desk: Desk) -> None:
@@ -469,7 +478,7 @@ def test_a_redrive_above_its_price_leaves_all_letters_in_the_queue(desk: Desk) -
     desk.publish("N20E010")
     seed = redrive_tiles.lambda_handler(desk.event("again", {"redrive": {}, "max_usd": 0.1}), CONTEXT)
     assert (seed["count"], seed["max_usd"], seed["estimated_usd"] > 0.1) == (2, 0.1, True)
-    assert seed["cost_refusal"].startswith("2 tiles are estimated at $0.16")
+    assert seed["cost_refusal"].startswith("2 tiles are estimated at $0.16 (")
     assert desk.in_sight() == 3
     assert desk.written() == 0
     desk.end("again")

@@ -309,8 +309,9 @@ def test_a_tile_with_a_cell_that_is_damaged_everywhere_fails(
     place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
 ) -> None:
     place_damaged(mirror, made, CELLS[1])
-    with pytest.raises(CorruptArchiveError, match=f"{CELLS[1]}_17_sl_HH.*no archive of the cell alone"):
+    with pytest.raises(CorruptArchiveError, match=f"{CELLS[1]}_17_sl_HH.*no archive of the cell alone") as caught:
         process(place())
+    assert caught.value.defective_cells == (CELLS[1].name,), "the tile could be made without it"
     own = place_cell_archive(mirror, made[1], YEAR)
     own.write_bytes(own.read_bytes()[:-50])
     with pytest.raises(CorruptArchiveError, match=own.name):
@@ -512,8 +513,10 @@ def test_a_tile_without_any_whole_cell_fails_even_then(
     place: MakePlace, mirror: Path, published: Path, made: list[CellPixels]
 ) -> None:
     place_damaged(mirror, made[1:2], CELLS[1])
-    with pytest.raises(CorruptArchiveError, match="no cell can be read"):
-        process(place(), accept_partial=True)
+    for accept_partial, said in ((True, "no cell can be read"), (False, f"{CELLS[1]}_17_sl_HH")):
+        with pytest.raises(CorruptArchiveError, match=said) as caught:
+            process(place(), accept_partial=accept_partial)
+        assert caught.value.defective_cells == (), "to accept less would not help"
     assert not published.exists()
 
 

@@ -25,7 +25,7 @@ from alos_mosaic.run_records import Progress
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:Mosaics"
 STACK = {
     "StackName": "Mosaics",
-    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment._OUTPUTS - {"StateMachineArn"}]
+    "Outputs": [{"OutputKey": key, "OutputValue": "x"} for key in deployment.OUTPUTS - {"StateMachineArn"}]
     + [{"OutputKey": "StateMachineArn", "OutputValue": MACHINE}],
 }
 STARTED = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -95,8 +95,8 @@ def invoke(*arguments: str, code: int = 0) -> Result:
     return done
 
 
-def failed(tile: str, error: str = "CorruptArchiveError", **facts: Any) -> TileResult:
-    return TileResult(State.FAILED, 2020, tile, "a", error=error, cause="it broke", **facts)
+def failed(tile: str, error: str = "CorruptArchiveError", said: str = "it broke", **facts: Any) -> TileResult:
+    return TileResult(State.FAILED, 2020, tile, "a", error=error, cause=said, **facts)
 
 
 def test_there_is_advice_on_every_error() -> None:
@@ -126,17 +126,35 @@ def test_a_run_whose_tiles_were_absent_is_not_sent_to_its_failures(desk: Desk) -
     assert told["advice"] in shown
 
 
-def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk) -> None:
-    desk.executions.add("a", "ABORTED")
-    shown = invoke("failures", "a", code=1).stdout
-    assert "ABORTED" in shown
-    assert "alos-mosaic resume" in shown
+@pytest.mark.parametrize("facts", [{}, {"error": "Oops", "cause": "wrong region"}, {"error": "InvalidRequestError"}])
+@pytest.mark.parametrize("failures", [(), ("N10E010",)])
+def test_a_run_that_was_stopped_says_how_to_go_on(desk: Desk, facts: dict[str, str], failures: tuple[str, ...]) -> None:
+    desk.executions.add("a", "ABORTED", **facts)
+    desk.progress["a"] = Progress(3, tuple(map(failed, failures)))
+    for name in ("failures", "status"):
+        shown = " ".join(invoke(name, "a", code=1).stdout.split())
+        assert advice_on("ABORTED") in shown
+        assert "it may be a bug of ours" not in shown
+        assert "alos-mosaic resume a" in shown
+        assert all(said in shown for said in facts.values())
+    assert f"{3 - len(failures)} not done" in shown
+    assert "waiting" not in shown
+    told = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert [each["error"] for each in told] == ["CorruptArchiveError"] * len(failures) + ["ABORTED"]
 
 
-@pytest.mark.parametrize("status", ["SUCCEEDED", "RUNNING"])
-def test_nothing_failed_of_a_run_that_did_not(desk: Desk, status: str) -> None:
+def test_a_run_that_was_stopped_before_its_tiles_were_listed_is_not_to_be_gone_on_with(desk: Desk) -> None:
+    desk.executions.add("a", "TIMED_OUT", error="States.Timeout")
+    for name in ("failures", "status"):
+        shown = invoke(name, "a", code=1).stdout
+        assert "it took longer than a run may" in shown
+        assert "alos-mosaic resume a" not in shown
+
+
+@pytest.mark.parametrize(("status", "said"), [("SUCCEEDED", "."), ("RUNNING", " so far.")])
+def test_nothing_failed_of_a_run_that_did_not(desk: Desk, status: str, said: str) -> None:
     desk.executions.add("a", status)
-    assert invoke("failures", "a").stdout == "Nothing failed in a.\n"
+    assert invoke("failures", "a").stdout == f"Nothing failed in a{said}\n"
     assert json.loads(invoke("failures", "a", "--json").stdout) == []
 
 
@@ -229,21 +247,99 @@ def test_a_run_without_tiles_says_so(desk: Desk) -> None:
         assert "dry has no report: it had no tile to work on" in invoke("report", *name, code=1).stderr
 
 
+def test_a_run_that_found_all_published_says_so(desk: Desk) -> None:
+    desk.executions.add("again", "SUCCEEDED", output=EMPTY)
+    assert "It had no tile to work on: all that it was asked for is published." in invoke("status", "again").stdout
+
+
+def test_runs_say_what_they_were(desk: Desk) -> None:
+    inputs = [
+        {"years": [2020], "region": "africa", "max_tiles": 5, "accept_partial": True},
+        {"years": [2017, 2020], "tiles": [f"N10E0{number}" for number in range(10, 60, 5)], "mode": "refresh"},
+        {"redrive": {"error": "OutputError", "dry_run": True}},
+        {"redrive": {}, "allow_parallel": True},
+        {"resume": {"run": "a"}},
+        {"resume": "a\x1b[2J"},
+        {"years": None},
+        [1],
+    ]
+    for number, given in enumerate(inputs):
+        desk.executions.add(f"r{number}", "SUCCEEDED", input=json.dumps(given))
+    header, *rows = invoke("runs").stdout.splitlines()
+    assert header.split() == ["run", "status", "started", "(UTC)", "took", "what"]
+    assert [row.partition("0.0 s  ")[2] for row in reversed(rows)] == [
+        "2020 region=africa accept_partial",
+        "2017,2020 tiles=N10E010,N10E015,N10E020,N10E025,... (10) mode=refresh",
+        "redrive error=OutputError dry_run",
+        "redrive",
+        "resume run=a",
+        "resume a\\x1b[2J",
+        "None",
+        "value=1",
+    ]
+    told = json.loads(invoke("runs", "--limit", "1", "--json").stdout)
+    assert told[0]["run"] == "r7"
+
+
+def test_a_redrive_of_an_error_that_no_tile_has_says_which_there_are(desk: Desk) -> None:
+    told = {"tiles": 0, "first_tiles": [], "dry_run": False, "published_since": 0, "left_in_queue": 3, "unreadable": 0}
+    told["left_by_error"] = {"CorruptArchiveError": 2, "OutputError": 1}
+    desk.executions.add("a", "SUCCEEDED", output=json.dumps({"seed": {"count": 0, "redrive": told}}))
+    said = "No tile in the queue is the one asked for; there are 3 letters: 2 CorruptArchiveError, 1 OutputError"
+    assert said in invoke("status", "a").stdout
+
+
+def test_of_many_reasons_the_largest_are_printed_and_all_are_told_to_machines(desk: Desk) -> None:
+    words = ["".join(chr(97 + number // 26**place % 26) for place in range(3)) for number in range(30)]
+    many = [failed(f"N10E0{number}", said=f"{word} " * 500) for number, word in enumerate(words, 10)]
+    desk.executions.add("a", "FAILED", error="IncompleteRunError")
+    desk.progress["a"] = Progress(90, (*many, failed("N00E010", said="common"), failed("N00E015", said="common")))
+    shown = invoke("failures", "a", code=1).stdout
+    assert shown.startswith("32 of 90 tiles failed in a, for 31 reasons\n\n2 x CorruptArchiveError\n")
+    assert shown.count(" x CorruptArchiveError") == 20
+    last = "And 11 more reasons of 11 tiles: --json has all, alos-mosaic failures a --group-by error fewer"
+    assert shown.splitlines()[-1] == last
+    assert max(map(len, shown.splitlines())) < 400
+    told = json.loads(invoke("failures", "a", "--json", code=1).stdout)
+    assert len(told) == 31
+    assert told[-1]["example"]["cause"] == many[-1].cause
+
+
+def test_a_redrive_of_one_of_several_causes_is_of_its_tile_or_says_what_it_takes(desk: Desk) -> None:
+    desk.executions.add("a", "FAILED", error="IncompleteRunError")
+    twice = [failed(tile, said="cut short") for tile in ("N10E010", "N10E015")]
+    desk.progress["a"] = Progress(5, (*twice, failed("N20E010", said="no zip"), failed("N00E010", "OutputError")))
+    shown = [" ".join(each.split()) for each in invoke("failures", "a", code=1).stdout.splitlines()]
+    redrive = "redrive alos-mosaic redrive --error"
+    assert [each for each in shown if each.startswith("redrive")] == [
+        f"{redrive} CorruptArchiveError --run a",
+        f"{redrive} CorruptArchiveError --run a --year 2020 --tile N20E010",
+        f"{redrive} OutputError --run a",
+    ]
+    assert shown.count("which sends all 3 tiles with this error") == 1
+
+
 def test_a_run_that_goes_on_is_not_one_without_tiles(desk: Desk) -> None:
     desk.executions.add("old", "SUCCEEDED", output=json.dumps({"seed": {}, "summary": {}}))
     desk.executions.add("new", "RUNNING")
-    assert invoke("failures").stdout == "Nothing failed in new.\n"
+    assert invoke("failures").stdout == "Nothing failed in new so far.\n"
     assert "new has no report yet: it is going on" in invoke("report", code=1).stderr
 
 
 def test_failures_come_with_commands_for_the_log_and_a_partial_tile(desk: Desk) -> None:
     desk.executions.add("a b", "FAILED", error="IncompleteRunError")
-    broken, busy = failed("N10E010", product="forest"), failed("N10E015", "SourceUnavailableError", log="/group stream")
+    broken, busy = (
+        failed("N10E010", product="forest", defective_cells=("N09E010",)),
+        failed("N10E015", "SourceUnavailableError", log="/group stream"),
+    )
     desk.progress["a b"] = Progress(2, (broken, busy))
     shown = [" ".join(each.split()) for each in invoke("failures", "a b", code=1).stdout.splitlines()]
     assert "log alos-mosaic logs 2020/N10E015 --run 'a b'" in shown
-    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --accept-partial"
+    partial = "alos-mosaic run --years 2020 --tiles N10E010 --product forest --mode refresh --accept-partial"
     assert [each for each in shown if "--accept-partial" in each and "or accept" in each][-1] == f"or accept {partial}"
+    desk.progress["a b"] = Progress(1, (failed("N10E010"),))
+    assert "or accept " not in invoke("failures", "a b", code=1).stdout, "of a whole archive nothing can be accepted"
+    desk.progress["a b"] = Progress(2, (broken, busy))
     told = json.loads(invoke("failures", "a b", "--json", code=1).stdout)
     assert [each["accept_partial"] for each in told] == [partial, None]
     assert [each["logs"].split()[2] for each in told] == ["2020/N10E010", "2020/N10E015"]
@@ -255,10 +351,10 @@ def test_commands_to_copy_find_the_same_deployment(desk: Desk, monkeypatch: pyte
     where = ("--stack", "Mosaics", "--profile", "team", "--aws-region", "us-east-1")
     assert f"start one: alos-mosaic run --years 2020 {' '.join(where)}" in invoke("runs", *where).stdout
     desk.executions.add("a", "FAILED", error="IncompleteRunError")
-    desk.progress["a"] = Progress(1, (failed("N10E010"),))
+    desk.progress["a"] = Progress(1, (failed("N10E010", defective_cells=("N09E010",)),))
     commands = {
         "status": "alos-mosaic failures a",
-        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --accept-partial",
+        "failures": "alos-mosaic run --years 2020 --tiles N10E010 --mode refresh --accept-partial",
         "report": "alos-mosaic status b",
     }
     desk.executions.add("b", "RUNNING")

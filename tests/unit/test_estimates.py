@@ -68,7 +68,11 @@ def test_the_plan_ends_where_the_guard_does() -> None:
         ({"max_tiles": 178}, {}, ""),
         ({"max_tiles": 10}, {}, "it lists 178 tiles, its limit is 10; ask for fewer tiles, or raise max_tiles, up to"),
         ({}, {"max_tiles_ceiling": 100}, "its limit is 100; ask for fewer tiles, or deploy with a higher ceiling"),
-        ({"max_usd": 0.5}, {}, "the run's cap is $0.50; ask for fewer tiles, or raise max_usd, up to $1,000.00"),
+        (
+            {"max_usd": 0.5},
+            {},
+            "the run's cap is $0.50; ask for fewer tiles, or raise max_usd (--max-usd), up to $1,000.00",
+        ),
         ({}, {"max_usd_ceiling": 0.5}, "the run's cap is $0.50; ask for fewer tiles, or deploy with a higher"),
     ],
 )

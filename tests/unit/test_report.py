@@ -80,7 +80,10 @@ def published(tile: str = "N10E010", year: int = 2020, **facts: Any) -> TileResu
 def failed(
     tile: str, error: str = "CorruptArchiveError", cause: str = "gzip ends early", year: int = 2020
 ) -> TileResult:
-    return TileResult(State.FAILED, year, tile, error=error, cause=cause, log="/group stream")
+    defective = ("N10E012",) if error == "CorruptArchiveError" else ()
+    return TileResult(
+        State.FAILED, year, tile, error=error, cause=cause, log="/group stream", defective_cells=defective
+    )
 
 
 def data_of(outline: Outline, text: str) -> list[dict[str, Any]]:
@@ -124,7 +127,7 @@ def test_failures_are_gathered_by_error_and_cause_with_what_to_paste() -> None:
         "alos-mosaic logs 2020/N10E010 --run 'a b'",
         "alos-mosaic logs 2020/N30E010 --run 'a b'",
         "alos-mosaic redrive --error CorruptArchiveError --run 'a b' --wait",
-        "alos-mosaic run --years 2020 --tiles N10E010,N05E010,N15E010,N20E010,N30E010 --accept-partial",
+        "alos-mosaic run --years 2020 --tiles N10E010,N05E010,N15E010,N20E010,N30E010 --mode refresh --accept-partial",
         "alos-mosaic logs 2020/N25E010 --run 'a b'",
         "alos-mosaic redrive --error SourceUnavailableError --run 'a b' --wait",
         "alos-mosaic resume 'a b' --wait",
@@ -138,7 +141,7 @@ def test_commands_name_the_deployment_that_the_run_was_on() -> None:
     found = " --stack 'My stack' --aws-region us-east-1"
     assert len(outline.commands) == 5
     assert [command.partition(found)[1:] for command in outline.commands] == [(found, "")] * 5
-    assert f"alos-mosaic run --years 2017 --tiles N10E010 --accept-partial{found}" in outline.commands
+    assert f"alos-mosaic run --years 2017 --tiles N10E010 --mode refresh --accept-partial{found}" in outline.commands
 
 
 @pytest.mark.parametrize("told", [None, [], "AlosMosaic", {"stack": None, "aws_region": 1}])

@@ -9,7 +9,7 @@ person.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -26,6 +26,10 @@ class MosaicError(Exception):
 
 class InvalidRequestError(MosaicError):
     """What was asked for makes no sense: unknown key, year without a mosaic, name off the grid. Never retried."""
+
+
+class RunGoingOnError(InvalidRequestError):
+    """Another run is going on, which this one was not allowed beside. To Step Functions a name of its own."""
 
 
 class TileAbsentError(MosaicError):
@@ -53,7 +57,15 @@ class ArchiveUnavailableError(SourceUnavailableError):
 
 
 class CorruptArchiveError(MosaicError):
-    """An archive or a member of it is not what its name says. Retried once: a transfer may have spoilt it."""
+    """An archive or a member of it is not what its name says. Retried once: a transfer may have spoilt it.
+
+    ``defective_cells`` names the cells that are broken, if the tile could be made without them and was not to be.
+    """
+
+    def __init__(self, text: str = "", *, defective_cells: Iterable[str] = ()) -> None:
+        """Take what happened, for a person."""
+        super().__init__(text)
+        self.defective_cells = tuple(defective_cells)
 
 
 class OutputError(MosaicError):

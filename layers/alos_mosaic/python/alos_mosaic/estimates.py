@@ -55,7 +55,11 @@ def refusal(requests: Sequence[TileRequest], usd: float, max_usd: float, limits:
     there, source = "nothing published yet", f"{limits.assumed_megabytes_per_second:g} MB/s from the source"
     if are_described(requests):
         there, source = "all published", "nothing from the source"
-    more = f"raise max_usd, up to {dollars(ceiling)}" if max_usd < ceiling else "deploy with a higher max_usd_ceiling"
+    more = (
+        f"raise max_usd (--max-usd), up to {dollars(ceiling)}"
+        if max_usd < ceiling
+        else "deploy with a higher max_usd_ceiling"
+    )
     return (
         f"{counted(count, 'tile')} {'is' if count == 1 else 'are'} estimated at {dollars(usd)} ({there}, "
         f"{limits.memory_mib} MiB of {limits.architecture}, {source}), the run's cap is {dollars(max_usd)}; "

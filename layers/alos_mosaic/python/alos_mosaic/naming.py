@@ -29,6 +29,9 @@ _ITEM_KEY = re.compile(r"(?P<product>[^/]+)/(?P<year>[0-9]{4})/(?P<tile>[NS][0-9
 _ITEM_ID_NAMESPACE: Final = uuid.UUID("6f34c6f4-13d6-43c0-8e4e-42b6c13203af")
 """The namespace of the Open Data Cube tools' deterministic dataset ids."""
 
+STACK_DESCRIPTION: Final = "JAXA's global 25 m radar mosaics as cloud-optimized data"
+"""What every stack of this system says it is: by this, and by its outputs, it is told from others."""
+
 STAGING_FOLDER: Final = "staging/"
 """Prefix in the runs bucket of all that is not finished: what a dead worker leaves there expires."""
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import InvalidRequestError
+from alos_mosaic.errors import RunGoingOnError
 from alos_mosaic.naming import RUN_LOCK_KEY
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FORGOTTEN_AFTER: Final = timedelta(days=1)
 
 
 def refuse_second_run(s3: S3Client, states: SFNClient, bucket: str, state_machine: str, execution: str) -> None:
-    """Raise :class:`InvalidRequestError` if another run is going on; else no other one begins beside this one.
+    """Raise :class:`RunGoingOnError` if another run is going on; else no other one begins beside this one.
 
     Called again by the same execution it lets it through again.
     """
@@ -86,8 +86,8 @@ def _is_going_on(states: SFNClient, holder: str, execution: str, locked: datetim
     return datetime.now(UTC) - locked < _FORGOTTEN_AFTER
 
 
-def _refusal(run: str, since: datetime) -> InvalidRequestError:
-    return InvalidRequestError(
+def _refusal(run: str, since: datetime) -> RunGoingOnError:
+    return RunGoingOnError(
         f"the run {run} is going on since {since:%Y-%m-%d %H:%M} and shares the source; wait for its end, "
-        "stop it, or say allow_parallel"
+        "stop it, or let both share it (allow_parallel, --allow-parallel)"
     )

@@ -119,6 +119,8 @@ class _Letters:
     chosen: dict[tuple[int, Tile, str | None], _Chosen] = field(default_factory=dict)
     """By year, tile and product; a letter that asks for one of them in another way waits for the next redrive."""
     errors: Counter[str] = field(default_factory=Counter)
+    errors_left: Counter[str] = field(default_factory=Counter)
+    """Of the letters that were read and passed over."""
     passed_over: list[str] = field(default_factory=list)
     """Not wanted, or not readable: they stay in the queue."""
     unreadable: int = 0
@@ -224,6 +226,7 @@ class Redrive:
         is_other = known is not None and not known.request.asks_as(again)
         if not request.wants(failure) or is_other or (known is None and len(letters.chosen) >= limit):
             letters.passed_over.append(handle)
+            letters.errors_left[failure.error[:_SHOWN_CHARACTERS]] += 1
             return
         letters.errors[failure.error[:_SHOWN_CHARACTERS]] += 1
         chosen = letters.chosen.setdefault(key, _Chosen(again, failure.run, []))
@@ -246,6 +249,7 @@ class Redrive:
             "letters_by_error": dict(letters.errors.most_common(_SHOWN_ERRORS)),
             "published_since": len(letters.published),
             "left_in_queue": len(letters.passed_over),
+            "left_by_error": dict(letters.errors_left.most_common(_SHOWN_ERRORS)),
             "unreadable": letters.unreadable,
         }
 

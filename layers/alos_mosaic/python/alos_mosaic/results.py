@@ -50,7 +50,9 @@ class TileResult:
     cells: tuple[str, ...] = ()
     """Names of the cells that the tile's rasters hold."""
     defective_cells: tuple[str, ...] = ()
-    """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them."""
+    """Names of the cells that JAXA has and that the tile was made without: nothing whole could be had of them.
+
+    Of a tile that failed, those that it could be made without, if that were accepted."""
     values_under_nodata: int = 0
     """Values under mask 0 that are neither 0 nor the source file's nodata tag, all bands together."""
     valid_percent: float | None = None

@@ -5,11 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from alos_mosaic.errors import InvalidRequestError, RunTooExpensiveError, RunTooLargeError, SourceUnavailableError
+from alos_mosaic.errors import (
+    InvalidRequestError,
+    RunGoingOnError,
+    RunTooExpensiveError,
+    RunTooLargeError,
+    SourceUnavailableError,
+)
 from alos_mosaic.results import said
 
 if TYPE_CHECKING:
@@ -17,10 +24,14 @@ if TYPE_CHECKING:
 
 RUNNING: Final = "RUNNING"
 SUCCEEDED: Final = "SUCCEEDED"
+_STOPPED: Final = ("ABORTED", "TIMED_OUT")
+"""How Step Functions has a run that it ended, for somebody or by its own clock: whatever error was given with it."""
 _REFUSALS: Final = frozenset(
-    each.__name__ for each in (InvalidRequestError, RunTooLargeError, RunTooExpensiveError, SourceUnavailableError)
+    each.__name__
+    for each in (InvalidRequestError, RunGoingOnError, RunTooLargeError, RunTooExpensiveError, SourceUnavailableError)
 )
 """What ends a run ahead of its first tile: one that came to its tiles ends as incomplete, or by an error of AWS'."""
+_READERS: Final = 8
 _LOOKED_AT: Final = 20
 """Runs of which the newest is sought that had a tile to work on; each takes a call."""
 
@@ -53,6 +64,18 @@ class Run:
         return self.status not in (RUNNING, SUCCEEDED)
 
     @property
+    def was_stopped(self) -> bool:
+        """Whether it was ended from outside, by somebody or by the clock."""
+        return self.status in _STOPPED
+
+    @property
+    def ended_by(self) -> str:
+        """What it ended by, as :func:`alos_mosaic.advice.advice_on` takes it; empty unless it ended badly."""
+        if not self.is_broken:
+            return ""
+        return self.status if self.was_stopped else self.error or self.status
+
+    @property
     def had_no_tile(self) -> bool:
         """Whether it is known to have had no tile to work on.
 
@@ -60,7 +83,7 @@ class Run:
         """
         if self.status == SUCCEEDED:
             return "seed" in self.output and "summary" not in self.output
-        return self.error in _REFUSALS
+        return self.ended_by in _REFUSALS
 
     @property
     def seconds(self) -> float:
@@ -83,13 +106,21 @@ class Run:
         return {key: value for key, value in plain.items() if value not in (None, {}, "")}
 
 
-def list_runs(states: SFNClient, state_machine: str) -> Iterator[Run]:
+def list_runs(states: SFNClient, state_machine: str, *, only_running: bool = False) -> Iterator[Run]:
     """Yield the runs of a state machine that Step Functions still knows (90 days), the newest first."""
-    for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine):
+    which: Any = {"statusFilter": RUNNING} if only_running else {}
+    for page in states.get_paginator("list_executions").paginate(stateMachineArn=state_machine, **which):
         for each in page["executions"]:
             if "mapRunArn" not in each:
                 ended = each.get("stopDate")
                 yield Run(each["name"], each["executionArn"], each["status"], each["startDate"], ended, {})
+
+
+def list_described_runs(states: SFNClient, state_machine: str, limit: int) -> list[Run]:
+    """Return the newest runs, so many at most, each with its input and how it ended, which takes a call each."""
+    listed = list(itertools.islice(list_runs(states, state_machine), limit))
+    with ThreadPoolExecutor(_READERS) as readers:
+        return list(readers.map(lambda run: _described(states, state_machine, run.name), listed))
 
 
 def find_run(states: SFNClient, state_machine: str, name: str | None) -> Run:

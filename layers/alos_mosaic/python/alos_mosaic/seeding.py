@@ -24,7 +24,7 @@ def tiles_to_seed(request: RunRequest) -> tuple[TileYear, ...]:
     """Return the tiles of a run, as :func:`tiles_to_try` does; :class:`InvalidRequestError` if there is none."""
     tiles = tiles_to_try(request)
     if not tiles:
-        raise InvalidRequestError(f"{none_of(request)}; name them in tiles to have them tried all the same")
+        raise InvalidRequestError(f"{none_of(request)}; name them (tiles, --tiles) to have them tried all the same")
     return tiles
 
 
@@ -56,10 +56,11 @@ def seed_run(event: dict[str, Any], settings: SeedSettings, s3: S3Client, states
     """Write the manifest of a run and return where it lies and how it is to be worked off.
 
     ``event`` holds the run's name, its execution and state machine, and the execution's input as it came;
-    :class:`InvalidRequestError` if the input makes no sense, selects nothing that JAXA publishes, or another run is
-    going on; :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer, which only a run needs
-    that fetches archives. A run above its caps writes nothing. Only pointers and numbers are returned: lists travel
-    through S3.
+    :class:`InvalidRequestError` if the input makes no sense or selects nothing that JAXA publishes,
+    :class:`~alos_mosaic.errors.RunGoingOnError` if another run is going on,
+    :class:`~alos_mosaic.errors.SourceUnavailableError` if the source does not answer, which only a run needs that
+    fetches archives. A run above its caps writes nothing. Only pointers and numbers are returned: lists travel through
+    S3.
     """
     run, given, bucket = event["run"], event["input"], settings.runs_bucket
     request: RunRequest | ResumeRequest

@@ -24,7 +24,7 @@ from alos_mosaic.settings import SeedSettings, TileSettings
 if TYPE_CHECKING:
     import boto3
 
-_OUTPUTS: Final = frozenset(
+OUTPUTS: Final = frozenset(
     {"StateMachineArn", "OutputBucketName", "RunsBucketName", "DeadLetterQueueUrl", "ProcessTileFunctionName"}
 )
 """What a stack of ours says of itself."""
@@ -135,7 +135,7 @@ def find(stack: str | None, profile: str | None, aws_region: str | None) -> Depl
         for page in pages
         for each in page["Stacks"]
     }
-    found = {name: outputs for name, outputs in all_outputs.items() if set(outputs) >= _OUTPUTS}
+    found = {name: outputs for name, outputs in all_outputs.items() if set(outputs) >= OUTPUTS}
     where = session.region_name or "this region"
     if stack is not None:
         if stack not in found:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from alos_mosaic.cli.console import JsonOption, ask, errors, print_json
-from alos_mosaic.cli.deployment import AwsRegionOption, ProfileOption
+from alos_mosaic.cli.deployment import OUTPUTS, AwsRegionOption, ProfileOption
 from alos_mosaic.errors import MosaicError
+from alos_mosaic.naming import STACK_DESCRIPTION
 from alos_mosaic.quantities import counted
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class DeployedStack:
 
 
 def destroy(
-    stack: Annotated[str, typer.Option(help="Name of the stack, like AlosMosaic-dev.")],
+    stack: Annotated[
+        str,
+        typer.Option(
+            help="Name of the stack, like AlosMosaic-dev; always to be said, ALOS_MOSAIC_STACK does not count."
+        ),
+    ],
     profile: ProfileOption = None,
     aws_region: AwsRegionOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -112,7 +118,8 @@ def destroy(
 def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack:
     """Read a stack's resources and which of them its template retains.
 
-    Raises :class:`DestroyError` if there is no such stack, or it is not a deployment of this system.
+    Raises :class:`DestroyError` if there is no such stack, it is not a deployment of this system, or the bucket with
+    what is published would go with it.
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
 
@@ -123,8 +130,10 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack
             raise DestroyError(f"there is no stack {name} in {cloudformation.meta.region_name}") from error
         raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
-    if OUTPUT_BUCKET not in outputs:
-        raise DestroyError(f"{name} has no output {OUTPUT_BUCKET}, so it is not a deployment of alos-mosaic")
+    missing = sorted(OUTPUTS - outputs.keys())
+    if missing or stack.get("Description") != STACK_DESCRIPTION:
+        lacks = f"it lacks the output {missing[0]}" if missing else f"its description is not {STACK_DESCRIPTION!r}"
+        raise DestroyError(f"{name} is not a deployment of alos-mosaic ({lacks}), so it is left alone")
     template: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
     declared = template["Resources"]
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
@@ -140,8 +149,14 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack
         and entry["ResourceStatus"] != "DELETE_COMPLETE"
         and entry["ResourceType"] not in _PARTS
     )
+    output = outputs[OUTPUT_BUCKET]
+    if any(each.name == output and not each.is_retained for each in resources):
+        raise DestroyError(
+            f"{name}'s template would let the bucket {output} go, with all that is published; deploy it again with a "
+            "template of ours, which retains it, or copy what is published and delete the stack by other means"
+        )
     protected = stack.get("EnableTerminationProtection", False)
-    return DeployedStack(stack["StackId"], outputs[OUTPUT_BUCKET], protected, resources)
+    return DeployedStack(stack["StackId"], output, protected, resources)
 
 
 def _is_retained(declared: Mapping[str, Any] | None) -> bool:

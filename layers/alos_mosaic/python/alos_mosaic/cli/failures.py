@@ -10,18 +10,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from alos_mosaic.advice import advice_on, partial_command
+from alos_mosaic.advice import advice_on, advice_on_run, partial_command
 from alos_mosaic.causes import Cluster, clusters
 from alos_mosaic.cli.console import JsonOption, out, print_facts, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.cli.status import RunWithTilesArgument
-from alos_mosaic.errors import IncompleteRunError
 from alos_mosaic.quantities import counted
 from alos_mosaic.results import TileResult
+from alos_mosaic.run_records import Progress
 from alos_mosaic.runs import Run, find_run_with_tiles
 
 _SHOWN_TILES: Final = 8
-_ABSENT_ADVICE: Final = "see that the source still has its folders (alos-mosaic doctor --source), then run it again"
+_SHOWN_CLUSTERS: Final = 20
+_CAUSE_CHARACTERS: Final = 300
+"""Of an example's cause, as text; JSON has all of it."""
 
 
 class Grouping(StrEnum):
@@ -48,18 +50,28 @@ def failures(
     progress = deployment.records.progress(found.name)
     gathered = clusters(progress.failures, by_error_only=group_by is Grouping.ERROR)
     if as_json:
-        print_json([_told(cluster, found.name, deployment) for cluster in gathered] or _told_of_all(found))
+        of_run = _told_of_all(found) if found.was_stopped or not gathered else []
+        print_json([_told(cluster, gathered, found.name, deployment) for cluster in gathered] + of_run)
     elif found.is_broken and not gathered:
-        _print_broken(found, out())
+        _print_broken(found, progress, deployment, out())
     elif found.had_no_tile:
         typer.echo(f"Nothing failed in {found.name}: it had no tile to work on.")
     else:
-        _print(gathered, found.name, progress.seeded, deployment, out())
+        _print(gathered, found, progress, deployment, out())
     raise typer.Exit(1 if gathered or found.is_broken else 0)
 
 
-def _command(cluster: Cluster, run: str, deployment: Deployment) -> str:
-    return deployment.command("redrive", "--error", cluster.error, "--run", run)
+def _command(cluster: Cluster, gathered: tuple[Cluster, ...], run: str, deployment: Deployment) -> str:
+    """Return what sends a cluster's tiles again: of a single one it alone, of more all with their error."""
+    words = ["redrive", "--error", cluster.error, "--run", run]
+    if len(cluster.failures) == 1 and _with_error(cluster.error, gathered) > 1:
+        words += ["--year", str(cluster.example.year), "--tile", cluster.example.tile]
+    return deployment.command(*words)
+
+
+def _with_error(error: str, gathered: tuple[Cluster, ...]) -> int:
+    """Return how many tiles failed with an error, whatever its cause."""
+    return sum(len(cluster.failures) for cluster in gathered if cluster.error == error)
 
 
 def _log_command(example: TileResult, run: str, deployment: Deployment) -> str:
@@ -71,7 +83,7 @@ def _partial_command(example: TileResult, deployment: Deployment) -> str | None:
     return None if command is None else deployment.command(*shlex.split(command)[1:])
 
 
-def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
+def _told(cluster: Cluster, gathered: tuple[Cluster, ...], run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
         "pattern": cluster.pattern,
@@ -79,51 +91,77 @@ def _told(cluster: Cluster, run: str, deployment: Deployment) -> dict[str, Any]:
         "example": cluster.example.to_dict(),
         "advice": advice_on(cluster.error),
         "logs": _log_command(cluster.example, run, deployment),
-        "redrive": _command(cluster, run, deployment),
+        "redrive": _command(cluster, gathered, run, deployment),
         "accept_partial": _partial_command(cluster.example, deployment),
     }
 
 
 def _told_of_all(run: Run) -> list[dict[str, Any]]:
-    """Return what failed of a run of which no tile did: the run itself, or nothing."""
+    """Return what failed besides tiles: the run itself, or nothing."""
     if not run.is_broken:
         return []
-    error = run.error or run.status
-    return [{"error": error, "pattern": run.cause, "tiles": [], "advice": _advice(error)}]
+    return [{"error": run.ended_by, "pattern": run.cause, "tiles": [], "advice": advice_on_run(run.ended_by)}]
 
 
-def _print_broken(run: Run, console: Console) -> None:
+def _print_broken(run: Run, progress: Progress, deployment: Deployment, console: Console) -> None:
     """Print how a run ended of which no tile failed."""
     console.print(f"No tile is known to have failed in {run.name}, but the run did not end well:")
-    error = run.error or run.status
-    print_facts(console, (("error", error), ("cause", run.cause or "no cause is known"), ("to do", _advice(error))))
+    print_facts(console, _facts_of_end(run, progress, deployment))
 
 
-def _advice(error: str) -> str:
-    """Return what to do about a run of which no tile failed; that it is incomplete then says that tiles were absent."""
-    return _ABSENT_ADVICE if error == IncompleteRunError.__name__ else advice_on(error)
+def _facts_of_end(run: Run, progress: Progress, deployment: Deployment) -> list[tuple[str, str]]:
+    """Return what a run ended by, and what to do about it."""
+    causes = [run.error, run.cause] if run.was_stopped else [run.cause]
+    cause = ": ".join(filter(None, causes)) or "no cause is known"
+    facts = [("error", run.ended_by), ("cause", cause), ("to do", advice_on_run(run.ended_by))]
+    if run.was_stopped and progress.seeded:
+        facts.append(("go on", deployment.command("resume", run.name)))
+    return facts
 
 
-def _print(gathered: tuple[Cluster, ...], run: str, seeded: int, deployment: Deployment, console: Console) -> None:
-    failed = sum(len(cluster.failures) for cluster in gathered)
+def _print(
+    gathered: tuple[Cluster, ...], run: Run, progress: Progress, deployment: Deployment, console: Console
+) -> None:
+    so_far = " so far" if run.is_running else ""
     if not gathered:
-        console.print(f"Nothing failed in {run}.")
+        console.print(f"Nothing failed in {run.name}{so_far}.")
         return
-    console.print(f"{failed:,} of {counted(seeded, 'tile')} failed in {run}, for {counted(len(gathered), 'reason')}")
-    for cluster in gathered:
-        example = cluster.example
-        names = [f"{failure.year}/{failure.tile}" for failure in cluster.failures]
-        more = f" and {len(names) - _SHOWN_TILES:,} more" if len(names) > _SHOWN_TILES else ""
+    failed, reasons = len(progress.failures), counted(len(gathered), "reason")
+    console.print(f"{failed:,} of {counted(progress.seeded, 'tile')} failed in {run.name}{so_far}, for {reasons}")
+    for cluster in gathered[:_SHOWN_CLUSTERS]:
         console.print()
-        console.print(Text.assemble((f"{len(names):,} x {cluster.error}", "bold red")))
-        facts = [
-            ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
-            ("example", f"{names[0]}: {example.cause or 'no cause is known'}"),
-            ("log", _log_command(example, run, deployment)),
-            ("to do", advice_on(cluster.error)),
-            ("redrive", _command(cluster, run, deployment)),
-        ]
-        partial = _partial_command(example, deployment)
-        if partial is not None:
-            facts.append(("or accept", partial))
-        print_facts(console, facts, indent=2)
+        console.print(Text.assemble((f"{len(cluster.failures):,} x {cluster.error}", "bold red")))
+        print_facts(console, _facts_of(cluster, gathered, run.name, deployment), indent=2)
+    rest = gathered[_SHOWN_CLUSTERS:]
+    if rest:
+        tiles = counted(sum(len(cluster.failures) for cluster in rest), "tile")
+        by_error = deployment.command("failures", run.name, "--group-by", "error")
+        console.print(f"\nAnd {counted(len(rest), 'more reason')} of {tiles}: --json has all, {by_error} fewer")
+    if run.was_stopped:
+        console.print("\nThe run itself did not end well:")
+        print_facts(console, _facts_of_end(run, progress, deployment), indent=2)
+
+
+def _facts_of(
+    cluster: Cluster, gathered: tuple[Cluster, ...], run: str, deployment: Deployment
+) -> list[tuple[str, str]]:
+    """Return what a person reads of one cluster."""
+    example = cluster.example
+    names = [f"{failure.year}/{failure.tile}" for failure in cluster.failures]
+    more = f" and {len(names) - _SHOWN_TILES:,} more" if len(names) > _SHOWN_TILES else ""
+    cause = example.cause or "no cause is known"
+    cut = cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
+    facts = [
+        ("tiles", f"{' '.join(names[:_SHOWN_TILES])}{more}"),
+        ("example", f"{names[0]}: {cut}"),
+        ("log", _log_command(example, run, deployment)),
+        ("to do", advice_on(cluster.error)),
+        ("redrive", _command(cluster, gathered, run, deployment)),
+    ]
+    all_of_error = _with_error(cluster.error, gathered)
+    if 1 < len(cluster.failures) < all_of_error:
+        facts.append(("", f"which sends all {counted(all_of_error, 'tile')} with this error"))
+    partial = _partial_command(example, deployment)
+    if partial is not None:
+        facts.append(("or accept", partial))
+    return facts

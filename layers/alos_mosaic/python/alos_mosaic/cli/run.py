@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -12,17 +14,17 @@ from rich.live import Live
 
 from alos_mosaic.cli.console import BROKEN_OFF, NOTHING_TO_DO, JsonOption, ask, errors, out, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
-from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, make_plan, print_plan
+from alos_mosaic.cli.plan import ConcurrencyOption, RateOption, check_command, make_plan, print_plan
 from alos_mosaic.cli.selection import selecting
-from alos_mosaic.cli.status import told, view
-from alos_mosaic.errors import InvalidRequestError, shown
+from alos_mosaic.cli.status import Lines, told, view
+from alos_mosaic.errors import InvalidRequestError, RunGoingOnError, shown
 from alos_mosaic.estimates import worker_of
 from alos_mosaic.grid import CELLS_PER_TILE
 from alos_mosaic.messages import parse_run
 from alos_mosaic.quantities import counted, dollars
 from alos_mosaic.redrive import RedriveRequest
 from alos_mosaic.results import State
-from alos_mosaic.runs import find_run
+from alos_mosaic.runs import Run, find_run, list_runs
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -44,6 +46,20 @@ ParallelOption = Annotated[
 ]
 
 
+def starting(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command that is broken off before it has started a run say so."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        try:
+            command(**given)
+        except (KeyboardInterrupt, typer.Abort):
+            raise KeyboardInterrupt("broken off; nothing was started") from None
+
+    return wrapped
+
+
+@starting
 @on_deployment
 @selecting
 def run(
@@ -67,7 +83,8 @@ def run(
 ) -> None:
     """Start a run over a selection, after showing its plan and asking.
 
-    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if there is nothing to do.
+    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if there is nothing to do, 1 while another
+    run is going on.
 
     Example: alos-mosaic run --years 2020 --region africa --wait
     """
@@ -77,7 +94,7 @@ def run(
     given = selected | {key: value for key, value in (choices | switches).items() if value}
     made = make_plan(given, deployment, max_concurrency, source_rate)
     if not as_json:
-        print_plan(made, out(), max_concurrency)
+        print_plan(made, out(), max_concurrency, check_command(selected, deployment.options))
         typer.echo()
     if not made.to_do:
         if as_json:
@@ -85,10 +102,12 @@ def run(
         raise typer.Exit(NOTHING_TO_DO)
     if made.refusal:
         raise InvalidRequestError(f"the run would be refused: {made.refusal}")
+    _check_alone(deployment, allow_parallel=allow_parallel)
     ask(yes, f"Start this run on {deployment.stack}?")
     _start(deployment, given, name, wait=wait, as_json=as_json)
 
 
+@starting
 @on_deployment
 def redrive(
     deployment: Deployment,
@@ -106,7 +125,8 @@ def redrive(
 ) -> None:
     """Send failed tiles again: those in the dead-letter queue, but what was published since.
 
-    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if the queue is empty.
+    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if no tile
+    in the queue is wanted (without --wait: if the queue is empty), 1 while another run is going on.
 
     Example: alos-mosaic redrive --error SourceUnavailableError --wait
     """
@@ -117,6 +137,7 @@ def redrive(
     RedriveRequest.from_input(given)
     if of_run is not None:
         find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, of_run)
+    _check_alone(deployment, allow_parallel=allow_parallel or dry_run)
     if not (dry_run or yes):
         _ask_to_redrive(deployment, _which(error, year, tile, of_run, limit), limit, as_json=as_json)
     _start(deployment, given, name, wait=wait or dry_run, as_json=as_json)
@@ -162,6 +183,7 @@ def _end_with_nothing_to_do(sentence: str, as_json: bool) -> NoReturn:
     raise typer.Exit(NOTHING_TO_DO)
 
 
+@starting
 @on_deployment
 def resume(
     deployment: Deployment,
@@ -174,14 +196,16 @@ def resume(
 ) -> None:
     """Go on with a run: all tiles of its manifest that were not published since it was seeded.
 
-    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if all its tiles are published.
+    Exits with 0 once it is started (with --wait: if it succeeded, else 1), 3 if all its tiles
+    are published, 1 while another run is going on.
 
     Example: alos-mosaic resume africa-2020 --wait
     """
     given: dict[str, Any] = {"resume": {"run": run}}
     given |= {"allow_parallel": True} if allow_parallel else {}
     name = _checked_name(name, "resume")
-    find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run)
+    _check_had_tiles(find_run(deployment.client("stepfunctions"), deployment.state_machine_arn, run))
+    _check_alone(deployment, allow_parallel=allow_parallel)
     if not yes:
         _ask_to_resume(deployment, run, as_json=as_json)
     _start(deployment, given, name, wait=wait, as_json=as_json)
@@ -215,45 +239,83 @@ def _checked_name(name: str | None, kind: str) -> str:
         ) from error
 
 
-def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bool, as_json: bool) -> None:
+def _check_alone(deployment: Deployment, *, allow_parallel: bool) -> None:
+    """Raise :class:`RunGoingOnError` if another run is going on, unless this one may run beside it.
+
+    The run itself looks once more when it begins, for one that began meanwhile.
+    """
+    if allow_parallel:
+        return
     states = deployment.client("stepfunctions")
+    going_on = list(list_runs(states, deployment.state_machine_arn, only_running=True))
+    if going_on:
+        other = going_on[-1]
+        raise RunGoingOnError(
+            f"the run {other.name} is going on since {other.started:%Y-%m-%d %H:%M} and shares the source; wait for "
+            f"its end ({deployment.command('status', other.name)}), stop it (aws stepfunctions stop-execution "
+            f"--execution-arn {other.arn}), or let both share it (--allow-parallel)"
+        )
+
+
+def _check_had_tiles(run: Run) -> None:
+    """Raise :class:`InvalidRequestError` if a run that is to be gone on with had no tile to work on."""
+    if run.had_no_tile:
+        why = run.cause or run.error or "all that it was asked for was published"
+        raise InvalidRequestError(f"{run.name} had no tile to work on: {why}")
+
+
+def _start(deployment: Deployment, given: dict[str, Any], name: str, *, wait: bool, as_json: bool) -> None:
+    """Start an execution and, if asked to, show its progress until it has ended; Ctrl-C leaves it running."""
+    states = deployment.client("stepfunctions")
+    look = deployment.command("status", name)
+    is_started = False
     try:
-        states.start_execution(stateMachineArn=deployment.state_machine_arn, name=name, input=json.dumps(given))
-    except states.exceptions.ExecutionAlreadyExists as error:
-        raise InvalidRequestError(f"there has been a run called {name}; choose another --name") from error
-    if not as_json:
-        typer.echo(f"Started {name}")
-    if wait:
-        _await(deployment, name, as_json)
-    elif as_json:
-        print_json({"run": name, "input": given})
-    else:
-        typer.echo(f"Watch it: {deployment.command('status', name)}")
+        try:
+            states.start_execution(stateMachineArn=deployment.state_machine_arn, name=name, input=json.dumps(given))
+        except states.exceptions.ExecutionAlreadyExists as error:
+            raise InvalidRequestError(f"there has been a run called {name}; choose another --name") from error
+        is_started = True
+        if not as_json:
+            typer.echo(f"Started {name}")
+        if wait:
+            _await(deployment, name, as_json)
+        elif as_json:
+            print_json({"run": name, "input": given})
+        else:
+            typer.echo(f"Watch it: {look}")
+    except KeyboardInterrupt:
+        said = f"{name} goes on without you; {look} shows how far it is"
+        if not is_started:
+            said = f"{name} may have been started; {look} shows whether it was"
+        errors.print(said, style="yellow", markup=False)
+        raise typer.Exit(BROKEN_OFF) from None
 
 
 def _await(deployment: Deployment, name: str, as_json: bool) -> None:
-    """Show a run's progress until it has ended; Ctrl-C leaves it running."""
+    """Show a run's progress until it has ended, and end as it did."""
     states, records = deployment.client("stepfunctions"), deployment.records
     console = out()
-    is_watched = console.is_terminal and not as_json
-    said = (-1, -1)
-    try:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            while (found := find_run(states, deployment.state_machine_arn, name)).is_running:
-                progress = records.progress(name)
-                if is_watched:
-                    live.update(view(found, progress, deployment), refresh=True)
-                elif not as_json and progress.seeded and (len(progress.results), progress.seeded) != said:
-                    said = (len(progress.results), progress.seeded)
-                    typer.echo(f"{said[0]:,} of {counted(said[1], 'tile')} ended, {progress.counts['failed']} failed")
-                time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        look = deployment.command("status", name)
-        errors.print(f"{name} goes on without you; {look} shows how far it is", style="yellow", markup=False)
-        raise typer.Exit(BROKEN_OFF) from None
+    lines = Lines(deployment.worker) if not (console.is_terminal or as_json) else None
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while (found := find_run(states, deployment.state_machine_arn, name)).is_running:
+            progress = records.progress(name)
+            if lines is not None:
+                for line in lines.of(found, progress):
+                    typer.echo(line)
+            elif not as_json:
+                live.update(view(found, progress, deployment), refresh=True)
+            time.sleep(POLL_SECONDS)
     progress = records.progress(name)
     if as_json:
         print_json(told(found, progress, deployment.worker))
     else:
         console.print(view(found, progress, deployment))
-    raise typer.Exit(0 if found.status == "SUCCEEDED" else 1)
+    if found.is_broken:
+        raise typer.Exit(1)
+    raise typer.Exit(NOTHING_TO_DO if _found_nothing(found) else 0)
+
+
+def _found_nothing(run: Run) -> bool:
+    """Tell whether a run that has succeeded had nothing to do; a redrive's dry run has, if it found tiles."""
+    redriven = run.output.get("seed", {}).get("redrive")
+    return run.had_no_tile and not (redriven and redriven["tiles"])

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group
 from rich.text import Text
 
-from alos_mosaic.advice import advice_on
+from alos_mosaic.advice import advice_on, advice_on_run
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.costs import Worker
+from alos_mosaic.errors import plain
+from alos_mosaic.messages import LIMITS
 from alos_mosaic.quantities import counted, dollars, duration
 from alos_mosaic.results import State, TileResult
 from alos_mosaic.run_records import Progress
-from alos_mosaic.runs import Run, find_run, list_runs
+from alos_mosaic.runs import Run, find_run, list_described_runs
 
 RunArgument = Annotated[str | None, typer.Argument(help="The run's name; the newest by default.")]
 RunWithTilesArgument = Annotated[
@@ -32,6 +33,8 @@ STYLES: Final = {
 _SHOWN_FAILURES: Final = 5
 _CAUSE_CHARACTERS: Final = 100
 _BAR_CHARACTERS: Final = 40
+_SHOWN_VALUES: Final = 4
+"""Of a list in a run's input."""
 
 
 @on_deployment
@@ -61,18 +64,45 @@ def runs(
 
     Example: alos-mosaic runs --limit 5
     """
-    listed = list(itertools.islice(list_runs(deployment.client("stepfunctions"), deployment.state_machine_arn), limit))
+    listed = list_described_runs(deployment.client("stepfunctions"), deployment.state_machine_arn, limit)
     if as_json:
         print_json([run.to_dict() for run in listed])
         return
     if not listed:
         typer.echo(f"There has been no run yet; start one: {deployment.command('run', '--years', '2020')}")
         return
-    shown = table("run", "status", "started (UTC)", "took", right=("took",))
+    shown = table("run", "status", "started (UTC)", "took", "what", right=("took",))
     for run in listed:
         took = duration(run.seconds)
-        shown.add_row(run.name, _status(run), f"{run.started:%Y-%m-%d %H:%M}", took)
+        shown.add_row(run.name, _status(run), f"{run.started:%Y-%m-%d %H:%M}", took, Text(plain(_what(run.given))))
     out().print(shown)
+
+
+def _what(given: Mapping[str, Any]) -> str:
+    """Say in short what a run was asked for, by its input, which may be anything."""
+    if "resume" in given:
+        return f"resume {_words(given['resume'])}"
+    if "redrive" in given:
+        return f"redrive {_words(given['redrive'])}".rstrip()
+    rest = {name: value for name, value in given.items() if name not in ("years", *LIMITS)}
+    return f"{_word(given.get('years', ''))} {_words(rest)}".strip()
+
+
+def _words(values: object) -> str:
+    """Return names and values; switches that are on by their names alone."""
+    if not isinstance(values, Mapping):
+        return _word(values)
+    return " ".join(
+        name if value is True else f"{name}={_word(value)}" for name, value in values.items() if value is not False
+    )
+
+
+def _word(value: object) -> str:
+    """Return a value; of a long list the first ones."""
+    if not isinstance(value, list):
+        return str(value)
+    more = f",... ({len(value):,})" if len(value) > _SHOWN_VALUES else ""
+    return ",".join(map(str, value[:_SHOWN_VALUES])) + more
 
 
 def told(run: Run, progress: Progress, worker: Worker) -> dict[str, Any]:
@@ -94,13 +124,15 @@ def view(run: Run, progress: Progress, deployment: Deployment) -> Group:
     lines: list[Any] = [
         Text.assemble((run.name, "bold"), "  ", _status(run), f"  since {run.started:%Y-%m-%d %H:%M} UTC")
     ]
-    if run.cause:
-        lines.append(Text(f"{run.error}: {run.cause}" if run.error else run.cause))
+    if run.error or run.cause:
+        lines.append(Text(": ".join(filter(None, (run.error, run.cause)))))
     redriven = run.output.get("seed", {}).get("redrive")
     if redriven:
-        lines.append(Text(_redriven(redriven)))
+        lines.append(Text(plain(_redriven(redriven))))
+    elif run.had_no_tile and not run.is_broken:
+        lines.append(Text("It had no tile to work on: all that it was asked for is published."))
     if progress.seeded:
-        lines += ["", _bar(progress), _counts(progress)]
+        lines += ["", _bar(progress), _counts(run, progress)]
         lines.append(_pace(run, progress, deployment.worker))
     failures = progress.failures
     if failures:
@@ -109,19 +141,30 @@ def view(run: Run, progress: Progress, deployment: Deployment) -> Group:
         lines.append(_failures(failures[-_SHOWN_FAILURES:]))
         if not run.is_running:
             lines.append(Text(f"\nMore: {deployment.command('failures', run.name)}", style="dim"))
-    elif run.error:
-        lines.append(Text(f"To do: {advice_on(run.error)}"))
+    if run.was_stopped:
+        lines += [Text(f"To do: {advice_on(run.ended_by)}"), *_going_on(run, progress, deployment)]
+    elif run.is_broken and not failures:
+        lines.append(Text(f"To do: {advice_on_run(run.ended_by)}"))
     return Group(*lines)
+
+
+def _going_on(run: Run, progress: Progress, deployment: Deployment) -> list[Text]:
+    """Return the command that goes on with a run that was stopped, if there is something to go on with."""
+    return [Text(f"Go on: {deployment.command('resume', run.name)}")] if progress.seeded else []
 
 
 def _redriven(told: Mapping[str, Any]) -> str:
     """Say what a redrive found in the queue."""
     names, count = list(told["first_tiles"]), told["tiles"]
+    left = told["left_in_queue"]
+    by_error = ", ".join(f"{number} {error}" for error, number in told.get("left_by_error", {}).items())
+    if not count and left and by_error:
+        return f"No tile in the queue is the one asked for; there are {counted(left, 'letter')}: {by_error}"
     verb = "would be sent again" if told["dry_run"] else "was sent again" if count == 1 else "were sent again"
     which = f": {' '.join(names)}{' ...' if count > len(names) else ''}" if names else ""
     rest = {
         "published since they failed": told["published_since"],
-        "left in the queue": told["left_in_queue"],
+        "left in the queue": left,
         "not readable": told["unreadable"],
     }
     others = "".join(f"; {number} {what}" for what, number in rest.items() if number)
@@ -145,10 +188,10 @@ def _bar(progress: Progress) -> Text:
     return bar
 
 
-def _counts(progress: Progress) -> Text:
+def _counts(run: Run, progress: Progress) -> Text:
     parts = [Text(f"{progress.counts[state]:,} {state}", STYLES[state]) for state in State if progress.counts[state]]
     if progress.waiting:
-        parts.append(Text(f"{progress.waiting:,} waiting", "dim"))
+        parts.append(Text(f"{progress.waiting:,} {'waiting' if run.is_running else 'not done'}", "dim"))
     return Text(", ").join(parts)
 
 
@@ -174,7 +217,33 @@ def _pace(run: Run, progress: Progress, worker: Worker) -> Text:
 def _failures(failures: tuple[TileResult, ...]) -> Any:
     shown = table("tile", "error", "cause")
     for result in failures:
-        cause = (result.cause or "").splitlines()[0] if result.cause else ""
-        cut = cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
-        shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(cut))
+        shown.add_row(f"{result.year}/{result.tile}", Text(result.error or "", "red"), Text(_short_cause(result)))
     return shown
+
+
+def _short_cause(result: TileResult) -> str:
+    cause = (result.cause or "").splitlines()[0] if result.cause else ""
+    return cause if len(cause) <= _CAUSE_CHARACTERS else f"{cause[:_CAUSE_CHARACTERS]} ..."
+
+
+class Lines:
+    """A run's progress in lines, where nobody looks: each time only what is new."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._ended = -1
+        self._told: set[tuple[int, str, str | None]] = set()
+        """Failures by year, tile and product; one that a retry mends is told all the same."""
+
+    def of(self, run: Run, progress: Progress) -> Iterator[str]:
+        """Yield what is new since the last look; nothing before the run's tiles are listed."""
+        if progress.seeded and len(progress.results) != self._ended:
+            self._ended = len(progress.results)
+            ended = f"{self._ended:,} of {counted(progress.seeded, 'tile')} ended, {len(progress.failures):,} failed"
+            yield f"{ended}; {_pace(run, progress, self._worker)}"
+        new = [each for each in progress.failures if (each.year, each.tile, each.product) not in self._told]
+        self._told |= {(each.year, each.tile, each.product) for each in new}
+        for failure in new[:_SHOWN_FAILURES]:
+            yield f"  failed: {failure.year}/{failure.tile} {failure.error or ''}: {_short_cause(failure)}"
+        if len(new) > _SHOWN_FAILURES:
+            yield f"  failed: {len(new) - _SHOWN_FAILURES:,} more"

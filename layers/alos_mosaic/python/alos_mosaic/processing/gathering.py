@@ -165,7 +165,10 @@ class Gathering:
             return
         self._left_out |= hopeless
         if not self._request.accept_partial:
-            raise CorruptArchiveError(_in_words(hopeless))
+            others = {cell for download in self._downloads for cell in self._cells_of(download.found)} - hopeless.keys()
+            raise CorruptArchiveError(
+                _in_words(hopeless), defective_cells=(cell.name for cell in sorted(hopeless) if others)
+            )
 
     def _attempt(self) -> _Attempt:
         """Read all archives into a mosaic; what it has on disk goes away with the context, or with this attempt."""
