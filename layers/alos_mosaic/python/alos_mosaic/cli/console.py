@@ -59,9 +59,7 @@ class Commands(TyperGroup):
                 raise
             fail(spelt(error) if _is_expected(error) else _unforeseen(error))
         except KeyboardInterrupt as error:
-            signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            )  # threads may still end; a second Ctrl-C does not wait for them
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C does not wait for threads to end
             fail(str(error) or "broken off", BROKEN_OFF)
 
 
