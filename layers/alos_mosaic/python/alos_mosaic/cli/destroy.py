@@ -130,11 +130,11 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> DeployedStack
             raise DestroyError(f"there is no stack {name} in {cloudformation.meta.region_name}") from error
         raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+    template: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
     missing = sorted(OUTPUTS - outputs.keys())
-    if missing or stack.get("Description") != STACK_DESCRIPTION:
+    if missing or not isinstance(template, dict) or template.get("Description") != STACK_DESCRIPTION:
         lacks = f"it lacks the output {missing[0]}" if missing else f"its description is not {STACK_DESCRIPTION!r}"
         raise DestroyError(f"{name} is not a deployment of alos-mosaic ({lacks}), so it is left alone")
-    template: Any = cloudformation.get_template(StackName=name)["TemplateBody"]
     declared = template["Resources"]
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     resources = tuple(

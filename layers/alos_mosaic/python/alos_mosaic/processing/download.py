@@ -65,11 +65,16 @@ class Download:
     """An archive on its way here, or here already."""
 
     def __init__(
-        self, found: Found, source_url: str, folder: Path, progress: TileProgress, leg: Leg | None = None
+        self,
+        found: Found,
+        source_url: str,
+        folder: Path,
+        leg: Leg | None = None,
+        progress: TileProgress | None = None,
     ) -> None:
         self.found, self.url = found, f"{source_url}/{found.remote.path}"
         self.name = found.remote.path.rpartition("/")[2]
-        self._progress, self._leg = progress, leg
+        self._leg, self._progress = leg, progress or TileProgress()
         self.path = folder / _local_name(found)
         """Where it is read. An archive that lies on this machine stays where it is."""
         self.seconds = 0.0
@@ -294,7 +299,7 @@ class Downloads:
         for each in found:
             following -= each.remote.size_bytes
             leg = None if relay is None else relay.leg(each.remote, folder / _local_name(each), following)
-            self._downloads.append(Download(each, source.url, folder, progress, leg))
+            self._downloads.append(Download(each, source.url, folder, leg, progress))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="download", daemon=True)
 
