@@ -56,9 +56,9 @@ ADVICE_HERE: Final = {
 """By the error's name, where a tile is processed on this machine: there is no queue to redrive."""
 
 
-def partial_command(failure: TileResult) -> str | None:
+def partial_command(failure: TileResult, options: Mapping[str, str]) -> str | None:
     """Return the command that publishes a tile without what is broken of it, if that is a way out of its error."""
-    return next(iter(partial_commands((failure,), {})), None)
+    return next(iter(partial_commands((failure,), options)), None)
 
 
 def partial_commands(failures: Iterable[TileResult], options: Mapping[str, str]) -> tuple[str, ...]:

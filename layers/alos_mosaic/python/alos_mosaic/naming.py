@@ -220,12 +220,21 @@ def result_key(run: str, year: int, tile: str, product: str | None = None) -> st
     >>> result_key("a-run", 2020, "N10E010"), result_key("a-run", 2020, "N10E010", "alos_palsar_fnf")
     ('runs/a-run/results/2020/N10E010.json', 'runs/a-run/results/2020/N10E010.alos_palsar_fnf.json')
     """
-    return f"{results_prefix(run)}{year}/{tile}{'' if product is None else f'.{product}'}.json"
+    return f"{results_prefix(run)}{_record_name(year, tile, product)}.json"
 
 
 def outcomes_prefix(run: str) -> str:
     """Return the prefix below which keys tell in short what a run's results say (:mod:`alos_mosaic.outcomes`)."""
     return f"{run_prefix(run)}outcomes/"
+
+
+def outcome_prefix(run: str, year: int, tile: str, product: str | None = None) -> str:
+    """Return the prefix of the keys that tell one tile's results in short."""
+    return f"{outcomes_prefix(run)}{_record_name(year, tile, product)}/"
+
+
+def _record_name(year: int, tile: str, product: str | None) -> str:
+    return f"{year}/{tile}{'' if product is None else f'.{product}'}"
 
 
 def letters_prefix(run: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from alos_mosaic.naming import outcomes_prefix, result_key
+from alos_mosaic.naming import outcome_prefix, outcomes_prefix, result_key
 from alos_mosaic.results import State, TileResult
 
 IN_ALL: Final = "in_all"
@@ -26,9 +26,8 @@ def outcome_key(result: TileResult, tag: str, product: str | None = None) -> str
     >>> outcome_key(TileResult(State.SKIPPED, 2020, "N10E010", "a-run", seconds={"check": 0.25}), '"0a-2"')
     'runs/a-run/outcomes/2020/N10E010/skipped-250-0-0a-2'
     """
-    name = f"{result.year}/{result.tile}{'' if product is None else f'.{product}'}"
     facts = f"{result.state}-{round(1000 * result.worker_seconds)}-{result.output_bytes}-{_bare(tag)}"
-    return f"{outcomes_prefix(str(result.run))}{name}/{facts}"
+    return f"{outcome_prefix(str(result.run), result.year, result.tile, product)}{facts}"
 
 
 def read_outcome(run: str, key: str) -> tuple[tuple[str, str], TileResult] | None:

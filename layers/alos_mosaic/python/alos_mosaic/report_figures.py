@@ -113,11 +113,11 @@ def _planned_and_actual(
 def _pace(timed: Sequence[TileResult], made: int, elapsed: float | None, worker: Worker | None) -> str:
     """Say what all tiles took that left a time, also those that no plan counts."""
     seconds = sum(result.worker_seconds for result in timed)
-    cost = (
-        "" if worker is None else dollars(worker.spent(seconds, len(timed), sum(r.output_bytes for r in timed)).total)
-    )
+    cost = ""
+    if worker is not None:
+        cost = f", {dollars(worker.spent(seconds, len(timed), sum(each.output_bytes for each in timed)).total)}"
     others = f", {f'{made:,}' if made else 'none'} of them published" if made < len(timed) else ""
-    took = f"{counted(len(timed), 'tile')} on record{others}: {duration(seconds)} of work{f', {cost}' if cost else ''}"
+    took = f"{counted(len(timed), 'tile')} on record{others}: {duration(seconds)} of work{cost}"
     if not elapsed:
         return f"{took}."
     return f"{took}. It took {duration(elapsed)}, with {seconds / elapsed:.1f} tiles at once on average."

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from alos_mosaic.errors import InvalidRequestError, plain, shown
+from alos_mosaic.json_objects import json_object
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest
 
 UNKNOWN: Final = "unknown"
@@ -97,6 +98,24 @@ class TileResult:
         return cls(**{**known, **lists, **texts, "state": State(given["state"])})
 
 
+NO_RECORD: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading something else than a record ends with."""
+
+
+def recorded(content: bytes, key: str, otherwise: TileResult) -> TileResult:
+    """Return what the record under a key says; of one that makes no sense, or is of another tile, ``otherwise``.
+
+    That is the failed result of the tile and run that the record should be of; the cause is told instead of its own.
+    """
+    try:
+        result = TileResult.from_dict(json.loads(content))
+    except NO_RECORD:
+        return replace(otherwise, cause=f"its record {key} makes no sense")
+    if (result.run, result.year, result.tile) == (otherwise.run, otherwise.year, otherwise.tile):
+        return result
+    return replace(otherwise, cause=f"its record {key} is of another tile or run")
+
+
 def counts_of(results: Iterable[TileResult]) -> dict[str, int]:
     """Return how many tiles ended in each of the four ways.
 
@@ -174,16 +193,8 @@ def said(cause: str) -> str:
 
 def _raised_facts(cause: str) -> dict[str, Any]:
     """Take a cause apart: Lambda's envelope, and in it what the worker raised, JSON or plain text."""
-    envelope = _json_object(cause)
+    envelope = json_object(cause) or {}
     if "errorMessage" not in envelope:
         return {}
     said = envelope["errorMessage"]
-    return _json_object(said) or {"cause": said}
-
-
-def _json_object(text: object) -> dict[str, Any]:
-    try:
-        read = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
+    return json_object(said) or {"cause": said}

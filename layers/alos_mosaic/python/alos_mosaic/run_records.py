@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alos_mosaic.costs import Worker
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.naming import manifest_key, outcomes_prefix, result_key, results_prefix, summary_key
 from alos_mosaic.outcomes import read_outcome, record_of
-from alos_mosaic.results import UNKNOWN, State, TileResult, counts_of
+from alos_mosaic.results import NO_RECORD, UNKNOWN, State, TileResult, counts_of, recorded
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 READERS: Final = 32
 """Records read from S3 at once; the client wants as many connections."""
-_NO_RECORD: Final = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What reading something else than a record ends with."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,18 @@ class Progress:
         return tuple(result for result in self.results if result.state is State.FAILED)
 
 
+class _Asked(NamedTuple):
+    """What a line of a manifest asks for."""
+
+    year: int
+    tile: str
+    product: str | None
+
+    def failed(self, run: str) -> TileResult:
+        """Return the result of the tile, if its record can't be had of it."""
+        return TileResult(State.FAILED, self.year, self.tile, run, error=UNKNOWN, product=self.product)
+
+
 class RunRecords:
     """What runs have left in their bucket; a record is read once, unless it is written anew."""
 
@@ -65,8 +75,8 @@ class RunRecords:
         self._s3, self._bucket = s3, bucket
         self._read_results: dict[tuple[str, str], TileResult] = {}
         """By :func:`alos_mosaic.outcomes.record_of`."""
-        self._manifests: dict[str, tuple[frozenset[str], datetime]] = {}
-        """Keys of the records that there are to be, and since when; by the run."""
+        self._manifests: dict[str, tuple[dict[str, _Asked], datetime]] = {}
+        """What there are to be records of, by their keys, and since when; by the run."""
 
     def summary(self, run: str) -> dict[str, Any] | None:
         """Return a run's summary, None if it was not summed up; :class:`InvalidRequestError` if it makes no sense."""
@@ -84,9 +94,9 @@ class RunRecords:
                 return Progress(0, ())
             try:
                 lines = json.loads(manifest[0])
-                keys = (result_key(run, line["year"], line["tile"], line.get("product")) for line in lines)
-                self._manifests[run] = frozenset(keys), manifest[1]
-            except _NO_RECORD as error:
+                tiles = [_Asked(line["year"], line["tile"], line.get("product")) for line in lines]
+                self._manifests[run] = {result_key(run, *each): each for each in tiles}, manifest[1]
+            except NO_RECORD as error:
                 raise self._senseless(manifest_key(run)) from error
         asked, written = self._manifests[run]
         return Progress(len(asked), tuple(self._results(run, asked, written)))
@@ -101,10 +111,10 @@ class RunRecords:
             summary: dict[str, Any] = json.loads(found[0])
             results = tuple(map(TileResult.from_dict, summary["tiles"]))
             return summary, Progress(int(summary["seeded"]), results)
-        except _NO_RECORD as error:
+        except NO_RECORD as error:
             raise self._senseless(key) from error
 
-    def _results(self, run: str, asked: Collection[str], since: datetime) -> list[TileResult]:
+    def _results(self, run: str, asked: Mapping[str, _Asked], since: datetime) -> list[TileResult]:
         """Return a run's results, the oldest first: those that a key tells in short so, others as their records say.
 
         Only records ``asked`` for count. What was written before ``since``, when the manifest was, is an earlier run's
@@ -121,7 +131,7 @@ class RunRecords:
             fresh = [record for record in records if record not in known]
             for (key, tag), found in zip(fresh, readers.map(lambda record: self._read(record[0]), fresh), strict=True):
                 if found is not None:
-                    known[key, tag] = self._read_results[key, tag] = _result(run, key, found[0])
+                    known[key, tag] = self._read_results[key, tag] = recorded(found[0], key, asked[key].failed(run))
         return [known[record] for record in records if record in known]
 
     def _listed(self, prefix: str) -> list[ObjectTypeDef]:
@@ -138,18 +148,3 @@ class RunRecords:
 
     def _senseless(self, key: str) -> InvalidRequestError:
         return InvalidRequestError(f"s3://{self._bucket}/{key} makes no sense: it is none of ours, or was spoilt")
-
-
-def _result(run: str, key: str, content: bytes) -> TileResult:
-    """Return what a record says; of one that makes no sense, or is of another tile, that its tile failed."""
-    year, _, name = key.removeprefix(results_prefix(run)).removesuffix(".json").partition("/")
-    tile, _, product = name.partition(".")
-    failed: dict[str, Any] = {"run": run, "error": UNKNOWN, "product": product or None}
-    try:
-        result = TileResult.from_dict(json.loads(content))
-        is_own = (result.run, str(result.year), result.tile) == (run, year, tile)
-    except _NO_RECORD:
-        return TileResult(State.FAILED, int(year), tile, **failed, cause=f"its record {key} makes no sense")
-    if is_own:
-        return result
-    return TileResult(State.FAILED, int(year), tile, **failed, cause=f"its record {key} is of another tile or run")

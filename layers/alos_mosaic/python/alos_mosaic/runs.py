@@ -59,6 +59,11 @@ class Run:
         return self.status == RUNNING
 
     @property
+    def status_in_words(self) -> str:
+        """Its status as a person reads it."""
+        return self.status.lower().replace("_", " ")
+
+    @property
     def is_broken(self) -> bool:
         """Whether it ended other than well."""
         return self.status not in (RUNNING, SUCCEEDED)

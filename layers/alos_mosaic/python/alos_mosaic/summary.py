@@ -23,7 +23,7 @@ from alos_mosaic.manifests import manifest_of
 from alos_mosaic.messages import SCHEMA_VERSION, TileRequest, format_time
 from alos_mosaic.naming import letters_prefix, report_key, result_key, results_prefix, summary_key
 from alos_mosaic.report import report_page
-from alos_mosaic.results import UNKNOWN, State, TileFailure, TileResult, counts_of
+from alos_mosaic.results import UNKNOWN, State, TileFailure, TileResult, counts_of, recorded
 from alos_mosaic.settings import ABSENT_LIMIT_PERCENT, FAILURE_LIMIT_PERCENT, SummarySettings
 
 if TYPE_CHECKING:
@@ -177,24 +177,19 @@ def read_results(
     A tile without a record has failed, and so has one whose record makes no sense or is of another tile. What was
     recorded before ``since``, when the manifest was written, is an earlier run's of the same name.
     """
-    recorded = set(_keys(s3, bucket, results_prefix(run), since))
+    there = set(_keys(s3, bucket, results_prefix(run), since))
 
     def result_of(request: TileRequest) -> TileResult:
         year, tile, product = request.tile_year.year, request.tile_year.tile.name, request.product
         key = _key_of(run, request)
         failed = TileResult(State.FAILED, year, tile, run, error=UNKNOWN, cause=_DIED_CAUSE, product=product)
-        if key not in recorded:
+        if key not in there:
             return failed
-        try:
-            result = TileResult.from_dict(_read_json(s3, bucket, key))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return replace(failed, cause=f"its record {key} makes no sense")
-        is_own = (result.run, result.year, result.tile) == (run, year, tile)
-        return result if is_own else replace(failed, cause=f"its record {key} is of another tile or run")
+        return recorded(s3.get_object(Bucket=bucket, Key=key)["Body"].read(), key, failed)
 
     with ThreadPoolExecutor(READERS) as readers:
         results = tuple(readers.map(result_of, requests))
-    return results, tuple(request for request in requests if _key_of(run, request) not in recorded)
+    return results, tuple(request for request in requests if _key_of(run, request) not in there)
 
 
 def _key_of(run: str, request: TileRequest) -> str:
@@ -305,7 +300,3 @@ def _raised(result: TileResult) -> dict[str, str]:
 def _keys(s3: S3Client, bucket: str, prefix: str, since: datetime) -> Iterable[str]:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         yield from (entry["Key"] for entry in page.get("Contents", ()) if entry["LastModified"] >= since)
-
-
-def _read_json(s3: S3Client, bucket: str, key: str) -> Any:
-    return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())

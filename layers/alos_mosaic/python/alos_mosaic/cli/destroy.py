@@ -15,6 +15,7 @@ from alos_mosaic.cli.deployment import OUTPUTS, AwsRegionOption, ProfileOption
 from alos_mosaic.errors import MosaicError
 from alos_mosaic.naming import STACK_DESCRIPTION
 from alos_mosaic.quantities import counted
+from alos_mosaic.runs import list_runs
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -172,10 +173,10 @@ def check_idle(stack: DeployedStack, stepfunctions: Any) -> None:
             "or switch that off in CloudFormation's console"
         )
     for machine in stack.names(_STATE_MACHINE):
-        for execution in stepfunctions.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+        for run in list_runs(stepfunctions, machine, only_running=True):
             raise DestroyError(
-                f"run {execution['name']} is going on; wait for its end or stop it: "
-                f"aws stepfunctions stop-execution --execution-arn {execution['executionArn']}"
+                f"run {run.name} is going on; wait for its end or stop it: "
+                f"aws stepfunctions stop-execution --execution-arn {run.arn}"
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -78,11 +77,6 @@ def _log_command(example: TileResult, run: str, deployment: Deployment) -> str:
     return deployment.command("logs", f"{example.year}/{example.tile}", "--run", run)
 
 
-def _partial_command(example: TileResult, deployment: Deployment) -> str | None:
-    command = partial_command(example)
-    return None if command is None else deployment.command(*shlex.split(command)[1:])
-
-
 def _told(cluster: Cluster, gathered: tuple[Cluster, ...], run: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "error": cluster.error,
@@ -92,7 +86,7 @@ def _told(cluster: Cluster, gathered: tuple[Cluster, ...], run: str, deployment:
         "advice": advice_on(cluster.error),
         "logs": _log_command(cluster.example, run, deployment),
         "redrive": _command(cluster, gathered, run, deployment),
-        "accept_partial": _partial_command(cluster.example, deployment),
+        "accept_partial": partial_command(cluster.example, deployment.options),
     }
 
 
@@ -161,7 +155,7 @@ def _facts_of(
     all_of_error = _with_error(cluster.error, gathered)
     if 1 < len(cluster.failures) < all_of_error:
         facts.append(("", f"which sends all {counted(all_of_error, 'tile')} with this error"))
-    partial = _partial_command(example, deployment)
+    partial = partial_command(example, deployment.options)
     if partial is not None:
         facts.append(("or accept", partial))
     return facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import typer
 from alos_mosaic.cli.console import JsonOption, print_json
 from alos_mosaic.cli.deployment import Deployment, on_deployment
 from alos_mosaic.errors import InvalidRequestError, plain
+from alos_mosaic.json_objects import json_object
 from alos_mosaic.messages import TileYear, parse_time
 from alos_mosaic.runs import find_run_with_tiles
 
@@ -90,7 +90,7 @@ def _of_tile(events: list[tuple[int, dict[str, Any]]], facts: Mapping[str, Any])
 
 def _facts(line: dict[str, Any]) -> dict[str, Any]:
     """Return a line's fields; of what a handler raised also those in its text, which is JSON."""
-    raised = _object(line.get("errorMessage")) if "tile" not in line else None
+    raised = json_object(line.get("errorMessage")) if "tile" not in line else None
     return line if raised is None else {**line, **raised}
 
 
@@ -102,16 +102,8 @@ def _request(line: dict[str, Any]) -> Any:
 
 def _said(text: str) -> dict[str, Any]:
     """Return what a line says: the object that it is or, of any other line, its text."""
-    found = _object(text)
+    found = json_object(text)
     return {"message": text.rstrip()} if found is None else found
-
-
-def _object(text: object) -> dict[str, Any] | None:
-    try:
-        read = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
 
 
 def _words(line: dict[str, Any]) -> Iterator[str]:
@@ -128,4 +120,4 @@ def _words(line: dict[str, Any]) -> Iterator[str]:
         yield f"error={line['errorType']}"
     cause = line.get("errorMessage", line.get("cause"))
     if cause:
-        yield f"cause={(_object(cause) or {}).get('cause', cause)}"
+        yield f"cause={(json_object(cause) or {}).get('cause', cause)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -16,6 +15,7 @@ from alos_mosaic.cli.doctor import print_checks
 from alos_mosaic.cli.output import open_output
 from alos_mosaic.cli.source import s3_client
 from alos_mosaic.cli.viewer import open_file
+from alos_mosaic.commands import command_line
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.grid import Grid
 from alos_mosaic.messages import TileYear
@@ -100,9 +100,7 @@ def show(
     name = quicklook_name(item, place)
     content = target.read(f"{place.item_key.rpartition('/')[0]}/{name}")
     if content is None:
-        raise InvalidRequestError(
-            f"{name} is missing; {shlex.join(('alos-mosaic', 'validate', uri))} says what else is"
-        )
+        raise InvalidRequestError(f"{name} is missing; {command_line('validate', uri)} says what else is")
     path = to or Path(tempfile.mkdtemp(prefix="alos-mosaic-show-")) / name  # which nobody else can have laid a link in
     path.write_bytes(content if to is None else converted(content, to.suffix))
     if as_json:

@@ -15,6 +15,7 @@ from rich.text import Text
 from alos_mosaic.cli.console import JsonOption, out, print_json, table
 from alos_mosaic.cli.output import Output, on_output
 from alos_mosaic.cli.selection import run_command, selecting_without_mode
+from alos_mosaic.commands import command_line
 from alos_mosaic.errors import InvalidRequestError
 from alos_mosaic.messages import Mode, RunRequest, TileYear
 from alos_mosaic.quantities import counted
@@ -118,19 +119,19 @@ def mending(
 
 
 def _process(tile_year: TileYear, selected: Mapping[str, Any], how: Mapping[str, str], output: Output) -> str:
-    words = ["alos-mosaic", "process", f"{tile_year.year}/{tile_year.tile}", "--to", str(output.to)]
-    product = {"product": selected["product"]} if "product" in selected else {}
-    for name, value in (product | dict(how)).items():
-        words += [f"--{name}", value]
+    options = {"to": str(output.to), **_product(selected), **how}
     variables = (f"{_VARIABLES[name]}={shlex.quote(value)}" for name, value in output.options.items())
-    return " ".join((*variables, shlex.join(words)))
+    return " ".join((*variables, command_line("process", f"{tile_year.year}/{tile_year.tile}", options=options)))
+
+
+def _product(selected: Mapping[str, Any]) -> dict[str, str]:
+    return {"product": selected["product"]} if "product" in selected else {}
 
 
 def _runs(
     tiles: tuple[TileYear, ...], selected: Mapping[str, Any], how: Mapping[str, str], output: Output
 ) -> Iterator[str]:
     """Yield one command for all years that have the same tiles to make."""
-    product = {"product": selected["product"]} if "product" in selected else {}
     by_year: dict[int, list[str]] = defaultdict(list)
     for each in tiles:
         by_year[each.year].append(each.tile.name)
@@ -138,7 +139,7 @@ def _runs(
     for year, names in by_year.items():
         years_by_tiles[tuple(names)].append(year)
     for each_tiles, years in years_by_tiles.items():
-        yield run_command({"years": years, "tiles": list(each_tiles)} | product | dict(how), **output.options)
+        yield run_command({"years": years, "tiles": list(each_tiles), **_product(selected), **how}, **output.options)
 
 
 def deleting(key: str, output: Output) -> str:

@@ -60,7 +60,7 @@ def _of_records(deployment: Deployment, run: Run) -> dict[str, Any]:
         "seeded": len(end.requests),
         **end.counts,
         "complete": False,
-        "sentence": f"{run.status.lower().replace('_', ' ')}: {end.sentence}",
+        "sentence": f"{run.status_in_words}: {end.sentence}",
         "started": format_time(run.started),
         "ended": None if run.ended is None else format_time(run.ended),
         "worker": {name: getattr(deployment.seed_settings, name) for name in WORKER_FACTS},

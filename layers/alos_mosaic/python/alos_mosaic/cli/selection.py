@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 
 from alos_mosaic.cli.console import errors, fail, numbers_of, spelt
 from alos_mosaic.cli.options import with_options
+from alos_mosaic.commands import command_line
 from alos_mosaic.errors import InvalidRequestError, shown
 from alos_mosaic.grid import REGIONS, Tile, tiles_of_region
 from alos_mosaic.inventory import ArchiveKind, tiles_of_any_year
@@ -151,13 +151,13 @@ def run_command(selected: Mapping[str, Any], **others: object) -> str:
 
 def spelt_command(command: str, selected: Mapping[str, Any], **others: object) -> str:
     """Return a command over an execution's input, as :func:`run_command` does."""
-    words = ["alos-mosaic", command]
-    for name, value in (*selected.items(), *others.items()):
-        if value is not None:
-            listed = value if isinstance(value, list) else [value]
-            spelt = ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in listed)
-            words += [f"--{name.replace('_', '-')}", spelt]
-    return shlex.join(words)
+    options = {name: _spelt(value) for name, value in (*selected.items(), *others.items()) if value is not None}
+    return command_line(command, options=options)
+
+
+def _spelt(value: object) -> str:
+    listed = value if isinstance(value, list) else [value]
+    return ",".join(f"{each:g}" if isinstance(each, float) else str(each) for each in listed)
 
 
 def of_bearable_length(command: str, name: str = "run") -> str:

@@ -173,7 +173,7 @@ def _redriven(told: Mapping[str, Any]) -> str:
 
 def _status(run: Run) -> Text:
     style = {"RUNNING": "bold blue", "SUCCEEDED": "green"}.get(run.status, "bold red")
-    return Text(run.status.lower().replace("_", " "), style)
+    return Text(run.status_in_words, style)
 
 
 def _bar(progress: Progress) -> Text:

@@ -5,10 +5,10 @@ Their hrefs are relative, so that the output may be copied as a whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from alos_mosaic.json_objects import json_object
 from alos_mosaic.naming import catalogue_keys
 from alos_mosaic.processing.metadata import COLLECTION_MEDIA_TYPE, collection_of
 from alos_mosaic.processing.metadata.collection import STAC_VERSION
@@ -77,11 +77,8 @@ def _year_id(product: str, year: int) -> str:
 
 
 def _id_of(content: bytes | None) -> str | None:
-    try:
-        read = None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return str(read.get("id")) if isinstance(read, dict) else None
+    read = json_object(content)
+    return None if read is None else str(read.get("id"))
 
 
 def _catalog(name: str, title: str, description: str, links: list[dict[str, str]]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Whether a tile is whole is another question: see :mod:`alos_mosaic.processing.va
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from math import isfinite
@@ -15,6 +14,7 @@ import shapely
 from shapely.geometry import shape
 
 from alos_mosaic.grid import Tile
+from alos_mosaic.json_objects import json_object
 from alos_mosaic.messages import parse_time
 from alos_mosaic.naming import item_id
 from alos_mosaic.products import Product
@@ -28,12 +28,9 @@ def listed_item(content: bytes, product: Product, year: int, tile: Tile) -> dict
 
     ValueError if a catalogue can't have it; it says why, as the end of a sentence about the item.
     """
-    try:
-        item = json.loads(content)
-    except (ValueError, RecursionError):
-        item = None
-    if not isinstance(item, dict):
-        raise ValueError("is no JSON object")  # noqa: TRY004 - it is about a file, no argument
+    item = json_object(content)
+    if item is None:
+        raise ValueError("is no JSON object")
     wrong = [name for name, is_good in _NEEDED.items() if not is_good(item.get(name))]
     if wrong:
         raise ValueError(f"lacks or garbles {', '.join(wrong)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alos_mosaic.bands import BANDS, bands_of, possible_codes
 from alos_mosaic.errors import shown
 from alos_mosaic.grid import Grid
+from alos_mosaic.json_objects import json_object
 from alos_mosaic.messages import TileYear, parse_time
 from alos_mosaic.missions import mission_of
 from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, band_file_stem, eo3_file_name, item_id, quicklook_file_name
@@ -134,7 +134,7 @@ def look(target: Target, item_key: str) -> Standing:
     path = PurePosixPath(item_key)
     names = target.names(str(path.parent))
     content = target.read(item_key) if path.name in names else None
-    return Standing(item_key, frozenset(names), content, _json_object(content))
+    return Standing(item_key, frozenset(names), content, json_object(content) or {})
 
 
 def asset_names(item: Mapping[str, Any]) -> frozenset[str]:
@@ -207,11 +207,3 @@ def object_of(value: object) -> dict[str, Any]:
 def _stored(fields: Mapping[str, Any]) -> StoredFile:
     """Return what the fields of the file extension say."""
     return StoredFile(fields["file:size"], from_multihash(fields["file:checksum"]))
-
-
-def _json_object(content: bytes | None) -> dict[str, Any]:
-    try:
-        read = None if content is None else json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return object_of(read)

@@ -26,7 +26,7 @@ from alos_mosaic.processing.checks import Check, Verdict, compared
 from alos_mosaic.processing.checksums import from_multihash, sha256_of
 from alos_mosaic.processing.metadata.extensions import PREFIX
 from alos_mosaic.processing.metadata.footprint import footprint
-from alos_mosaic.processing.metadata.item import nominal_times
+from alos_mosaic.processing.metadata.item import nominal_times, projection
 from alos_mosaic.processing.publish import Target
 from alos_mosaic.processing.published_place import PublishedPlace
 from alos_mosaic.processing.standing import ITEM, Standing, eo3_links, expected_of, held_against, look, object_of
@@ -72,17 +72,9 @@ def _facts(item: Mapping[str, Any], place: PublishedPlace, grid: Grid) -> Iterat
     yield compared(ITEM, "platform", properties.get("platform"), mission_of(year).platform)
     for name, moment in nominal_times(year).items():
         yield compared(ITEM, name, _instant(properties.get(name)), format_time(moment))
-    projection = _projection(tile, grid)
-    yield compared(ITEM, "proj:code", properties.get("proj:code"), projection["proj:code"])
-    yield compared(ITEM, "proj:transform", properties.get("proj:transform"), projection["proj:transform"])
-
-
-def _projection(tile: Tile, grid: Grid) -> dict[str, Any]:
-    return {
-        "proj:code": f"EPSG:{EPSG}",
-        "proj:shape": [grid.tile_pixels] * 2,
-        "proj:transform": list(grid.transform(tile)),
-    }
+    of_grid = projection(tile, grid)
+    for name in ("proj:code", "proj:transform"):
+        yield compared(ITEM, name, properties.get(name), of_grid[name])
 
 
 def _instant(value: object) -> object:
@@ -151,7 +143,7 @@ def _asset(name: str, fields: Mapping[str, Any], place: PublishedPlace, grid: Gr
     found = [object_of(each) for each in described] if isinstance(described, list) else []
     told = {"name": band.code, "data_type": band.dtype, "nodata": NODATA}
     yield compared(name, "bands", [{key: each.get(key) for key in told} for each in found], [told])
-    for key, value in _projection(place.tile_year.tile, grid).items():
+    for key, value in projection(place.tile_year.tile, grid).items():
         if key in fields:
             yield compared(name, key, fields[key], value)
 

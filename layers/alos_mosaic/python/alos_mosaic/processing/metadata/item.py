@@ -8,7 +8,7 @@ from typing import Any, Final
 import pystac
 
 from alos_mosaic.bands import bands_of
-from alos_mosaic.grid import EPSG
+from alos_mosaic.grid import EPSG, Grid, Tile
 from alos_mosaic.messages import format_time
 from alos_mosaic.naming import EO3_RELATION, THUMBNAIL, item_id
 from alos_mosaic.processing.checksums import to_multihash
@@ -65,6 +65,15 @@ def describe(product: TileProduct, self_href: str, eo3: WrittenFile | None = Non
     return document
 
 
+def projection(tile: Tile, grid: Grid) -> dict[str, Any]:
+    """Return how a tile's pixels lie on a grid, in the fields of the projection extension."""
+    return {
+        "proj:code": f"EPSG:{EPSG}",
+        "proj:shape": [grid.tile_pixels] * 2,
+        "proj:transform": list(grid.transform(tile)),
+    }
+
+
 def nominal_times(year: int) -> dict[str, datetime]:
     """Return a year's interval and its middle, by the item's names for them.
 
@@ -93,9 +102,7 @@ def _properties(product: TileProduct) -> dict[str, Any]:
         "gsd": GSD_METERS,
         "odc:product": product.described.name,
         "odc:region_code": tile.name,
-        "proj:code": f"EPSG:{EPSG}",
-        "proj:shape": [product.grid.tile_pixels] * 2,
-        "proj:transform": list(product.grid.transform(tile)),
+        **projection(tile, product.grid),
         **_cells(product),
         **_measured(product, sidecars),
         **(provenance_properties(product) if carried is None else carried.properties),
