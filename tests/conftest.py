@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,13 @@ TINY_CELL_PIXELS = 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let no property fail for the time that a busy machine takes; some suites have no hypothesis."""
+    """Let no test depend on how the suite was started.
+
+    A shell has what it starts in the background ignore Ctrl-C, which is inherited by all commands that tests break off.
+    No property fails for the time that a busy machine takes; some suites have no hypothesis.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.pluginmanager.hasplugin("hypothesispytest"):
         from hypothesis import settings  # noqa: PLC0415
 
